@@ -1,0 +1,33 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * certificate.h: what a certificate must be before exports are encrypted to it (decisions 4.5).
+ */
+#ifndef UDM_CERTIFICATE_H
+#define UDM_CERTIFICATE_H
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+#include "error.h"
+
+/* Largest certificate file that is taken, in bytes. */
+#define UDM_CERTIFICATE_MAX_SIZE 65536
+
+typedef struct udm_certificate_t {
+    const char *pem;         /* normalised: the one CERTIFICATE block, nothing around it */
+    const char *fingerprint; /* SHA-256 over the DER form, lower-case hex */
+    const char *subject;     /* RFC 2253 */
+    apr_time_t not_before;
+    apr_time_t not_after;
+} udm_certificate_t;
+
+/*
+ * Reads one X.509 certificate in PEM with an RSA key of at least 2048 bits that is valid at `now`.
+ * Text around the block (as `openssl x509 -text` writes) is fine.
+ * @return UDM_E_INVALID that says why not: empty, DER, a private key, a chain, EC, too small a key,
+ *         not yet valid, expired, rubbish
+ */
+udm_error_t *udm_certificate_parse(udm_certificate_t **certificate, apr_pool_t *p, const char *data,
+                                   apr_size_t size, apr_time_t now);
+
+#endif

@@ -1,0 +1,82 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * job.h: the definition of an export as a client sends it, and the rules for one that hold without
+ * a database: shape, time frame, schedule, sizes.
+ */
+#ifndef UDM_JOB_H
+#define UDM_JOB_H
+
+#include <stdbool.h>
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+#include <jansson.h>
+
+#include "error.h"
+#include "route.h"
+
+#define UDM_TITLE_MAX       255   /* characters (code points) */
+#define UDM_DESCRIPTION_MAX 4000  /* characters */
+#define UDM_SPLIT_MIN       65536 /* bytes: the smallest fileSplitSize */
+
+typedef enum { UDM_SCHEDULE_NOW, UDM_SCHEDULE_ONCE, UDM_SCHEDULE_RECURRING } udm_schedule_type;
+
+typedef struct udm_job_t {
+    const char *family; /* "UCS" or "DataSync" */
+    const char *source; /* as sent; the catalog resolves an alias */
+    const char *type;   /* jobParams.type */
+    const char *title;
+    const char *description;   /* NULL when absent */
+    bool time_all;             /* no bound in time (also for an empty timeFrame) */
+    apr_time_t date_from;      /* UDM_NO_TIME when absent */
+    apr_time_t date_to;        /* UDM_NO_TIME when absent; exclusive */
+    apr_array_header_t *media; /* of const char *; empty means all */
+    bool export_attachments;
+    const char *file_split_size;  /* as sent; NULL when absent */
+    apr_int64_t file_split_bytes; /* 0 when absent */
+    bool suspended;
+    udm_schedule_type schedule_type;
+    apr_time_t start;          /* UDM_SCHEDULE_ONCE: when; else UDM_NO_TIME */
+    const char *schedule_json; /* schedulerParam as sent, compact */
+} udm_job_t;
+
+/*
+ * Reads a job from the body of POST or PUT in one version's form. Unknown members are ignored.
+ * @return UDM_E_INVALID with every fault of the body, each with its JSON Pointer
+ */
+udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, udm_version version);
+
+/* JobInfo: a job or a run as the API shows it. Strings are never NULL where not said otherwise. */
+typedef struct udm_job_info_t {
+    apr_int64_t id;
+    apr_int64_t parent_id; /* of a run: its job; 0 on a job */
+    const char *type;
+    const char *source;
+    const char *title;
+    const char *file_split_size; /* "" when absent */
+    const char *file_name;       /* NULL until there is a file */
+    apr_int64_t file_size;
+    const char *status;
+    const char *status_reason; /* NULL unless FAILED or CANCELLED */
+    apr_time_t created;
+    apr_time_t date_from; /* UDM_NO_TIME when open */
+    apr_time_t date_to;
+    const char *description;   /* "" when absent */
+    apr_array_header_t *media; /* of const char * */
+    int progress;              /* 0 to 100 */
+    bool export_attachments;
+} udm_job_info_t;
+
+/* The JobInfo of one version (only v10 has exportAttachments); a new reference. */
+json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version version);
+
+/* The words of the API for statuses (decisions 2.1) and schedule types. Each ends with NULL value. */
+typedef struct udm_label_t {
+    const char *value;
+    const char *label;
+} udm_label_t;
+const udm_label_t *udm_job_statuses(void);
+const char *udm_schedule_type_name(udm_schedule_type type);
+
+#endif

@@ -1,0 +1,38 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * json.h: jansson tied to pools, and problem documents (RFC 9457).
+ */
+#ifndef UDM_JSON_H
+#define UDM_JSON_H
+
+#include <apr_pools.h>
+#include <jansson.h>
+
+#include "error.h"
+
+/* Deepest nesting that a request body may have; jansson alone would take 2048. */
+#define UDM_JSON_MAX_DEPTH 64
+
+/* Releases `json` with the pool. @return `json`, so that it can be tied where it is made */
+json_t *udm_json_own(apr_pool_t *p, json_t *json);
+
+/*
+ * Reads one JSON document: UTF-8, no duplicate keys, no NUL in strings, at most UDM_JSON_MAX_DEPTH
+ * deep. The document is released with `p`.
+ * @return UDM_E_INVALID that says line, column and what is wrong
+ */
+udm_error_t *udm_json_parse(json_t **json, apr_pool_t *p, const char *text, apr_size_t size);
+
+/* Compact text of `json`, in `p`; keys in the order they were set. */
+const char *udm_json_text(apr_pool_t *p, const json_t *json);
+
+/*
+ * The problem document of an error: type ("about:blank"), title (the status' reason phrase),
+ * status, detail (the reason), and errors[{pointer,detail}] when the body had faults.
+ */
+json_t *udm_json_problem(apr_pool_t *p, const udm_error_t *error);
+
+/* The reason phrase of an HTTP status ("Not Found"). Static. */
+const char *udm_json_title(int http_status);
+
+#endif

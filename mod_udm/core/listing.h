@@ -1,0 +1,73 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * listing.h: the query of a list (decisions 1.4): from, size, descAsc, orderField and the filters,
+ * read by a table that says which parameters and order fields the list has.
+ */
+#ifndef UDM_LISTING_H
+#define UDM_LISTING_H
+
+#include <stdbool.h>
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+#include "error.h"
+
+typedef enum {
+    UDM_FILTER_CONTAINS, /* case-insensitive, % and _ literal */
+    UDM_FILTER_STATUS,   /* a status by value or label, exact, any case */
+    UDM_FILTER_ID,       /* a positive integer */
+    UDM_FILTER_BOOLEAN,  /* true or false */
+    UDM_FILTER_SCHEDULE, /* immediately, once, recurring */
+    UDM_FILTER_FROM,     /* an instant: field >= value */
+    UDM_FILTER_TO        /* an instant: field < value */
+} udm_filter_kind;
+
+typedef struct udm_filter_spec_t {
+    const char *parameter; /* in the query string */
+    udm_filter_kind kind;
+    const char *expression; /* the SQL it is compared with; used by db/ only */
+} udm_filter_spec_t;
+
+typedef struct udm_order_spec_t {
+    const char *field;      /* as in the JSON of an item */
+    const char *expression; /* SQL, never NULL for any row; used by db/ only */
+    const char *sql_type;   /* the type of the expression: "bigint", "text", "timestamptz" ... */
+} udm_order_spec_t;
+
+/* What one list offers. Static tables, each ended by a NULL name. */
+typedef struct udm_listing_spec_t {
+    const udm_filter_spec_t *filters;
+    const udm_order_spec_t *orders;
+} udm_listing_spec_t;
+
+/* A filter that was asked for, its value already checked and in a form SQL takes as text. */
+typedef struct udm_filter_t {
+    const udm_filter_spec_t *spec;
+    const char *value;
+} udm_filter_t;
+
+typedef struct udm_listing_t {
+    apr_int64_t from; /* default 0 */
+    apr_int64_t size; /* default 999999999 */
+    bool descending;
+    const udm_order_spec_t *order; /* default: createdDate */
+    apr_array_header_t *filters;   /* of udm_filter_t */
+} udm_listing_t;
+
+/*
+ * Reads a decoded query: `query` maps parameter names to values; unknown ones are ignored and an
+ * empty value means absent.
+ * @return UDM_E_INVALID that names the parameter and the legal values
+ */
+udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
+                               const udm_listing_spec_t *spec, const apr_table_t *query);
+
+/*
+ * Splits a raw query string into a table: %XX and + decoded, the first of equal names wins.
+ * @return UDM_E_INVALID for a broken escape, a NUL or invalid UTF-8
+ */
+udm_error_t *udm_listing_query(apr_table_t **query, apr_pool_t *p, const char *raw);
+
+#endif

@@ -1,0 +1,52 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * text.h: small conversions that APR, jansson and OpenSSL lack: hex, UUID, sizes, instants, UTF-8.
+ */
+#ifndef UDM_TEXT_H
+#define UDM_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+/* Lower-case hex of `size` bytes. */
+const char *udm_text_hex(apr_pool_t *p, const unsigned char *data, apr_size_t size);
+
+/* Reads exactly 2 * `size` hex digits of either case. @return false when `text` is not that */
+bool udm_text_unhex(unsigned char *data, apr_size_t size, const char *text);
+
+/* A random (version 4) UUID in lower case, from OpenSSL's generator. */
+const char *udm_text_uuid(apr_pool_t *p);
+
+/* @return true when the `size` bytes are well-formed UTF-8 (RFC 3629) without a NUL */
+bool udm_text_is_utf8(const char *text, apr_size_t size);
+
+/*
+ * An instant out: ISO 8601, UTC, milliseconds ("2026-11-24T06:00:00.000Z"), or NULL for
+ * UDM_NO_TIME. Microseconds since 1970, as apr_time_t counts.
+ */
+#define UDM_NO_TIME APR_INT64_MIN
+const char *udm_text_time(apr_pool_t *p, apr_time_t when);
+
+/*
+ * An instant in: RFC 3339 with any offset, a space for the T allowed, seconds and fraction
+ * optional, or a bare date (midnight UTC). No zone means UTC. Years 1 to 9999, real dates only.
+ * @return false when `text` is none
+ */
+bool udm_text_parse_time(apr_time_t *when, const char *text);
+
+/*
+ * A size in: decimal bytes, or with KB MB GB (powers of 1000) or KiB MiB GiB (powers of 1024), any
+ * case, an optional space before the unit. @return false when it is none, 0, or above INT64_MAX
+ */
+bool udm_text_parse_size(apr_int64_t *bytes, const char *text);
+
+/* A positive id: decimal digits only, 1 to INT64_MAX. */
+bool udm_text_parse_id(apr_int64_t *id, const char *text);
+
+/* Compares without telling by time where two byte strings of one length differ. */
+bool udm_text_equal_secret(const void *a, const void *b, apr_size_t size);
+
+#endif

@@ -1,0 +1,78 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue.h: the worker's side of jobs and runs: due jobs, claim, lease, progress, end.
+ *
+ * Every change after the claim is fenced: it names worker_id and attempt, and UDM_E_LOST means that
+ * the run is no longer ours and nothing was changed.
+ */
+#ifndef UDM_DB_QUEUE_H
+#define UDM_DB_QUEUE_H
+
+#include "catalog.h"
+#include "db.h"
+
+#define UDM_LEASE_SECONDS 10
+
+/* A claimed run and everything that its export needs. */
+typedef struct udm_run_t {
+    apr_int64_t id;
+    apr_int64_t job_id;
+    const char *ccid;
+    const char *source;
+    const char *type;
+    const char *title;
+    bool window_all;
+    apr_time_t window_from; /* UDM_NO_TIME: open */
+    apr_time_t window_to;
+    apr_array_header_t *media;
+    bool export_attachments;
+    apr_int64_t file_split_bytes; /* 0: not asked for */
+    int attempt;
+    const char *worker_id;
+    const char *export_id; /* UUID of this attempt's files */
+    const char
+        *previous_export_id;     /* of the attempt before, whose files are to be removed; or NULL */
+    const char *certificate_pem; /* NULL: the tenant has none */
+} udm_run_t;
+
+/* Makes the runs of jobs that are due. `next` gets when the next job is due, or UDM_NO_TIME. */
+udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_db_t *db);
+
+/*
+ * Claims the oldest run that is ready or whose lease ran out. `run` gets NULL when there is none.
+ * A run whose lease ran out after `max_attempts` attempts is FAILED here and not claimed.
+ */
+udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const char *worker_id,
+                             int max_attempts);
+
+/*
+ * Renews the lease and notes the progress. `wanted` gets whether the run is still to go on: false
+ * once somebody cancelled or suspended it (then stop and publish nothing).
+ */
+udm_error_t *udm_queue_renew(bool *wanted, apr_pool_t *p, udm_db_t *db, const udm_run_t *run,
+                             int percent, apr_int64_t rows_done);
+
+/* One finished file, in part order. */
+typedef struct udm_part_t {
+    const char *name;
+    apr_int64_t size;
+    const char *sha256;
+} udm_part_t;
+
+/* COMPLETED: run, job, files and audit in one transaction. `parts` of udm_part_t. */
+udm_error_t *udm_queue_complete(apr_pool_t *p, udm_db_t *db, const udm_run_t *run,
+                                const apr_array_header_t *parts, apr_int64_t rows,
+                                int retention_days);
+
+/* FAILED, with a sentence for a person. */
+udm_error_t *udm_queue_fail(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, const char *reason);
+
+/* Back to QUEUED: handed back (`delay` 0, the attempt does not count), or to be tried again after
+ * `delay` seconds. */
+udm_error_t *udm_queue_release(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, int delay,
+                               bool counts);
+
+/* The id of this installation, for the mark in the store. */
+udm_error_t *udm_queue_installation(const char **id, apr_pool_t *p, udm_db_t *db);
+
+#endif

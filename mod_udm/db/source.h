@@ -1,0 +1,78 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source.h: reads the rows of a data type: a connection of its own, one snapshot, binary COPY.
+ *
+ * COPY takes no parameters, so values (tenant, window, media) reach it through set_config() with
+ * bound parameters and current_setting(); identifiers come from the catalog and are quoted by
+ * udm_db_identifier alone.
+ */
+#ifndef UDM_DB_SOURCE_H
+#define UDM_DB_SOURCE_H
+
+#include "queue.h"
+
+typedef struct udm_source_t udm_source_t;
+
+/* A column that is read: its name in the output and what its binary form is. */
+typedef struct udm_column_t {
+    const char *name;
+    Oid type;    /* as sent: base type of a domain, or text for what is read as its text or JSON */
+    bool json;   /* text that is JSON already (json, jsonb, to_json of anything else) */
+    Oid element; /* of an array with a fast path, else 0 */
+} udm_column_t;
+
+/*
+ * Connects as the reader that the file `<source_dir>/<connection>` names, refuses one that can use
+ * schema udm, checks that the relation and its columns exist, and begins the snapshot (REPEATABLE
+ * READ, READ ONLY). Closed with `p`.
+ * @return UDM_E_SOURCE with a reason that a tenant may read
+ */
+udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *source_dir,
+                             const udm_data_type_t *type, const udm_run_t *run);
+
+/* Columns of the rows, in output order (of udm_column_t), and those of the attachments. */
+const apr_array_header_t *udm_source_columns(const udm_source_t *source);
+
+/* How many rows the planner expects, for progress; never fails the run. At least 1. */
+apr_int64_t udm_source_estimate(udm_source_t *source);
+
+/* The snapshot (pg_current_snapshot()), for the manifest. */
+const char *udm_source_snapshot(const udm_source_t *source);
+
+/*
+ * Begins to read the rows: each row has two more fields in front, the subtype value and the key,
+ * both as text (subtype NULL when the type has no subtype column).
+ */
+udm_error_t *udm_source_rows(udm_source_t *source);
+
+/*
+ * Begins to read the attachments of the rows: subtype, entity, id, name, mimeType, size (all as
+ * text), content (bytea). Content above UDM_SOURCE_SLICE bytes comes as NULL, to be fetched with
+ * udm_source_slice; NULL content has a NULL size too.
+ */
+udm_error_t *udm_source_attachments(udm_source_t *source);
+
+#define UDM_SOURCE_SLICE 1048576
+
+/*
+ * Reads `size` bytes from `offset` (0-based) of one attachment's content into `data`, in the same
+ * snapshot but over a second connection, so that it works while rows are being read. `got` gets how
+ * many there were.
+ */
+udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t *source,
+                              const char *entity, const char *id, apr_int64_t offset,
+                              apr_size_t size);
+
+/*
+ * The next row as COPY's binary tuple: a 16-bit field count, then length and bytes of each field, all
+ * in network order. Valid until the next call. `tuple` gets NULL at the end.
+ */
+udm_error_t *udm_source_next(const unsigned char **tuple, apr_size_t *size, udm_source_t *source);
+
+/*
+ * Asks the server to stop whatever it does for this source. The only function here that another
+ * thread may call, while `source` is open.
+ */
+void udm_source_cancel(udm_source_t *source);
+
+#endif
