@@ -23,7 +23,7 @@
 typedef enum { UDM_SCHEDULE_NOW, UDM_SCHEDULE_ONCE, UDM_SCHEDULE_RECURRING } udm_schedule_type;
 
 typedef struct udm_job_t {
-    const char *family; /* "UCS" or "DataSync" */
+    const char *family; /* "UCS" or "DataSync"; NULL when absent, as v4 may */
     const char *source; /* as sent; the catalog resolves an alias */
     const char *type;   /* jobParams.type */
     const char *title;
@@ -71,7 +71,7 @@ typedef struct udm_job_info_t {
 /* The JobInfo of one version (only v10 has exportAttachments); a new reference. */
 json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version version);
 
-/* The words of the API for statuses (decisions 2.1) and schedule types. Each ends with NULL value. */
+/* The words of the API for statuses (decisions 2.1), ended by a NULL value, and schedule types. */
 typedef struct udm_label_t {
     const char *value;
     const char *label;

@@ -2,8 +2,8 @@
 /*
  * link.h: pre-signed links: "<base>/download/<name>?expires=<unix seconds>&signature=<hex>".
  *
- * The signature is HMAC-SHA256 over "GET\n<name>\n<expires>", lower-case hex, last in the URL. It is
- * checked first and in constant time; only then is the expiry looked at (decisions 4.6).
+ * The signature is HMAC-SHA256 over "GET\n<name>\n<expires>", lower-case hex, last in the URL. It
+ * is checked first and in constant time; only then is the expiry looked at (decisions 4.6).
  */
 #ifndef UDM_LINK_H
 #define UDM_LINK_H

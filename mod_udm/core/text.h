@@ -23,6 +23,12 @@ const char *udm_text_uuid(apr_pool_t *p);
 /* @return true when the `size` bytes are well-formed UTF-8 (RFC 3629) without a NUL */
 bool udm_text_is_utf8(const char *text, apr_size_t size);
 
+/* @return how many of the `size` bytes, from the first on, are well-formed UTF-8 without a NUL */
+apr_size_t udm_text_utf8_prefix(const char *text, apr_size_t size);
+
+/* The number of characters (code points) of well-formed UTF-8. */
+apr_size_t udm_text_characters(const char *text);
+
 /*
  * An instant out: ISO 8601, UTC, milliseconds ("2026-11-24T06:00:00.000Z"), or NULL for
  * UDM_NO_TIME. Microseconds since 1970, as apr_time_t counts.

@@ -76,8 +76,11 @@ apr_array_header_t *udm_result_array(apr_pool_t *p, const udm_result_t *result, 
                                      int column);
 
 /* SQL for a timestamptz as udm_result_time reads it, and for a parameter made by udm_db_time. */
-#define UDM_DB_TIME(x)    "(extract(epoch FROM " x ") * 1000000)::bigint"
-#define UDM_DB_TIME_IN(x) "(timestamptz 'epoch' + " x "::bigint * interval '1 microsecond')"
+#define UDM_DB_TIME(x) "(extract(epoch FROM " x ") * 1000000)::bigint"
+/* Seconds and their fraction apart: the product with an interval is floating point. */
+#define UDM_DB_TIME_IN(x)                                                                          \
+    "(timestamptz 'epoch' + " x "::bigint / 1000000 * interval '1 second' + " x                    \
+    "::bigint % 1000000 * interval '1 microsecond')"
 
 /* Parameters: in decimal; NULL for UDM_NO_TIME; an array literal of const char *. */
 const char *udm_db_int(apr_pool_t *p, apr_int64_t value);

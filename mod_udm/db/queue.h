@@ -2,8 +2,9 @@
 /*
  * queue.h: the worker's side of jobs and runs: due jobs, claim, lease, progress, end.
  *
- * Every change after the claim is fenced: it names worker_id and attempt, and UDM_E_LOST means that
- * the run is no longer ours and nothing was changed.
+ * Every change after the claim is fenced: it names worker_id, attempt and export_id, and UDM_E_LOST
+ * means that the run is no longer ours and nothing was changed. Locks are taken in the order run,
+ * progress, job.
  */
 #ifndef UDM_DB_QUEUE_H
 #define UDM_DB_QUEUE_H
@@ -33,21 +34,28 @@ typedef struct udm_run_t {
     const char
         *previous_export_id;     /* of the attempt before, whose files are to be removed; or NULL */
     const char *certificate_pem; /* NULL: the tenant has none */
+    bool exhausted;              /* interrupted too often: see udm_queue_claim */
 } udm_run_t;
 
-/* Makes the runs of jobs that are due. `next` gets when the next job is due, or UDM_NO_TIME. */
+/*
+ * Makes the runs of jobs that are due. `next` gets when the next job is due, by this host's clock, or
+ * UDM_NO_TIME.
+ */
 udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_db_t *db);
 
 /*
  * Claims the oldest run that is ready or whose lease ran out. `run` gets NULL when there is none.
- * A run whose lease ran out after `max_attempts` attempts is FAILED here and not claimed.
+ * A run whose lease ran out after `max_attempts` attempts comes with `exhausted` set: the caller
+ * removes what previous_export_id left behind and fails it, so that nothing stays in the store even
+ * when this caller dies, too.
  */
 udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const char *worker_id,
                              int max_attempts);
 
 /*
  * Renews the lease and notes the progress. `wanted` gets whether the run is still to go on: false
- * once somebody cancelled or suspended it (then stop and publish nothing).
+ * once somebody cancelled or suspended it (then stop and publish nothing). Of `run` only id,
+ * worker_id, attempt and export_id are read.
  */
 udm_error_t *udm_queue_renew(bool *wanted, apr_pool_t *p, udm_db_t *db, const udm_run_t *run,
                              int percent, apr_int64_t rows_done);
@@ -59,7 +67,10 @@ typedef struct udm_part_t {
     const char *sha256;
 } udm_part_t;
 
-/* COMPLETED: run, job, files and audit in one transaction. `parts` of udm_part_t. */
+/*
+ * COMPLETED: run, job, files and audit in one transaction. `parts` of udm_part_t. May be called again
+ * after UDM_E_DATABASE: it succeeds when the first call did, though its answer was lost.
+ */
 udm_error_t *udm_queue_complete(apr_pool_t *p, udm_db_t *db, const udm_run_t *run,
                                 const apr_array_header_t *parts, apr_int64_t rows,
                                 int retention_days);
@@ -67,8 +78,10 @@ udm_error_t *udm_queue_complete(apr_pool_t *p, udm_db_t *db, const udm_run_t *ru
 /* FAILED, with a sentence for a person. */
 udm_error_t *udm_queue_fail(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, const char *reason);
 
-/* Back to QUEUED: handed back (`delay` 0, the attempt does not count), or to be tried again after
- * `delay` seconds. */
+/*
+ * Back to QUEUED: handed back (`delay` 0, the attempt does not count), or to be tried again after
+ * `delay` seconds. SUSPENDED instead when the job is.
+ */
 udm_error_t *udm_queue_release(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, int delay,
                                bool counts);
 

@@ -25,12 +25,20 @@ typedef struct udm_column_t {
  * Connects as the reader that the file `<source_dir>/<connection>` names, refuses one that can use
  * schema udm, checks that the relation and its columns exist, and begins the snapshot (REPEATABLE
  * READ, READ ONLY). Closed with `p`.
+ * The relation is planned once here, so most of what cannot be read is found before the first row.
  * @return UDM_E_SOURCE with a reason that a tenant may read
  */
 udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *source_dir,
                              const udm_data_type_t *type, const udm_run_t *run);
 
-/* Columns of the rows, in output order (of udm_column_t), and those of the attachments. */
+/*
+ * Whether a UDM_E_SOURCE stays the same however often it is tried again: no connection file, a
+ * relation or column that is not there, a reader with too many rights or too few. Such errors carry
+ * the status APR_EINVAL. Everything else (no answer, a lock, a conflict) may pass.
+ */
+bool udm_source_permanent(const udm_error_t *error);
+
+/* Columns of the rows, in output order (of udm_column_t). */
 const apr_array_header_t *udm_source_columns(const udm_source_t *source);
 
 /* How many rows the planner expects, for progress; never fails the run. At least 1. */
@@ -70,8 +78,9 @@ udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t
 udm_error_t *udm_source_next(const unsigned char **tuple, apr_size_t *size, udm_source_t *source);
 
 /*
- * Asks the server to stop whatever it does for this source. The only function here that another
- * thread may call, while `source` is open.
+ * Ends the reading: whoever waits in this source gets UDM_E_STOPPED, and the server is told when it
+ * is closed. Never waits. The only function here that another thread may call, while `source` is
+ * open.
  */
 void udm_source_cancel(udm_source_t *source);
 

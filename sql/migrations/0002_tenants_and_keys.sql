@@ -107,7 +107,7 @@ BEGIN
         RAISE EXCEPTION 'there is no contact centre "%"', $1
             USING HINT = 'Add it first: SELECT udm.create_tenant(''...'').';
     END IF;
-    SELECT string_agg(quote_literal(r), ', ') INTO unknown
+    SELECT string_agg(quote_nullable(r), ', ') INTO unknown
       FROM unnest($3) r
      WHERE r IS NULL OR (r <> '*' AND NOT EXISTS (SELECT FROM udm.role WHERE name = r));
     IF unknown IS NOT NULL OR coalesce(array_length($3, 1), 0) = 0 THEN

@@ -144,8 +144,8 @@ BEGIN
     END IF;
     SELECT string_agg(quote_nullable(t), ', ') INTO unknown
       FROM unnest($6) t WHERE t IS NULL OR NOT EXISTS (SELECT FROM udm.tenant WHERE ccid = t);
-    IF unknown IS NOT NULL OR array_length($6, 1) = 0 THEN
-        RAISE EXCEPTION 'not contact centres: %', unknown
+    IF unknown IS NOT NULL OR cardinality($6) = 0 THEN
+        RAISE EXCEPTION 'not contact centres: %', coalesce(unknown, 'none given')
             USING HINT = 'Add them first: SELECT udm.create_tenant(''...'').';
     END IF;
     IF NOT src.remote THEN

@@ -133,12 +133,16 @@ BEGIN
     RETURN NULL;
 END
 $$;
+-- For each row, not each statement: an idle worker's UPDATE that finds nothing must not wake itself.
 CREATE TRIGGER run_notify_insert AFTER INSERT ON udm.run
-    FOR EACH STATEMENT EXECUTE FUNCTION udm.run_notify();
+    FOR EACH ROW EXECUTE FUNCTION udm.run_notify();
 CREATE TRIGGER run_notify_status AFTER UPDATE OF status ON udm.run
-    FOR EACH STATEMENT EXECUTE FUNCTION udm.run_notify();
+    FOR EACH ROW WHEN (NEW.status IS DISTINCT FROM OLD.status
+                       AND NEW.status IN ('QUEUED', 'CANCELLED', 'SUSPENDED'))
+    EXECUTE FUNCTION udm.run_notify();
 CREATE TRIGGER job_notify AFTER INSERT OR UPDATE OF next_run_at, suspended ON udm.job
-    FOR EACH STATEMENT EXECUTE FUNCTION udm.run_notify();
+    FOR EACH ROW WHEN (NEW.next_run_at IS NOT NULL OR NEW.suspended)
+    EXECUTE FUNCTION udm.run_notify();
 
 GRANT USAGE ON SEQUENCE udm.job_or_run_id TO udm_httpd, udm_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON udm.job, udm.run TO udm_httpd;

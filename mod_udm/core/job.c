@@ -1,0 +1,386 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * job.c: reads the definition of an export, collecting every fault, and writes JobInfo.
+ */
+#include <string.h>
+
+#include <apr_cstr.h>
+#include <apr_strings.h>
+
+#include "job.h"
+#include "json.h"
+#include "text.h"
+
+/* What is carried through the reading of one body. */
+typedef struct {
+    apr_pool_t *p;
+    udm_version version;
+    udm_error_t *error; /* all faults so far */
+} reader;
+
+#define FAULT(r, ...) udm_error_fault(&(r)->error, (r)->p, __VA_ARGS__)
+
+/* A member, or NULL when it is absent; null counts as absent. */
+static json_t *member(const json_t *object, const char *key)
+{
+    json_t *value = json_object_get(object, key);
+
+    return json_is_null(value) ? NULL : value;
+}
+
+/* The last part of a JSON Pointer: the member's name. */
+static const char *key_of(const char *pointer)
+{
+    return strrchr(pointer, '/') + 1;
+}
+
+/* A member that must be an object. @return NULL after a fault */
+static const json_t *read_object(reader *r, const json_t *parent, const char *pointer)
+{
+    const json_t *value = member(parent, key_of(pointer));
+
+    if (!value) {
+        FAULT(r, pointer, "is required");
+    }
+    else if (!json_is_object(value)) {
+        FAULT(r, pointer, "must be an object");
+        value = NULL;
+    }
+    return value;
+}
+
+/* A string member. @return NULL when it is absent (a fault if `required`) or no string */
+static const char *read_string(reader *r, const json_t *parent, const char *pointer, bool required)
+{
+    const json_t *value = member(parent, key_of(pointer));
+
+    if (!value) {
+        if (required) {
+            FAULT(r, pointer, "is required");
+        }
+        return NULL;
+    }
+    if (!json_is_string(value)) {
+        FAULT(r, pointer, "must be a string");
+        return NULL;
+    }
+    return apr_pstrdup(r->p, json_string_value(value));
+}
+
+/* A required string with something in it. */
+static const char *read_name(reader *r, const json_t *parent, const char *pointer)
+{
+    const char *text = read_string(r, parent, pointer, true);
+
+    if (text && text[strspn(text, " \t\r\n")] == '\0') {
+        FAULT(r, pointer, "must not be empty");
+        return NULL;
+    }
+    return text;
+}
+
+/* A boolean member; `fallback` when it is absent. */
+static bool read_boolean(reader *r, const json_t *parent, const char *pointer, bool fallback)
+{
+    const json_t *value = member(parent, key_of(pointer));
+
+    if (value && !json_is_boolean(value)) {
+        FAULT(r, pointer, "must be true or false, without quotes");
+    }
+    return value ? json_is_true(value) : fallback;
+}
+
+/* An instant; UDM_NO_TIME when it is absent or none. */
+static apr_time_t read_time(reader *r, const json_t *parent, const char *pointer)
+{
+    const char *text = read_string(r, parent, pointer, false);
+    apr_time_t when = UDM_NO_TIME;
+
+    if (text && !udm_text_parse_time(&when, text)) {
+        FAULT(r, pointer,
+              "must be an RFC 3339 date or instant, like 2026-11-24 or 2026-11-24T06:00:00Z");
+        when = UDM_NO_TIME;
+    }
+    return when;
+}
+
+/* @return true when UTF-8 text holds a control character: C0, DEL or C1 (U+0080 to U+009F) */
+static bool has_control(const char *text)
+{
+    const unsigned char *c;
+
+    for (c = (const unsigned char *)text; *c; c++) {
+        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_title(reader *r, udm_job_t *job, const json_t *body)
+{
+    job->title = read_name(r, body, "/title");
+    if (!job->title) {
+        return;
+    }
+    if (udm_text_characters(job->title) > UDM_TITLE_MAX) {
+        FAULT(r, "/title", "must have at most %d characters", UDM_TITLE_MAX);
+    }
+    if (has_control(job->title)) {
+        FAULT(r, "/title", "must not hold control characters");
+    }
+}
+
+static void read_description(reader *r, udm_job_t *job, const json_t *body)
+{
+    job->description = read_string(r, body, "/description", false);
+    if (job->description && udm_text_characters(job->description) > UDM_DESCRIPTION_MAX) {
+        FAULT(r, "/description", "must have at most %d characters", UDM_DESCRIPTION_MAX);
+    }
+}
+
+/* The family: v10 asks for it, in v4 it may be missing. */
+static void read_family(reader *r, udm_job_t *job, const json_t *body)
+{
+    job->family = read_string(r, body, "/type", r->version == UDM_V10);
+    if (job->family && strcmp(job->family, "UCS") != 0 && strcmp(job->family, "DataSync") != 0) {
+        FAULT(r, "/type", "must be UCS or DataSync; the data type belongs in jobParams.type");
+    }
+}
+
+/* v10 takes a boolean; v4 documents it as a string, and its clients send either. */
+static void read_suspended(reader *r, udm_job_t *job, const json_t *body)
+{
+    const json_t *value = member(body, "suspended");
+
+    if (!value) {
+        FAULT(r, "/suspended", "is required");
+        return;
+    }
+    if (r->version == UDM_V4 && json_is_string(value)) {
+        const char *text = json_string_value(value);
+
+        job->suspended = apr_cstr_casecmp(text, "true") == 0;
+        if (!job->suspended && apr_cstr_casecmp(text, "false") != 0) {
+            FAULT(r, "/suspended", "must be true or false");
+        }
+        return;
+    }
+    job->suspended = read_boolean(r, body, "/suspended", false);
+}
+
+static void read_time_frame(reader *r, udm_job_t *job, const json_t *body)
+{
+    const json_t *frame = read_object(r, body, "/timeFrame");
+    bool all;
+
+    job->date_from = job->date_to = UDM_NO_TIME;
+    if (!frame) {
+        return;
+    }
+    all = read_boolean(r, frame, "/timeFrame/all", false);
+    job->date_from = read_time(r, frame, "/timeFrame/dateFrom");
+    job->date_to = read_time(r, frame, "/timeFrame/dateTo");
+    if (all && (member(frame, "dateFrom") || member(frame, "dateTo"))) {
+        FAULT(r, "/timeFrame/all", "cannot stand beside dateFrom or dateTo: send one or the other");
+    }
+    else if (job->date_from != UDM_NO_TIME && job->date_to != UDM_NO_TIME &&
+             job->date_to <= job->date_from) {
+        FAULT(r, "/timeFrame/dateTo",
+              "must be later than dateFrom, for dateTo itself is not exported");
+    }
+    job->time_all = job->date_from == UDM_NO_TIME && job->date_to == UDM_NO_TIME;
+}
+
+static void read_schedule(reader *r, udm_job_t *job, const json_t *body)
+{
+    static const char *const recurrences[] = {"/schedulerParam/cron", "/schedulerParam/runs"};
+    const json_t *schedule = read_object(r, body, "/schedulerParam");
+    bool immediately, recurring = false, dated;
+    apr_size_t i;
+
+    job->schedule_type = UDM_SCHEDULE_NOW;
+    job->start = UDM_NO_TIME;
+    if (!schedule) {
+        return;
+    }
+    job->schedule_json = udm_json_text(r->p, schedule);
+    immediately = read_boolean(r, schedule, "/schedulerParam/immediately", false);
+    job->start = read_time(r, schedule, "/schedulerParam/startDate");
+    dated = member(schedule, "startDate") != NULL;
+    for (i = 0; i < sizeof(recurrences) / sizeof(recurrences[0]); i++) {
+        if (member(schedule, key_of(recurrences[i]))) {
+            recurring = true;
+            FAULT(r, recurrences[i],
+                  "recurring schedules are not available in this version: use immediately or "
+                  "startDate");
+        }
+    }
+    if (immediately && dated) {
+        FAULT(r, "/schedulerParam/startDate",
+              "cannot stand beside immediately: send one or the other");
+    }
+    else if (!dated && !recurring && json_is_false(member(schedule, "immediately"))) {
+        FAULT(r, "/schedulerParam/immediately",
+              "false alone says no time to run: send true, or a startDate");
+    }
+    if (dated) {
+        job->schedule_type = UDM_SCHEDULE_ONCE;
+    }
+}
+
+static void read_media(reader *r, udm_job_t *job, const json_t *params)
+{
+    const json_t *media = member(params, "media"), *item;
+    size_t i;
+
+    job->media = apr_array_make(r->p, 4, sizeof(const char *));
+    if (!media) {
+        FAULT(r, "/jobParams/media", "is required; an empty array means all media");
+        return;
+    }
+    if (!json_is_array(media)) {
+        FAULT(r, "/jobParams/media", "must be an array of strings");
+        return;
+    }
+    json_array_foreach(media, i, item)
+    {
+        if (json_string_length(item) == 0) {
+            FAULT(r, apr_psprintf(r->p, "/jobParams/media/%d", (int)i),
+                  "must be a string that is not empty");
+            continue;
+        }
+        APR_ARRAY_PUSH(job->media, const char *) = apr_pstrdup(r->p, json_string_value(item));
+    }
+}
+
+/* v4 has the size at two places, that in jobParams wins; "" is what JobInfo shows for none. */
+static void read_split_size(reader *r, udm_job_t *job, const json_t *body, const json_t *params)
+{
+    const char *pointer = "/jobParams/fileSplitSize";
+    const char *text = params ? read_string(r, params, pointer, false) : NULL;
+
+    if (r->version == UDM_V4 && !(params && member(params, "fileSplitSize"))) {
+        pointer = "/fileSplitSize";
+        text = read_string(r, body, pointer, false);
+    }
+    if (!text || !*text) {
+        return;
+    }
+    job->file_split_size = text;
+    if (!udm_text_parse_size(&job->file_split_bytes, text)) {
+        FAULT(r, pointer,
+              "must be a number of bytes, or of KB, MB, GB, KiB, MiB or GiB, like \"100 MB\"");
+    }
+    else if (job->file_split_bytes < UDM_SPLIT_MIN) {
+        FAULT(r, pointer, "must be at least %d bytes (64 KiB)", UDM_SPLIT_MIN);
+    }
+}
+
+static void read_params(reader *r, udm_job_t *job, const json_t *body)
+{
+    const json_t *params = read_object(r, body, "/jobParams");
+    const json_t *filters;
+
+    if (params) {
+        job->type = read_name(r, params, "/jobParams/type");
+        job->export_attachments = read_boolean(r, params, "/jobParams/exportAttachments", false);
+        read_media(r, job, params);
+        filters = member(params, "filters");
+        if (filters && !(json_is_array(filters) && json_array_size(filters) == 0)) {
+            FAULT(r, "/jobParams/filters", "attribute filters are not available in this version");
+        }
+    }
+    read_split_size(r, job, body, params);
+}
+
+udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, udm_version version)
+{
+    reader r = {p, version, NULL};
+    udm_job_t *made = apr_pcalloc(p, sizeof(*made));
+
+    *job = NULL;
+    if (!json_is_object(body)) {
+        udm_error_fault(&r.error, p, "", "must be a JSON object");
+        return r.error;
+    }
+    made->source = read_name(&r, body, "/source");
+    read_family(&r, made, body);
+    read_title(&r, made, body);
+    read_time_frame(&r, made, body);
+    read_description(&r, made, body);
+    read_schedule(&r, made, body);
+    read_params(&r, made, body);
+    read_suspended(&r, made, body);
+    if (!r.error) {
+        *job = made;
+    }
+    return r.error;
+}
+
+/* Sets a member to text, or to null when there is none. */
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    json_object_set_new(object, key, text ? json_string(text) : json_null());
+}
+
+/* The same, where the API has "" for none. */
+static void set_plain_text(json_t *object, const char *key, const char *text)
+{
+    set_text(object, key, text ? text : "");
+}
+
+json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version version)
+{
+    json_t *json = json_object(), *media = json_array();
+    int i;
+
+    for (i = 0; info->media && i < info->media->nelts; i++) {
+        json_array_append_new(media, json_string(APR_ARRAY_IDX(info->media, i, const char *)));
+    }
+    json_object_set_new(json, "id", json_integer(info->id));
+    set_plain_text(json, "type", info->type);
+    set_plain_text(json, "source", info->source);
+    set_plain_text(json, "title", info->title);
+    set_plain_text(json, "fileSplitSize", info->file_split_size);
+    set_text(json, "fileName", info->file_name);
+    json_object_set_new(json, "fileSize", json_integer(info->file_size));
+    set_plain_text(json, "status", info->status);
+    set_text(json, "createdDate", udm_text_time(p, info->created));
+    set_text(json, "dateFrom", udm_text_time(p, info->date_from));
+    set_text(json, "dateTo", udm_text_time(p, info->date_to));
+    set_plain_text(json, "description", info->description);
+    json_object_set_new(json, "media", media);
+    json_object_set_new(json, "progress", json_integer(info->progress));
+    json_object_set_new(json, "parentId", json_integer(info->parent_id));
+    if (version == UDM_V10) {
+        json_object_set_new(json, "exportAttachments", json_boolean(info->export_attachments));
+    }
+    if (info->status_reason) {
+        set_text(json, "statusReason", info->status_reason);
+    }
+    return json;
+}
+
+const udm_label_t *udm_job_statuses(void)
+{
+    static const udm_label_t statuses[] = {
+        {"SCHEDULED", "Scheduled"}, {"QUEUED", "Queued"}, {"IN_PROGRESS", "In Progress"},
+        {"COMPLETED", "Completed"}, {"FAILED", "Failed"}, {"CANCELLED", "Cancelled"},
+        {"SUSPENDED", "Suspended"}, {NULL, NULL}};
+
+    return statuses;
+}
+
+const char *udm_schedule_type_name(udm_schedule_type type)
+{
+    switch (type) {
+    case UDM_SCHEDULE_NOW:
+        return "immediately";
+    case UDM_SCHEDULE_ONCE:
+        return "once";
+    case UDM_SCHEDULE_RECURRING:
+        break;
+    }
+    return "recurring";
+}

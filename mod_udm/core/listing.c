@@ -1,0 +1,258 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * listing.c: reads the query of a list by the list's own table.
+ */
+#include <string.h>
+
+#include <apr_cstr.h>
+#include <apr_strings.h>
+
+#include "job.h"
+#include "listing.h"
+#include "text.h"
+
+#define DEFAULT_SIZE  999999999
+#define DEFAULT_ORDER "createdDate"
+
+/* The first value of a parameter, or NULL; names count as they are written. */
+static const char *parameter(const apr_table_t *query, const char *name)
+{
+    const apr_array_header_t *entries = apr_table_elts(query);
+    int i;
+
+    for (i = 0; i < entries->nelts; i++) {
+        const apr_table_entry_t *entry = &APR_ARRAY_IDX(entries, i, apr_table_entry_t);
+
+        if (strcmp(entry->key, name) == 0) {
+            return *entry->val ? entry->val : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Every complaint about a value: which parameter, and what it may be. */
+static udm_error_t *bad_value(apr_pool_t *p, const char *name, const char *legal)
+{
+    return udm_error_make(p, UDM_E_INVALID, "the parameter %s must be %s", name, legal);
+}
+
+/* Reads "true" or "false" in any case. */
+static bool parse_boolean(bool *value, const char *text)
+{
+    *value = apr_cstr_casecmp(text, "true") == 0;
+    return *value || apr_cstr_casecmp(text, "false") == 0;
+}
+
+/* A whole number from `least` on; leaves the default where the parameter is absent. */
+static udm_error_t *read_number(apr_int64_t *number, apr_pool_t *p, const apr_table_t *query,
+                                const char *name, apr_int64_t least)
+{
+    const char *text = parameter(query, name);
+
+    if (!text) {
+        return NULL;
+    }
+    if (least == 0 && strspn(text, "0") == strlen(text)) {
+        *number = 0;
+        return NULL;
+    }
+    if (!udm_text_parse_id(number, text)) {
+        return bad_value(
+            p, name,
+            apr_psprintf(p, "a whole number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT, least,
+                         APR_INT64_MAX));
+    }
+    return NULL;
+}
+
+/* Finds the order by its field; the message lists all of them. */
+static udm_error_t *read_order(const udm_order_spec_t **order, apr_pool_t *p,
+                               const udm_listing_spec_t *spec, const apr_table_t *query)
+{
+    const char *text = parameter(query, "orderField");
+    const udm_order_spec_t *o;
+    const char *legal = "";
+
+    for (o = spec->orders; o->field; o++) {
+        if (strcmp(o->field, text ? text : DEFAULT_ORDER) == 0) {
+            *order = o;
+            return NULL;
+        }
+        legal = apr_pstrcat(p, legal, *legal ? ", " : "", o->field, NULL);
+    }
+    if (text) {
+        return bad_value(p, "orderField", apr_pstrcat(p, "one of: ", legal, NULL));
+    }
+    *order = spec->orders; /* a list without createdDate begins with its own default */
+    return NULL;
+}
+
+/* A status by value or label, as its value. @return NULL for none, with `legal` saying which are */
+static const char *find_status(const char **legal, apr_pool_t *p, const char *text)
+{
+    const udm_label_t *status;
+
+    *legal = "one of: ";
+    for (status = udm_job_statuses(); status->value; status++) {
+        if (apr_cstr_casecmp(status->value, text) == 0 ||
+            apr_cstr_casecmp(status->label, text) == 0) {
+            return status->value;
+        }
+        *legal = apr_pstrcat(p, *legal, status->value, status[1].value ? ", " : "", NULL);
+    }
+    return NULL;
+}
+
+/* A schedule type by its name. @return NULL for none, with `legal` saying which are */
+static const char *find_schedule(const char **legal, apr_pool_t *p, const char *text)
+{
+    int type;
+
+    *legal = "one of: ";
+    for (type = UDM_SCHEDULE_NOW; type <= UDM_SCHEDULE_RECURRING; type++) {
+        const char *name = udm_schedule_type_name((udm_schedule_type)type);
+
+        if (apr_cstr_casecmp(name, text) == 0) {
+            return name;
+        }
+        *legal = apr_pstrcat(p, *legal, name, type < UDM_SCHEDULE_RECURRING ? ", " : "", NULL);
+    }
+    return NULL;
+}
+
+/* An instant with all its microseconds, which the API's own form would cut off. */
+static const char *exact_time(apr_pool_t *p, apr_time_t when)
+{
+    apr_time_t micro = when % APR_USEC_PER_SEC;
+
+    if (micro < 0) {
+        micro += APR_USEC_PER_SEC;
+    }
+    return apr_psprintf(p, "%.19s.%06" APR_TIME_T_FMT "Z", udm_text_time(p, when), micro);
+}
+
+/* Checks one filter. @return the normal form, or NULL with `legal` saying what may be */
+static const char *filter_value(const char **legal, apr_pool_t *p, udm_filter_kind kind,
+                                const char *text)
+{
+    apr_time_t when;
+    apr_int64_t id;
+    bool yes;
+
+    switch (kind) {
+    case UDM_FILTER_CONTAINS:
+        return text;
+    case UDM_FILTER_STATUS:
+        return find_status(legal, p, text);
+    case UDM_FILTER_ID:
+        *legal = "an id: a whole number from 1 on";
+        return udm_text_parse_id(&id, text) ? apr_psprintf(p, "%" APR_INT64_T_FMT, id) : NULL;
+    case UDM_FILTER_BOOLEAN:
+        *legal = "true or false";
+        return parse_boolean(&yes, text) ? (yes ? "true" : "false") : NULL;
+    case UDM_FILTER_SCHEDULE:
+        return find_schedule(legal, p, text);
+    case UDM_FILTER_FROM:
+    case UDM_FILTER_TO:
+        *legal = "a date or an instant, like 2026-11-24 or 2026-11-24T06:00:00Z";
+        return udm_text_parse_time(&when, text) ? exact_time(p, when) : NULL;
+    }
+    return NULL;
+}
+
+udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
+                               const udm_listing_spec_t *spec, const apr_table_t *query)
+{
+    udm_listing_t *made = apr_pcalloc(p, sizeof(*made));
+    const udm_filter_spec_t *f;
+    const char *text, *legal = "";
+    udm_error_t *error;
+
+    *listing = NULL;
+    made->size = DEFAULT_SIZE;
+    made->filters = apr_array_make(p, 4, sizeof(udm_filter_t));
+    if ((error = read_number(&made->from, p, query, "from", 0)) ||
+        (error = read_number(&made->size, p, query, "size", 1)) ||
+        (error = read_order(&made->order, p, spec, query))) {
+        return error;
+    }
+    text = parameter(query, "descAsc");
+    if (text && !parse_boolean(&made->descending, text)) {
+        return bad_value(p, "descAsc", "true (descending) or false (ascending)");
+    }
+    for (f = spec->filters; f->parameter; f++) {
+        text = parameter(query, f->parameter);
+        if (text) {
+            udm_filter_t *filter = apr_array_push(made->filters);
+
+            filter->spec = f;
+            filter->value = filter_value(&legal, p, f->kind, text);
+            if (!filter->value) {
+                return bad_value(p, f->parameter, legal);
+            }
+        }
+    }
+    *listing = made;
+    return NULL;
+}
+
+/* Decodes one name or value of a query. @return NULL and sets `fault` when it is broken */
+static const char *decode(const char **fault, apr_pool_t *p, const char *text, apr_size_t size)
+{
+    char *out = apr_palloc(p, size + 1), *to = out;
+    apr_size_t i;
+
+    for (i = 0; i < size; i++) {
+        if (text[i] == '+') {
+            *to++ = ' ';
+        }
+        else if (text[i] == '%') {
+            char digits[3] = {0};
+            unsigned char byte;
+
+            strncpy(digits, text + i + 1, size - i - 1 < 2 ? size - i - 1 : 2);
+            if (!udm_text_unhex(&byte, 1, digits)) {
+                *fault = "holds a % that is not followed by two hex digits";
+                return NULL;
+            }
+            *to++ = (char)byte;
+            i += 2;
+        }
+        else {
+            *to++ = text[i];
+        }
+    }
+    *to = '\0';
+    if (!udm_text_is_utf8(out, (apr_size_t)(to - out))) {
+        *fault = strlen(out) == (apr_size_t)(to - out) ? "holds bytes that are not UTF-8"
+                                                       : "holds a NUL (%00)";
+        return NULL;
+    }
+    return out;
+}
+
+udm_error_t *udm_listing_query(apr_table_t **query, apr_pool_t *p, const char *raw)
+{
+    apr_table_t *made = apr_table_make(p, 8);
+    const char *fault = NULL;
+
+    *query = NULL;
+    while (raw && *raw) {
+        apr_size_t size = strcspn(raw, "&");
+        apr_size_t name_size = strcspn(raw, "=&");
+        apr_size_t value_at = name_size < size ? name_size + 1 : size;
+        const char *name = decode(&fault, p, raw, name_size);
+        const char *value = name ? decode(&fault, p, raw + value_at, size - value_at) : NULL;
+
+        if (!value) {
+            return udm_error_make(p, UDM_E_INVALID, "the query string %s", fault);
+        }
+        /* whoever reads takes the first of equal names */
+        if (*name) {
+            apr_table_addn(made, name, value);
+        }
+        raw += size + (raw[size] == '&');
+    }
+    *query = made;
+    return NULL;
+}

@@ -1,0 +1,393 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue.c: the worker's side of jobs and runs. Each change is one statement, so that it is whole or
+ * not at all without a transaction held open, and its clock is the database's.
+ */
+#include "db/queue.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "core/text.h"
+
+#define TEXT_OF(x)  TEXT_OF_(x)
+#define TEXT_OF_(x) #x
+#define LEASE       "make_interval(secs => " TEXT_OF(UDM_LEASE_SECONDS) ")"
+
+/* The fence of every change: $1 to $4 are made by fence_values(). */
+#define FENCE_VALUES 4
+#define OURS                                                                                       \
+    "r.id = $1::bigint AND r.worker_id = $2::text AND r.attempt = $3::integer "                    \
+    "AND r.export_id = $4::uuid AND r.status = 'IN_PROGRESS'"
+
+/* One at a time, however many are due at once: a statement must not run for long. */
+#define SCHEDULE_BATCH 100
+
+static void fence_values(const char **values, apr_pool_t *p, const udm_run_t *run)
+{
+    values[0] = udm_db_int(p, run->id);
+    values[1] = run->worker_id;
+    values[2] = udm_db_int(p, run->attempt);
+    values[3] = run->export_id;
+}
+
+static udm_error_t *lost(apr_pool_t *p, const udm_run_t *run)
+{
+    return udm_error_make(p, UDM_E_LOST, "run %" APR_INT64_T_FMT " is no longer this worker's",
+                          run->id);
+}
+
+/*
+ * A job that somebody else's transaction holds is skipped: that one makes the run. A second worker
+ * that waited for the row sees next_run_at moved on and drops it.
+ */
+static const udm_statement_t schedule = {
+    "udm_queue_schedule",
+    "WITH due AS ("
+    "  SELECT * FROM udm.job j"
+    "   WHERE j.next_run_at <= now() AND NOT j.suspended"
+    "     AND NOT EXISTS (SELECT FROM udm.run r WHERE r.job_id = j.id"
+    "                        AND r.status IN ('QUEUED', 'IN_PROGRESS', 'SUSPENDED'))"
+    "   ORDER BY j.next_run_at, j.id LIMIT " TEXT_OF(
+        SCHEDULE_BATCH) "   FOR UPDATE OF j SKIP LOCKED),"
+                        " made AS ("
+                        "  INSERT INTO udm.run (job_id, ccid, source, type, title, description, "
+                        "window_all,"
+                        "                       window_from, window_to, media, export_attachments, "
+                        "file_split_size,"
+                        "                       file_split_bytes, scheduled_at, created_by)"
+                        "  SELECT id, ccid, source, type, title, description, time_all, date_from,"
+                        "         CASE WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all"
+                        "              THEN next_run_at ELSE date_to END,"
+                        "         media, export_attachments, file_split_size, file_split_bytes, "
+                        "next_run_at, created_by"
+                        "    FROM due RETURNING id, job_id),"
+                        " progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM made),"
+                        " moved AS ("
+                        "  UPDATE udm.job j SET next_run_at = NULL, status = 'QUEUED', "
+                        "latest_run_id = made.id"
+                        "    FROM made WHERE j.id = made.job_id)"
+                        "SELECT (SELECT count(*) FROM made),"
+                        "       (SELECT " UDM_DB_TIME(
+                            "min(next_run_at) - now()") ""
+                                                        "          FROM udm.job WHERE next_run_at "
+                                                        "> now() AND NOT suspended)"};
+
+udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_db_t *db)
+{
+    udm_result_t *result;
+    udm_error_t *error;
+    apr_time_t wait;
+    int batch;
+
+    *made = 0;
+    *next = UDM_NO_TIME;
+    do {
+        error = udm_db_query(&result, p, db, &schedule, 0, NULL);
+        if (error) {
+            return error;
+        }
+        batch = (int)udm_result_int(result, 0, 0);
+        *made += batch;
+    } while (batch == SCHEDULE_BATCH);
+    wait = udm_result_time(result, 0, 1);
+    if (wait != UDM_NO_TIME) {
+        *next = apr_time_now() + wait;
+    }
+    return NULL;
+}
+
+/*
+ * Run and progress are both locked, so that after a wait PostgreSQL looks at the newest version of
+ * both: with the run alone, one that was claimed a moment ago would be judged by its old, empty lease.
+ */
+static const udm_statement_t claim = {
+    "udm_queue_claim",
+    "WITH candidate AS ("
+    "  SELECT r.id, r.export_id AS previous, r.status = 'IN_PROGRESS' AS interrupted"
+    "    FROM udm.run r JOIN udm.run_progress p ON p.run_id = r.id"
+    "   WHERE r.status IN ('QUEUED', 'IN_PROGRESS')"
+    "     AND ((r.status = 'QUEUED' AND r.ready_at <= now())"
+    "          OR (r.status = 'IN_PROGRESS' AND (p.lease_until IS NULL OR p.lease_until < now())))"
+    "   ORDER BY r.ready_at, r.id LIMIT 1"
+    "   FOR UPDATE OF r, p SKIP LOCKED),"
+    " claimed AS ("
+    "  UPDATE udm.run r SET status = 'IN_PROGRESS', attempt = r.attempt + 1, worker_id = $1::text,"
+    "         export_id = gen_random_uuid(), started_at = now()"
+    "    FROM candidate c WHERE r.id = c.id"
+    "  RETURNING r.*, c.previous, c.interrupted),"
+    " leased AS ("
+    "  UPDATE udm.run_progress p SET lease_until = now() + " LEASE ", percent = 0, rows_done = 0"
+    "    FROM claimed c WHERE p.run_id = c.id),"
+    " job AS ("
+    "  UPDATE udm.job j SET status = 'IN_PROGRESS', latest_run_id = c.id"
+    "    FROM claimed c WHERE j.id = c.job_id)"
+    "SELECT c.id, c.job_id, c.ccid, c.source, c.type, c.title, c.window_all,"
+    "       " UDM_DB_TIME("c.window_from") ", " UDM_DB_TIME(
+        "c.window_to") ","
+                       "       to_json(c.media)::text, c.export_attachments, c.file_split_bytes, "
+                       "c.attempt,"
+                       "       c.export_id::text, c.previous::text, x.pem,"
+                       "       c.interrupted AND c.attempt > $2::integer"
+                       "  FROM claimed c LEFT JOIN udm.certificate x ON x.ccid = c.ccid"};
+
+udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const char *worker_id,
+                             int max_attempts)
+{
+    const char *values[] = {worker_id, udm_db_int(p, max_attempts)};
+    udm_result_t *result;
+    udm_error_t *error;
+    udm_run_t *r;
+
+    *run = NULL;
+    error = udm_db_query(&result, p, db, &claim, 2, values);
+    if (error || result->rows == 0) {
+        return error;
+    }
+    r = apr_pcalloc(p, sizeof(*r));
+    r->id = udm_result_int(result, 0, 0);
+    r->job_id = udm_result_int(result, 0, 1);
+    r->ccid = udm_result_text(result, 0, 2);
+    r->source = udm_result_text(result, 0, 3);
+    r->type = udm_result_text(result, 0, 4);
+    r->title = udm_result_text(result, 0, 5);
+    r->window_all = udm_result_bool(result, 0, 6);
+    r->window_from = udm_result_time(result, 0, 7);
+    r->window_to = udm_result_time(result, 0, 8);
+    r->media = udm_result_array(p, result, 0, 9);
+    r->export_attachments = udm_result_bool(result, 0, 10);
+    r->file_split_bytes = udm_result_int(result, 0, 11);
+    r->attempt = (int)udm_result_int(result, 0, 12);
+    r->worker_id = apr_pstrdup(p, worker_id);
+    r->export_id = udm_result_text(result, 0, 13);
+    r->previous_export_id = udm_result_text(result, 0, 14);
+    r->certificate_pem = udm_result_text(result, 0, 15);
+    r->exhausted = udm_result_bool(result, 0, 16);
+    *run = r;
+    return NULL;
+}
+
+/*
+ * Updates run_progress alone, so it stays a HOT update of a narrow row. "unwanted" also covers a job
+ * that was suspended while its run goes on.
+ */
+static const udm_statement_t renew = {
+    "udm_queue_renew",
+    "WITH mine AS ("
+    "  SELECT r.id, r.status,"
+    "         EXISTS (SELECT FROM udm.job j WHERE j.id = r.job_id AND j.suspended) AS suspended"
+    "    FROM udm.run r"
+    "   WHERE r.id = $1::bigint AND r.worker_id = $2::text AND r.attempt = $3::integer"
+    "     AND r.export_id = $4::uuid),"
+    " renewed AS ("
+    "  UPDATE udm.run_progress p SET lease_until = now() + " LEASE ","
+    "         percent = $5::smallint, rows_done = $6::bigint"
+    "    FROM mine WHERE p.run_id = mine.id AND mine.status = 'IN_PROGRESS')"
+    "SELECT status, suspended FROM mine"};
+
+udm_error_t *udm_queue_renew(bool *wanted, apr_pool_t *p, udm_db_t *db, const udm_run_t *run,
+                             int percent, apr_int64_t rows_done)
+{
+    const char *values[FENCE_VALUES + 2];
+    udm_result_t *result;
+    udm_error_t *error;
+    const char *status;
+
+    *wanted = true;
+    fence_values(values, p, run);
+    values[FENCE_VALUES] = udm_db_int(p, percent < 0 ? 0 : percent > 100 ? 100 : percent);
+    values[FENCE_VALUES + 1] = udm_db_int(p, rows_done);
+    error = udm_db_query(&result, p, db, &renew, FENCE_VALUES + 2, values);
+    if (error) {
+        return error;
+    }
+    if (result->rows == 0) {
+        return lost(p, run);
+    }
+    status = udm_result_text(result, 0, 0);
+    if (strcmp(status, "CANCELLED") == 0 || strcmp(status, "SUSPENDED") == 0) {
+        *wanted = false;
+        return NULL;
+    }
+    if (strcmp(status, "IN_PROGRESS") != 0) {
+        return lost(p, run);
+    }
+    *wanted = !udm_result_bool(result, 0, 1);
+    return NULL;
+}
+
+/* What the job shows once its run has ended in `status` (an SQL expression). */
+#define JOB_AFTER(status)                                                                          \
+    "CASE WHEN j.next_run_at IS NULL THEN " status " WHEN j.suspended THEN 'SUSPENDED' "           \
+    "ELSE 'SCHEDULED' END"
+
+static const udm_statement_t complete = {
+    "udm_queue_complete",
+    "WITH done AS ("
+    "  UPDATE udm.run r SET status = 'COMPLETED', status_reason = NULL, finished_at = now(),"
+    "         file_name = $5::text, file_size = $6::bigint, row_count = $7::bigint"
+    "   WHERE " OURS " RETURNING r.*),"
+    " progress AS ("
+    "  UPDATE udm.run_progress p SET lease_until = NULL, percent = 100, rows_done = $7::bigint"
+    "    FROM done d WHERE p.run_id = d.id),"
+    " files AS ("
+    "  INSERT INTO udm.file (name, run_id, job_id, ccid, source, type, job_title, part, size, "
+    "sha256,"
+    "                        expires_at)"
+    "  SELECT f.name, d.id, d.job_id, d.ccid, d.source, d.type, d.title, f.part, f.size, f.sha256,"
+    "         now() + make_interval(days => $8::integer)"
+    "    FROM done d, unnest($9::text[], $10::bigint[], $11::text[]) WITH ORDINALITY"
+    "                 AS f (name, size, sha256, part)),"
+    " job AS ("
+    "  UPDATE udm.job j SET status = " JOB_AFTER(
+        "'COMPLETED'") ","
+                       "         watermark = CASE WHEN d.moves_watermark THEN d.window_to ELSE "
+                       "j.watermark END"
+                       "    FROM done d WHERE j.id = d.job_id),"
+                       " audit AS ("
+                       "  INSERT INTO udm.audit (ccid, subject, action, object, detail)"
+                       "  SELECT d.ccid, d.worker_id, 'run.complete', d.id::text,"
+                       "         jsonb_build_object('jobId', d.job_id, 'rows', d.row_count, "
+                       "'files', $9::text[])"
+                       "    FROM done d)"
+                       "SELECT count(*) FROM done"};
+
+static const udm_statement_t is_complete = {"udm_queue_is_complete",
+                                            "SELECT FROM udm.run"
+                                            " WHERE id = $1::bigint AND export_id = $2::uuid"
+                                            "   AND status = 'COMPLETED'"};
+
+udm_error_t *udm_queue_complete(apr_pool_t *p, udm_db_t *db, const udm_run_t *run,
+                                const apr_array_header_t *parts, apr_int64_t rows,
+                                int retention_days)
+{
+    apr_array_header_t *names = apr_array_make(p, parts->nelts, sizeof(const char *));
+    apr_array_header_t *sizes = apr_array_make(p, parts->nelts, sizeof(const char *));
+    apr_array_header_t *sums = apr_array_make(p, parts->nelts, sizeof(const char *));
+    const char *values[FENCE_VALUES + 7];
+    const char *again[2];
+    udm_result_t *result;
+    udm_error_t *error;
+    apr_int64_t size = 0;
+    int i;
+
+    if (parts->nelts == 0) {
+        return udm_error_make(p, UDM_E_INTERNAL, "an export without a file cannot be completed");
+    }
+    for (i = 0; i < parts->nelts; i++) {
+        const udm_part_t *part = &APR_ARRAY_IDX(parts, i, udm_part_t);
+
+        APR_ARRAY_PUSH(names, const char *) = part->name;
+        APR_ARRAY_PUSH(sizes, const char *) = udm_db_int(p, part->size);
+        APR_ARRAY_PUSH(sums, const char *) = part->sha256;
+        size += part->size;
+    }
+    fence_values(values, p, run);
+    values[4] = APR_ARRAY_IDX(names, names->nelts - 1, const char *);
+    values[5] = udm_db_int(p, size);
+    values[6] = udm_db_int(p, rows);
+    values[7] = udm_db_int(p, retention_days);
+    values[8] = udm_db_array(p, names);
+    values[9] = udm_db_array(p, sizes);
+    values[10] = udm_db_array(p, sums);
+    error = udm_db_query(&result, p, db, &complete, FENCE_VALUES + 7, values);
+    if (error || udm_result_int(result, 0, 0) == 1) {
+        return error;
+    }
+    /* Perhaps by us: the commit went through, its answer did not. */
+    again[0] = values[0];
+    again[1] = run->export_id;
+    error = udm_db_query(&result, p, db, &is_complete, 2, again);
+    if (error || result->rows == 1) {
+        return error;
+    }
+    return lost(p, run);
+}
+
+static const udm_statement_t fail = {
+    "udm_queue_fail",
+    "WITH done AS ("
+    "  UPDATE udm.run r SET status = 'FAILED', status_reason = $5::text, finished_at = now()"
+    "   WHERE " OURS " RETURNING r.*),"
+    " progress AS ("
+    "  UPDATE udm.run_progress p SET lease_until = NULL FROM done d WHERE p.run_id = d.id),"
+    " job AS ("
+    "  UPDATE udm.job j SET status = " JOB_AFTER(
+        "'FAILED'") " FROM done d WHERE j.id = d.job_id),"
+                    " audit AS ("
+                    "  INSERT INTO udm.audit (ccid, subject, action, object, detail)"
+                    "  SELECT d.ccid, d.worker_id, 'run.fail', d.id::text,"
+                    "         jsonb_build_object('jobId', d.job_id, 'reason', d.status_reason)"
+                    "    FROM done d)"
+                    "SELECT count(*) FROM done"};
+
+udm_error_t *udm_queue_fail(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, const char *reason)
+{
+    const char *values[FENCE_VALUES + 1];
+    udm_result_t *result;
+    udm_error_t *error;
+
+    fence_values(values, p, run);
+    values[FENCE_VALUES] = reason;
+    error = udm_db_query(&result, p, db, &fail, FENCE_VALUES + 1, values);
+    if (!error && udm_result_int(result, 0, 0) == 0) {
+        return lost(p, run);
+    }
+    return error;
+}
+
+/* export_id stays: whoever claims the run next removes what that attempt may have left behind. */
+static const udm_statement_t release = {
+    "udm_queue_release",
+    "WITH done AS ("
+    "  UPDATE udm.run r"
+    "     SET status = CASE WHEN EXISTS (SELECT FROM udm.job j WHERE j.id = r.job_id AND "
+    "j.suspended)"
+    "                       THEN 'SUSPENDED' ELSE 'QUEUED' END,"
+    "         ready_at = now() + make_interval(secs => $5::integer), worker_id = NULL,"
+    "         attempt = CASE WHEN $6::boolean THEN r.attempt ELSE greatest(r.attempt - 1, 0) END"
+    "   WHERE " OURS " RETURNING r.id, r.job_id, r.status),"
+    " progress AS ("
+    "  UPDATE udm.run_progress p SET lease_until = NULL, percent = 0, rows_done = 0"
+    "    FROM done d WHERE p.run_id = d.id),"
+    " job AS ("
+    "  UPDATE udm.job j SET status = d.status FROM done d WHERE j.id = d.job_id)"
+    "SELECT count(*) FROM done"};
+
+udm_error_t *udm_queue_release(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, int delay,
+                               bool counts)
+{
+    const char *values[FENCE_VALUES + 2];
+    udm_result_t *result;
+    udm_error_t *error;
+
+    fence_values(values, p, run);
+    values[FENCE_VALUES] = udm_db_int(p, delay);
+    values[FENCE_VALUES + 1] = counts ? "true" : "false";
+    error = udm_db_query(&result, p, db, &release, FENCE_VALUES + 2, values);
+    if (!error && udm_result_int(result, 0, 0) == 0) {
+        return lost(p, run);
+    }
+    return error;
+}
+
+static const udm_statement_t installation = {"udm_queue_installation",
+                                             "SELECT id::text FROM udm.installation"};
+
+udm_error_t *udm_queue_installation(const char **id, apr_pool_t *p, udm_db_t *db)
+{
+    udm_result_t *result;
+    udm_error_t *error;
+
+    *id = NULL;
+    error = udm_db_query(&result, p, db, &installation, 0, NULL);
+    if (!error && result->rows == 0) {
+        return udm_error_make(p, UDM_E_INTERNAL,
+                              "the database has no row in udm.installation: run udm-migrate again");
+    }
+    if (!error) {
+        *id = udm_result_text(result, 0, 0);
+    }
+    return error;
+}

@@ -1,0 +1,255 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * buffer.c: the growing buffer, and the two inner loops of the encoder: JSON strings and raw JSON.
+ *
+ * Both loops take eight bytes at a time as long as none of them needs a look of its own.
+ */
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/evp.h>
+
+#include "buffer.h"
+
+#define ONES  0x0101010101010101ULL
+#define HIGHS 0x8080808080808080ULL
+
+/* Set (in the high bits) when a byte of `x` is zero; exact as a yes or no. */
+#define ZERO_BYTE(x) (((x)-ONES) & ~(x)&HIGHS)
+
+/* Set when a byte of `x` is below 0x20 or above 0x7f. */
+#define ODD_BYTE(x) ((((x)-ONES * 0x20) | (x)) & HIGHS)
+
+static apr_status_t buffer_free(void *data)
+{
+    udm_buffer_t *buffer = data;
+
+    free(buffer->data);
+    buffer->data = NULL;
+    buffer->size = buffer->space = 0;
+    return APR_SUCCESS;
+}
+
+udm_buffer_t *udm_buffer_make(apr_pool_t *p)
+{
+    udm_buffer_t *buffer = apr_pcalloc(p, sizeof(*buffer));
+
+    apr_pool_cleanup_register(p, buffer, buffer_free, apr_pool_cleanup_null);
+    return buffer;
+}
+
+void udm_buffer_grow(udm_buffer_t *buffer, apr_size_t more)
+{
+    apr_size_t wanted = buffer->size + more;
+    apr_size_t space = buffer->space != 0 ? buffer->space : 1024;
+    char *data;
+
+    if (wanted < more) {
+        abort();
+    }
+    while (space < wanted) {
+        space = space > wanted / 2 ? space * 2 : wanted;
+    }
+    data = realloc(buffer->data, space);
+    if (data == NULL) {
+        /* As an APR pool would: there is nothing to go on with, and the run is repeated later. */
+        fputs("out of memory\n", stderr);
+        abort();
+    }
+    buffer->data = data;
+    buffer->space = space;
+}
+
+void udm_buffer_format(udm_buffer_t *buffer, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    va_start(args, format);
+    length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (length > 0) {
+        udm_buffer_reserve(buffer, (apr_size_t)length + 1);
+        va_start(args, format);
+        vsnprintf(buffer->data + buffer->size, (size_t)length + 1, format, args);
+        va_end(args);
+        buffer->size += (apr_size_t)length;
+    }
+}
+
+void udm_buffer_base64(udm_buffer_t *buffer, const void *data, apr_size_t size)
+{
+    /* EVP_EncodeBlock counts in int. */
+    const apr_size_t most = 3 << 24;
+    const unsigned char *from = data;
+
+    while (size != 0) {
+        apr_size_t take = size < most ? size : most;
+
+        udm_buffer_reserve(buffer, (take + 2) / 3 * 4 + 1);
+        buffer->size += (apr_size_t)EVP_EncodeBlock(
+            (unsigned char *)buffer->data + buffer->size, from, (int)take);
+        from += take;
+        size -= take;
+    }
+}
+
+/* Length of the well-formed UTF-8 sequence of two to four bytes at `s` (RFC 3629), else 0. */
+static apr_size_t sequence(const unsigned char *s, const unsigned char *end)
+{
+    apr_size_t left = (apr_size_t)(end - s);
+
+#define TAIL(i) ((s[i] & 0xc0) == 0x80)
+    if (s[0] < 0xc2) {
+        return 0;
+    }
+    if (s[0] < 0xe0) {
+        return left >= 2 && TAIL(1) ? 2 : 0;
+    }
+    if (s[0] < 0xf0) {
+        if (left < 3 || !TAIL(1) || !TAIL(2) || (s[0] == 0xe0 && s[1] < 0xa0) ||
+            (s[0] == 0xed && s[1] > 0x9f)) {
+            return 0;
+        }
+        return 3;
+    }
+    if (left < 4 || s[0] > 0xf4 || !TAIL(1) || !TAIL(2) || !TAIL(3) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) {
+        return 0;
+    }
+    return 4;
+#undef TAIL
+}
+
+static char *escape(char *to, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    char letter;
+
+    switch (c) {
+    case '"':
+    case '\\':
+        letter = (char)c;
+        break;
+    case '\b':
+        letter = 'b';
+        break;
+    case '\f':
+        letter = 'f';
+        break;
+    case '\n':
+        letter = 'n';
+        break;
+    case '\r':
+        letter = 'r';
+        break;
+    case '\t':
+        letter = 't';
+        break;
+    default:
+        memcpy(to, "\\u00", 4);
+        to[4] = hex[c >> 4];
+        to[5] = hex[c & 15];
+        return to + 6;
+    }
+    to[0] = '\\';
+    to[1] = letter;
+    return to + 2;
+}
+
+bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    const unsigned char *end = s + size;
+    char *to;
+
+    /* Room for all as it is, the quotes and one escape; each further escape takes its own. */
+    udm_buffer_reserve(buffer, size + 16);
+    to = buffer->data + buffer->size;
+    *to++ = '"';
+    while (s < end) {
+        apr_size_t length;
+
+        while (end - s >= 8) {
+            uint64_t x;
+
+            memcpy(&x, s, 8);
+            if ((ODD_BYTE(x) | ZERO_BYTE(x ^ (ONES * '"')) | ZERO_BYTE(x ^ (ONES * '\\'))) != 0) {
+                break;
+            }
+            memcpy(to, &x, 8);
+            to += 8;
+            s += 8;
+        }
+        if (s == end) {
+            break;
+        }
+        if (*s >= 0x80) {
+            do {
+                length = sequence(s, end);
+                if (length == 0) {
+                    return false;
+                }
+                memcpy(to, s, length);
+                to += length;
+                s += length;
+            } while (s < end && *s >= 0x80);
+        }
+        else if (*s >= 0x20 && *s != '"' && *s != '\\') {
+            *to++ = (char)*s++;
+        }
+        else {
+            to = escape(to, *s++);
+            buffer->size = (apr_size_t)(to - buffer->data);
+            udm_buffer_reserve(buffer, (apr_size_t)(end - s) + 16);
+            to = buffer->data + buffer->size;
+        }
+    }
+    *to++ = '"';
+    buffer->size = (apr_size_t)(to - buffer->data);
+    return true;
+}
+
+bool udm_buffer_json(udm_buffer_t *buffer, const char *json, apr_size_t size)
+{
+    const unsigned char *s = (const unsigned char *)json;
+    const unsigned char *end = s + size;
+    char *to;
+
+    udm_buffer_reserve(buffer, size);
+    to = buffer->data + buffer->size;
+    while (s < end) {
+        while (end - s >= 8) {
+            uint64_t x;
+
+            memcpy(&x, s, 8);
+            if (ODD_BYTE(x) != 0) {
+                break;
+            }
+            memcpy(to, &x, 8);
+            to += 8;
+            s += 8;
+        }
+        if (s == end) {
+            break;
+        }
+        if (*s >= 0x80) {
+            apr_size_t length = sequence(s, end);
+
+            if (length == 0) {
+                return false;
+            }
+            memcpy(to, s, length);
+            to += length;
+            s += length;
+        }
+        else {
+            *to++ = *s == '\n' || *s == '\r' ? ' ' : (char)*s;
+            s++;
+        }
+    }
+    buffer->size = (apr_size_t)(to - buffer->data);
+    return true;
+}

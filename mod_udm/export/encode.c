@@ -1,0 +1,486 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * encode.c: a row as JSON, each value exactly as to_json of PostgreSQL gives it; the exceptions are
+ * timestamptz (UTC, always microseconds, a Z) and bytea (base64).
+ *
+ * What a column needs is chosen once, when the encoder is made: its name as `,"name":` and the
+ * function for its type.
+ */
+#include <stdint.h>
+
+#include <apr_strings.h>
+
+#include "db/source.h"
+#include "encode.h"
+#include "number.h"
+
+/* Types by the number that PostgreSQL gives them for good (pg_type.dat). */
+enum {
+    TYPE_BOOL = 16,
+    TYPE_BYTEA = 17,
+    TYPE_CHAR = 18,
+    TYPE_NAME = 19,
+    TYPE_INT8 = 20,
+    TYPE_INT2 = 21,
+    TYPE_INT4 = 23,
+    TYPE_TEXT = 25,
+    TYPE_OID = 26,
+    TYPE_JSON = 114,
+    TYPE_FLOAT4 = 700,
+    TYPE_FLOAT8 = 701,
+    TYPE_BPCHAR = 1042,
+    TYPE_VARCHAR = 1043,
+    TYPE_DATE = 1082,
+    TYPE_TIMESTAMP = 1114,
+    TYPE_TIMESTAMPTZ = 1184,
+    TYPE_NUMERIC = 1700,
+    TYPE_UUID = 2950,
+    TYPE_JSONB = 3802
+};
+
+/* Deepest array that PostgreSQL makes. */
+#define ARRAY_DEPTH_MAX 6
+
+/* Writes one value. @return NULL, or what is wrong with it: "holds ..." */
+typedef const char *(*value_fn)(udm_buffer_t *out, const unsigned char *data, apr_size_t size);
+
+typedef struct column_t {
+    const char *name;
+    const char *prefix; /* ,"name": */
+    apr_size_t prefix_size;
+    value_fn value;   /* of the column, or NULL for an array */
+    value_fn element; /* of an array */
+} column_t;
+
+struct udm_encoder_t {
+    int count;
+    column_t *columns;
+    udm_field_t *fields; /* of the row: UDM_ROW_COLUMNS more than columns */
+};
+
+static const char *const bad_form = "holds a value in a form that is not known";
+static const char *const bad_utf8 = "holds text that is not UTF-8";
+
+static uint16_t get16(const unsigned char *data)
+{
+    return (uint16_t)((data[0] << 8) | data[1]);
+}
+
+static uint32_t get32(const unsigned char *data)
+{
+    return ((uint32_t)data[0] << 24) | ((uint32_t)data[1] << 16) | ((uint32_t)data[2] << 8) |
+           data[3];
+}
+
+static uint64_t get64(const unsigned char *data)
+{
+    return ((uint64_t)get32(data) << 32) | get32(data + 4);
+}
+
+static const char *value_bool(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size != 1) {
+        return bad_form;
+    }
+    udm_buffer_text(out, data[0] != 0 ? "true" : "false");
+    return NULL;
+}
+
+static const char *value_int2(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size != 2) {
+        return bad_form;
+    }
+    udm_number_int(out, (int16_t)get16(data));
+    return NULL;
+}
+
+static const char *value_int4(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size != 4) {
+        return bad_form;
+    }
+    udm_number_int(out, (int32_t)get32(data));
+    return NULL;
+}
+
+static const char *value_int8(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size != 8) {
+        return bad_form;
+    }
+    udm_number_int(out, (int64_t)get64(data));
+    return NULL;
+}
+
+/* To to_json an oid is no number. */
+static const char *value_oid(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size != 4) {
+        return bad_form;
+    }
+    udm_buffer_format(out, "\"%u\"", (unsigned)get32(data));
+    return NULL;
+}
+
+static const char *value_numeric(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    return udm_number_numeric(out, data, size) ? NULL : bad_form;
+}
+
+static const char *value_float4(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    uint32_t bits;
+    float value;
+
+    if (size != 4) {
+        return bad_form;
+    }
+    bits = get32(data);
+    memcpy(&value, &bits, sizeof(value));
+    udm_number_float4(out, value);
+    return NULL;
+}
+
+static const char *value_float8(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    uint64_t bits;
+    double value;
+
+    if (size != 8) {
+        return bad_form;
+    }
+    bits = get64(data);
+    memcpy(&value, &bits, sizeof(value));
+    udm_number_float8(out, value);
+    return NULL;
+}
+
+static const char *value_date(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size != 4) {
+        return bad_form;
+    }
+    udm_number_date(out, (int32_t)get32(data));
+    return NULL;
+}
+
+static const char *value_timestamp(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size != 8) {
+        return bad_form;
+    }
+    udm_number_timestamp(out, (int64_t)get64(data));
+    return NULL;
+}
+
+static const char *value_timestamptz(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size != 8) {
+        return bad_form;
+    }
+    udm_number_timestamptz(out, (int64_t)get64(data));
+    return NULL;
+}
+
+static const char *value_uuid(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *to;
+
+    if (size != 16) {
+        return bad_form;
+    }
+    udm_buffer_reserve(out, 38);
+    to = out->data + out->size;
+    *to++ = '"';
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *to++ = '-';
+        }
+        *to++ = hex[data[i] >> 4];
+        *to++ = hex[data[i] & 15];
+    }
+    *to = '"';
+    out->size += 38;
+    return NULL;
+}
+
+static const char *value_text(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    return udm_buffer_string(out, (const char *)data, size) ? NULL : bad_utf8;
+}
+
+/* One byte; zero stands for the empty text. */
+static const char *value_char(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size != 1) {
+        return bad_form;
+    }
+    return value_text(out, data, data[0] != 0);
+}
+
+static const char *value_bytea(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    udm_buffer_char(out, '"');
+    udm_buffer_base64(out, data, size);
+    udm_buffer_char(out, '"');
+    return NULL;
+}
+
+static const char *value_json(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size == 0) {
+        return bad_form;
+    }
+    return udm_buffer_json(out, (const char *)data, size) ? NULL : bad_utf8;
+}
+
+/* The text form behind its version. */
+static const char *value_jsonb(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
+{
+    if (size < 2 || data[0] != 1) {
+        return bad_form;
+    }
+    return value_json(out, data + 1, size - 1);
+}
+
+static value_fn value_of(Oid type)
+{
+    switch (type) {
+    case TYPE_BOOL:
+        return value_bool;
+    case TYPE_BYTEA:
+        return value_bytea;
+    case TYPE_CHAR:
+        return value_char;
+    case TYPE_INT2:
+        return value_int2;
+    case TYPE_INT4:
+        return value_int4;
+    case TYPE_INT8:
+        return value_int8;
+    case TYPE_OID:
+        return value_oid;
+    case TYPE_NUMERIC:
+        return value_numeric;
+    case TYPE_FLOAT4:
+        return value_float4;
+    case TYPE_FLOAT8:
+        return value_float8;
+    case TYPE_DATE:
+        return value_date;
+    case TYPE_TIMESTAMP:
+        return value_timestamp;
+    case TYPE_TIMESTAMPTZ:
+        return value_timestamptz;
+    case TYPE_UUID:
+        return value_uuid;
+    case TYPE_NAME:
+    case TYPE_TEXT:
+    case TYPE_BPCHAR:
+    case TYPE_VARCHAR:
+        return value_text;
+    case TYPE_JSON:
+        return value_json;
+    case TYPE_JSONB:
+        return value_jsonb;
+    default:
+        return NULL;
+    }
+}
+
+/* What is left of an array while its elements are written. */
+typedef struct array_t {
+    const unsigned char *data;
+    apr_size_t size;
+    uint32_t depth;
+    uint32_t length[ARRAY_DEPTH_MAX];
+    value_fn element;
+} array_t;
+
+static const char *array_level(udm_buffer_t *out, array_t *array, uint32_t level)
+{
+    udm_buffer_char(out, '[');
+    for (uint32_t i = 0; i < array->length[level]; i++) {
+        const char *fault = NULL;
+
+        if (i != 0) {
+            udm_buffer_char(out, ',');
+        }
+        if (level + 1 < array->depth) {
+            fault = array_level(out, array, level + 1);
+        }
+        else {
+            uint32_t size;
+
+            if (array->size < 4) {
+                return bad_form;
+            }
+            size = get32(array->data);
+            array->data += 4;
+            array->size -= 4;
+            if (size == UINT32_MAX) {
+                udm_buffer_text(out, "null");
+            }
+            else if (size > array->size) {
+                fault = bad_form;
+            }
+            else {
+                fault = array->element(out, array->data, size);
+                array->data += size;
+                array->size -= size;
+            }
+        }
+        if (fault != NULL) {
+            return fault;
+        }
+    }
+    udm_buffer_char(out, ']');
+    return NULL;
+}
+
+/* Depth, whether it has NULLs, type of the elements; length and lower bound of each level. */
+static const char *value_array(udm_buffer_t *out, const unsigned char *data, apr_size_t size,
+                               value_fn element)
+{
+    array_t array;
+    const char *fault;
+
+    if (size < 12) {
+        return bad_form;
+    }
+    array.depth = get32(data);
+    array.element = element;
+    if (array.depth > ARRAY_DEPTH_MAX || size < 12 + 8 * (apr_size_t)array.depth) {
+        return bad_form;
+    }
+    for (uint32_t i = 0; i < array.depth; i++) {
+        array.length[i] = get32(data + 12 + 8 * i);
+        if (array.length[i] == 0 || array.length[i] > size) {
+            return bad_form;
+        }
+    }
+    array.data = data + 12 + 8 * (apr_size_t)array.depth;
+    array.size = size - 12 - 8 * (apr_size_t)array.depth;
+    if (array.depth == 0) {
+        udm_buffer_text(out, "[]");
+        return NULL;
+    }
+    fault = array_level(out, &array, 0);
+    return fault != NULL || array.size == 0 ? fault : bad_form;
+}
+
+udm_error_t *udm_tuple_read(udm_field_t *fields, int count, apr_pool_t *p,
+                            const unsigned char *tuple, apr_size_t size)
+{
+    const unsigned char *end = tuple + size;
+    int i = 0;
+
+    if (size >= 2 && get16(tuple) == count) {
+        tuple += 2;
+        for (i = 0; i < count && end - tuple >= 4; i++) {
+            uint32_t length = get32(tuple);
+
+            tuple += 4;
+            if (length == UINT32_MAX) {
+                fields[i].data = NULL;
+                fields[i].size = -1;
+                continue;
+            }
+            if (length > (apr_size_t)(end - tuple)) {
+                break;
+            }
+            fields[i].data = tuple;
+            fields[i].size = (apr_ssize_t)length;
+            tuple += length;
+        }
+    }
+    if (i != count || tuple != end) {
+        return udm_error_detail(
+            p, udm_error_make(p, UDM_E_SOURCE, "a row of the source came in an unknown form"),
+            "a tuple of %" APR_SIZE_T_FMT " bytes, expected %d fields", size, count);
+    }
+    return NULL;
+}
+
+udm_error_t *udm_encoder_make(udm_encoder_t **encoder, apr_pool_t *p,
+                              const apr_array_header_t *columns)
+{
+    udm_encoder_t *e = apr_pcalloc(p, sizeof(*e));
+    udm_buffer_t *name = udm_buffer_make(p);
+
+    e->count = columns->nelts;
+    e->columns = apr_pcalloc(p, sizeof(*e->columns) * (apr_size_t)(e->count + 1));
+    e->fields = apr_pcalloc(p, sizeof(*e->fields) * (apr_size_t)(e->count + UDM_ROW_COLUMNS));
+    for (int i = 0; i < e->count; i++) {
+        const udm_column_t *from = &APR_ARRAY_IDX(columns, i, udm_column_t);
+        column_t *column = &e->columns[i];
+
+        column->name = apr_pstrdup(p, from->name);
+        if (from->element != 0) {
+            column->element = value_of(from->element);
+        }
+        else {
+            column->value = from->json && from->type != TYPE_JSONB ? value_json
+                                                                   : value_of(from->type);
+        }
+        name->size = 0;
+        udm_buffer_text(name, i == 0 ? "{" : ",");
+        if (!udm_buffer_string(name, from->name, strlen(from->name))) {
+            return udm_error_make(p, UDM_E_SOURCE, "the name of column %d is not UTF-8", i + 1);
+        }
+        udm_buffer_char(name, ':');
+        column->prefix = apr_pmemdup(p, name->data, name->size);
+        column->prefix_size = name->size;
+        if (column->value == NULL && column->element == NULL) {
+            return udm_error_detail(
+                p,
+                udm_error_make(p, UDM_E_SOURCE, "column \"%s\" is of a type that cannot be read",
+                               column->name),
+                "type %u, element %u", from->type, from->element);
+        }
+    }
+    *encoder = e;
+    return NULL;
+}
+
+udm_error_t *udm_encoder_read(const udm_field_t **fields, udm_encoder_t *encoder, apr_pool_t *p,
+                              const unsigned char *tuple, apr_size_t size)
+{
+    *fields = encoder->fields;
+    return udm_tuple_read(encoder->fields, encoder->count + UDM_ROW_COLUMNS, p, tuple, size);
+}
+
+udm_error_t *udm_encoder_write(udm_buffer_t *out, udm_encoder_t *encoder, apr_pool_t *p)
+{
+    const udm_field_t *field = encoder->fields + UDM_ROW_COLUMNS;
+    apr_size_t before = out->size;
+
+    for (int i = 0; i < encoder->count; i++, field++) {
+        const column_t *column = &encoder->columns[i];
+        const char *fault = NULL;
+
+        udm_buffer_add(out, column->prefix, column->prefix_size);
+        if (field->size < 0) {
+            udm_buffer_add(out, "null", 4);
+        }
+        else if (column->value != NULL) {
+            fault = column->value(out, field->data, (apr_size_t)field->size);
+        }
+        else {
+            fault = value_array(out, field->data, (apr_size_t)field->size, column->element);
+        }
+        if (fault != NULL) {
+            udm_error_t *error =
+                udm_error_make(p, UDM_E_SOURCE, "column \"%s\" %s", column->name, fault);
+
+            /* It stays so, however often it is tried again (udm_source_permanent). */
+            error->status = APR_EINVAL;
+            out->size = before;
+            return error;
+        }
+    }
+    udm_buffer_text(out, encoder->count == 0 ? "{}" : "}");
+    return NULL;
+}

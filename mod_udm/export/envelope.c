@@ -1,0 +1,340 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * envelope.c: OpenSSL makes and streams the CMS; its DER comes out into a BIO of ours, which turns
+ * it into base64 lines, hashes them and hands them on in large pieces.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <openssl/bio.h>
+#include <openssl/cms.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include "core/apikey.h"
+#include "core/text.h"
+#include "envelope.h"
+
+static const char mime_head[] = "MIME-Version: 1.0\n"
+                                "Content-Disposition: attachment; filename=\"smime.p7m\"\n"
+                                "Content-Type: application/pkcs7-mime;"
+                                " smime-type=enveloped-data; name=\"smime.p7m\"\n"
+                                "Content-Transfer-Encoding: base64\n"
+                                "\n";
+static const char mime_end[] = "\n";
+
+/* 48 bytes of DER are one line of 64 characters and its end. */
+#define LINE_IN  48
+#define LINE_OUT 65
+
+/* DER that is gathered before it becomes text; whole lines. */
+#define DER_SIZE (LINE_IN * 1024)
+
+/* Plain bytes that are gathered before they go to OpenSSL. */
+#define PLAIN_SIZE 65536
+
+/* OpenSSL's cipher BIO writes pieces of about 4 KiB, each an OCTET STRING of its own. Half of that
+ * is what udm_recipient_capacity counts with; udm_envelope_finish checks nothing, the tests do. */
+#define PIECE_SIZE 2048
+#define PIECE_HEAD 4
+
+#define CIPHER_BLOCK 16
+
+struct udm_recipient_t {
+    apr_pool_t *pool;
+    X509 *x509;
+    STACK_OF(X509) * certificates;
+    BIO_METHOD *method;
+    apr_int64_t empty_der; /* bytes of DER of an envelope with nothing in it */
+};
+
+struct udm_envelope_t {
+    apr_pool_t *pool;
+    udm_sink_t sink;
+    CMS_ContentInfo *cms;
+    BIO *out;   /* ours: takes DER */
+    BIO *chain; /* OpenSSL's: takes plain bytes */
+    EVP_MD_CTX *hash;
+    unsigned char *plain;
+    apr_size_t plain_size;
+    unsigned char *der;
+    apr_size_t der_size;
+    unsigned char *text;
+    apr_int64_t der_total;
+    apr_int64_t size;   /* of the text */
+    udm_error_t *error; /* of the sink, which a BIO cannot return */
+};
+
+static udm_error_t *openssl_error(apr_pool_t *p, udm_error_kind kind, const char *reason)
+{
+    char text[160];
+
+    ERR_error_string_n(ERR_peek_last_error(), text, sizeof(text));
+    ERR_clear_error();
+    return udm_error_detail(p, udm_error_make(p, kind, "%s", reason), "%s", text);
+}
+
+static udm_error_t *emit(udm_envelope_t *e, const void *text, apr_size_t size)
+{
+    if (EVP_DigestUpdate(e->hash, text, size) != 1) {
+        return openssl_error(e->pool, UDM_E_INTERNAL, "SHA-256 cannot be computed");
+    }
+    e->size += (apr_int64_t)size;
+    return e->sink.write != NULL ? e->sink.write(e->sink.context, text, size) : NULL;
+}
+
+/* Turns the DER gathered so far into lines. All but the last call have whole lines of it. */
+static udm_error_t *emit_lines(udm_envelope_t *e)
+{
+    unsigned char *to = e->text;
+
+    for (apr_size_t at = 0; at < e->der_size; at += LINE_IN) {
+        apr_size_t take = e->der_size - at < LINE_IN ? e->der_size - at : LINE_IN;
+
+        to += EVP_EncodeBlock(to, e->der + at, (int)take);
+        *to++ = '\n';
+    }
+    e->der_total += (apr_int64_t)e->der_size;
+    e->der_size = 0;
+    return to != e->text ? emit(e, e->text, (apr_size_t)(to - e->text)) : NULL;
+}
+
+static int out_write(BIO *bio, const char *data, size_t size, size_t *written)
+{
+    udm_envelope_t *e = BIO_get_data(bio);
+    size_t left = size;
+
+    while (left != 0) {
+        apr_size_t take = DER_SIZE - e->der_size;
+
+        if (take > left) {
+            take = left;
+        }
+        memcpy(e->der + e->der_size, data, take);
+        e->der_size += take;
+        data += take;
+        left -= take;
+        if (e->der_size == DER_SIZE) {
+            e->error = emit_lines(e);
+            if (e->error != NULL) {
+                return 0;
+            }
+        }
+    }
+    *written = size;
+    return 1;
+}
+
+static long out_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+static apr_status_t recipient_free(void *data)
+{
+    udm_recipient_t *recipient = data;
+
+    sk_X509_free(recipient->certificates);
+    X509_free(recipient->x509);
+    BIO_meth_free(recipient->method);
+    return APR_SUCCESS;
+}
+
+/* Measures what an envelope with nothing in it takes. */
+static udm_error_t *measure(udm_recipient_t *recipient, apr_pool_t *p)
+{
+    static const udm_sink_t nowhere = {NULL, NULL};
+    udm_envelope_t *envelope;
+    const char *sha256;
+    apr_int64_t size;
+    apr_pool_t *scratch;
+    udm_error_t *error;
+
+    apr_pool_create(&scratch, p);
+    error = udm_envelope_open(&envelope, scratch, recipient, &nowhere);
+    if (error == NULL) {
+        error = udm_envelope_finish(&size, &sha256, scratch, envelope);
+    }
+    if (error == NULL) {
+        recipient->empty_der = envelope->der_total;
+    }
+    else {
+        error = udm_error_copy(p, error);
+        error->kind = UDM_E_CERTIFICATE;
+    }
+    apr_pool_destroy(scratch);
+    return error;
+}
+
+udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, const char *pem)
+{
+    udm_recipient_t *r = apr_pcalloc(p, sizeof(*r));
+    BIO *in = BIO_new_mem_buf(pem, -1);
+
+    r->pool = p;
+    r->x509 = in != NULL ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    BIO_free(in);
+    r->certificates = sk_X509_new_null();
+    r->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "udm envelope");
+    apr_pool_cleanup_register(p, r, recipient_free, apr_pool_cleanup_null);
+    if (r->x509 == NULL) {
+        return openssl_error(p, UDM_E_CERTIFICATE, "the certificate cannot be read");
+    }
+    if (r->certificates == NULL || r->method == NULL ||
+        !BIO_meth_set_write_ex(r->method, out_write) || !BIO_meth_set_ctrl(r->method, out_ctrl) ||
+        sk_X509_push(r->certificates, r->x509) <= 0) {
+        return openssl_error(p, UDM_E_INTERNAL, "the encryption cannot be set up");
+    }
+    *recipient = r;
+    return measure(r, p);
+}
+
+apr_int64_t udm_recipient_capacity(const udm_recipient_t *recipient, apr_int64_t limit)
+{
+    apr_int64_t text = limit - (apr_int64_t)(sizeof(mime_head) - 1 + sizeof(mime_end) - 1);
+    apr_int64_t der = text / LINE_OUT * LINE_IN;
+    apr_int64_t data = der - recipient->empty_der - PIECE_HEAD;
+
+    if (data <= 0) {
+        return 0;
+    }
+    data -= (data / (PIECE_SIZE + PIECE_HEAD) + 1) * PIECE_HEAD;
+    data -= data % CIPHER_BLOCK + 1;
+    return data > 0 ? data : 0;
+}
+
+/* Frees OpenSSL's part of the chain, then ours. */
+static void free_chain(udm_envelope_t *e)
+{
+    while (e->chain != NULL && e->chain != e->out) {
+        BIO *next = BIO_pop(e->chain);
+
+        BIO_free(e->chain);
+        e->chain = next;
+    }
+    BIO_free(e->out);
+    e->chain = e->out = NULL;
+    CMS_ContentInfo_free(e->cms);
+    e->cms = NULL;
+}
+
+static apr_status_t envelope_free(void *data)
+{
+    udm_envelope_t *e = data;
+
+    free_chain(e);
+    EVP_MD_CTX_free(e->hash);
+    if (e->plain != NULL) {
+        OPENSSL_cleanse(e->plain, PLAIN_SIZE);
+    }
+    free(e->plain);
+    free(e->der);
+    free(e->text);
+    ERR_clear_error();
+    return APR_SUCCESS;
+}
+
+udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
+                               const udm_recipient_t *recipient, const udm_sink_t *sink)
+{
+    udm_envelope_t *e = apr_pcalloc(p, sizeof(*e));
+
+    e->pool = p;
+    e->sink = *sink;
+    e->hash = EVP_MD_CTX_new();
+    e->plain = malloc(PLAIN_SIZE);
+    e->der = malloc(DER_SIZE);
+    e->text = malloc(DER_SIZE / LINE_IN * LINE_OUT + 1);
+    e->out = BIO_new(recipient->method);
+    apr_pool_cleanup_register(p, e, envelope_free, apr_pool_cleanup_null);
+    if (e->hash == NULL || e->plain == NULL || e->der == NULL || e->text == NULL ||
+        e->out == NULL || EVP_DigestInit_ex(e->hash, EVP_sha256(), NULL) != 1) {
+        return openssl_error(p, UDM_E_INTERNAL, "the encryption cannot be set up");
+    }
+    BIO_set_data(e->out, e);
+    BIO_set_init(e->out, 1);
+    e->cms = CMS_encrypt(recipient->certificates, NULL, EVP_aes_256_cbc(),
+                         CMS_STREAM | CMS_PARTIAL | CMS_BINARY);
+    if (e->cms == NULL) {
+        return openssl_error(p, UDM_E_CERTIFICATE, "nothing can be encrypted for the certificate");
+    }
+    e->chain = BIO_new_CMS(e->out, e->cms);
+    if (e->chain == NULL) {
+        return openssl_error(p, UDM_E_CERTIFICATE, "nothing can be encrypted for the certificate");
+    }
+    *envelope = e;
+    return emit(e, mime_head, sizeof(mime_head) - 1);
+}
+
+/* Hands the plain bytes gathered so far to OpenSSL. */
+static udm_error_t *push_plain(udm_envelope_t *e)
+{
+    apr_size_t done = 0;
+
+    while (done < e->plain_size) {
+        int n = BIO_write(e->chain, e->plain + done, (int)(e->plain_size - done));
+
+        if (n <= 0) {
+            return e->error != NULL
+                       ? e->error
+                       : openssl_error(e->pool, UDM_E_INTERNAL, "the encryption failed");
+        }
+        done += (apr_size_t)n;
+    }
+    e->plain_size = 0;
+    return NULL;
+}
+
+udm_error_t *udm_envelope_write(udm_envelope_t *envelope, const void *data, apr_size_t size)
+{
+    const unsigned char *from = data;
+
+    while (size != 0) {
+        apr_size_t room = PLAIN_SIZE - envelope->plain_size;
+        apr_size_t take = size < room ? size : room;
+
+        memcpy(envelope->plain + envelope->plain_size, from, take);
+        envelope->plain_size += take;
+        from += take;
+        size -= take;
+        if (envelope->plain_size == PLAIN_SIZE) {
+            udm_error_t *error = push_plain(envelope);
+
+            if (error != NULL) {
+                return error;
+            }
+        }
+    }
+    return NULL;
+}
+
+udm_error_t *udm_envelope_finish(apr_int64_t *size, const char **sha256, apr_pool_t *p,
+                                 udm_envelope_t *envelope)
+{
+    unsigned char digest[UDM_SHA256_SIZE];
+    udm_error_t *error = push_plain(envelope);
+
+    if (error == NULL && BIO_flush(envelope->chain) <= 0) {
+        error = envelope->error != NULL ? envelope->error
+                                        : openssl_error(envelope->pool, UDM_E_INTERNAL,
+                                                        "the encryption failed");
+    }
+    free_chain(envelope);
+    if (error == NULL) {
+        error = emit_lines(envelope);
+    }
+    if (error == NULL) {
+        error = emit(envelope, mime_end, sizeof(mime_end) - 1);
+    }
+    if (error == NULL && EVP_DigestFinal_ex(envelope->hash, digest, NULL) != 1) {
+        error = openssl_error(envelope->pool, UDM_E_INTERNAL, "SHA-256 cannot be computed");
+    }
+    if (error == NULL) {
+        *size = envelope->size;
+        *sha256 = udm_text_hex(p, digest, sizeof(digest));
+    }
+    ERR_clear_error();
+    return error;
+}

@@ -1,0 +1,21 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * names.h: keeps the names of entries apart, in memory that does not depend on their number.
+ */
+#ifndef UDM_NAMES_H
+#define UDM_NAMES_H
+
+#include "buffer.h"
+
+typedef struct udm_names_t udm_names_t;
+
+udm_names_t *udm_names_make(apr_pool_t *p);
+
+/*
+ * Puts ".json" behind `name`, and before it "-2", "-3", ... when the name was given out before (in
+ * either case of letters, since file systems that tell them apart are not everywhere). No name is
+ * given out twice; a few among millions get a number without need.
+ */
+void udm_names_finish(udm_names_t *names, udm_buffer_t *name);
+
+#endif

@@ -1,0 +1,33 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * parts.h: the downloadable files of an export: each volume in an envelope of its own, each envelope
+ * an object of the store; named and published together at the end.
+ */
+#ifndef UDM_PARTS_H
+#define UDM_PARTS_H
+
+#include <apr_tables.h>
+
+#include "envelope.h"
+#include "store/store.h"
+#include "volume.h"
+
+/* The highest number in a name ("z99999"), and so one less than the most parts. */
+#define UDM_PARTS_MAX 99999
+
+typedef struct udm_parts_t udm_parts_t;
+
+udm_parts_t *udm_parts_make(apr_pool_t *p, udm_store_t *store, const char *export_id,
+                            const udm_recipient_t *recipient);
+
+/* Where volumes go. */
+udm_volume_target_t udm_parts_target(udm_parts_t *parts);
+
+/*
+ * Publishes all parts, the last one last. `published` gets udm_part_t (db/queue.h) in order, in `p`.
+ * A single part is export-<uuid>.zip.smime; of several, the last one is, and those before it are
+ * export-<uuid>.z01.smime and so on.
+ */
+udm_error_t *udm_parts_publish(apr_array_header_t **published, apr_pool_t *p, udm_parts_t *parts);
+
+#endif

@@ -1,0 +1,67 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * volume.h: cuts the archive into volumes of a largest size (APPNOTE.TXT, section 8).
+ *
+ * A split archive begins with a marker that one in a single piece does not have, and which of the
+ * two it is shows only later: the first volume waits in a spool until then.
+ */
+#ifndef UDM_VOLUME_H
+#define UDM_VOLUME_H
+
+#include "buffer.h"
+
+/* The marker of a split archive, and its size. */
+#define UDM_SPLIT_MARKER      "PK\7\10"
+#define UDM_SPLIT_MARKER_SIZE 4
+
+/*
+ * No volume's size is a multiple of this: Info-ZIP's `zip -s 0` then corrupts an entry that spans
+ * three volumes, without an error.
+ */
+#define UDM_VOLUME_BLOCK 16384
+
+/* Nothing that must not be cut is larger. */
+#define UDM_VOLUME_WHOLE_MAX 1024
+
+/* The smallest volume that can be asked for. */
+#define UDM_VOLUME_MIN 4096
+
+/* Where volumes go, one after the other. */
+typedef struct udm_volume_target_t {
+    udm_error_t *(*open)(void *context);
+    udm_error_t *(*write)(void *context, const void *data, apr_size_t size);
+    udm_error_t *(*close)(void *context);
+    void *context;
+} udm_volume_target_t;
+
+typedef struct udm_volumes_t udm_volumes_t;
+
+/* No volume becomes larger than `limit` bytes (at least UDM_VOLUME_MIN). */
+udm_error_t *udm_volumes_open(udm_volumes_t **volumes, apr_pool_t *p,
+                              const udm_volume_target_t *target, apr_int64_t limit,
+                              const char *spool_dir);
+
+/* Writes bytes that may be cut anywhere. */
+udm_error_t *udm_volumes_write(udm_volumes_t *volumes, const void *data, apr_size_t size);
+
+/* Goes to the next volume unless `size` bytes fit into this one: they will not be cut. */
+udm_error_t *udm_volumes_whole(udm_volumes_t *volumes, apr_size_t size);
+
+/*
+ * To be called once before the last `size` bytes (cut or not). After it udm_volumes_is_split is
+ * final: when they do not fit behind what is there, the first volume ends here.
+ */
+udm_error_t *udm_volumes_ending(udm_volumes_t *volumes, apr_int64_t size);
+bool udm_volumes_is_split(const udm_volumes_t *volumes);
+
+/* Number of the volume being written, from 0, and the position in it without a marker. */
+uint32_t udm_volumes_disk(const udm_volumes_t *volumes);
+apr_int64_t udm_volumes_offset(const udm_volumes_t *volumes);
+
+/* The size that the volume being written would have with `more` bytes, its marker included. */
+apr_int64_t udm_volumes_size(const udm_volumes_t *volumes, apr_size_t more);
+
+/* Ends the last volume. */
+udm_error_t *udm_volumes_finish(udm_volumes_t *volumes);
+
+#endif

@@ -1,0 +1,122 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h: what the directives say: one record for the installation, one for each section.
+ */
+#ifndef UDM_HTTPD_CONFIG_H
+#define UDM_HTTPD_CONFIG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <httpd.h>
+#include <http_config.h>
+
+#include "httpd/keys.h"
+
+/* A directive that was not given. */
+#define UDM_UNSET (-1)
+
+#define UDM_DEFAULT_SLOTS         1
+#define UDM_DEFAULT_RETENTION     30
+#define UDM_DEFAULT_MAX_PART_SIZE (APR_INT64_C(512) * 1024 * 1024)
+#define UDM_DEFAULT_LINK_TTL      apr_time_from_sec(900)
+#define UDM_DEFAULT_SKEW          apr_time_from_sec(60)
+#define UDM_DEFAULT_MAX_BODY      (APR_INT64_C(1024) * 1024)
+#define UDM_DEFAULT_TENANT_CLAIM  "contact_center_id"
+#define UDM_DEFAULT_ROLES_CLAIM   "authorities"
+
+/* Which credentials UDMRequire asks for; UDM_REQUIRE_DEFAULT is what each operation documents. */
+typedef enum {
+    UDM_REQUIRE_UNSET,
+    UDM_REQUIRE_DEFAULT,
+    UDM_REQUIRE_KEY,
+    UDM_REQUIRE_TOKEN,
+    UDM_REQUIRE_BOTH,
+    UDM_REQUIRE_ANY
+} udm_require;
+
+/* What the threads of one child share. Times in microseconds since 1970. */
+typedef struct udm_child_t {
+    atomic_llong database_retry; /* no connection is tried before this instant */
+    atomic_llong database_log;   /* nor is its loss logged again before this one */
+} udm_child_t;
+
+/* A section that says UDM On. */
+typedef struct udm_mount_t {
+    server_rec *server;
+    const char *where; /* file and line, for messages */
+    const struct udm_dir_t *dir;
+} udm_mount_t;
+
+typedef struct udm_supervisor_t udm_supervisor_t;
+
+/* What is said once for the installation; of the main server. */
+typedef struct udm_server_t {
+    int worker;
+    const char *worker_program;
+    const char *worker_database;
+    int worker_slots;
+    const char *source_dir;
+    const char *store;
+    const char *spool_dir;
+    int retention; /* days */
+    apr_int64_t max_part_size;
+    udm_key_file_t *link_keys;
+    apr_array_header_t *mounts;    /* of udm_mount_t; every server has its own list */
+    apr_array_header_t *key_files; /* of udm_key_file_t *; likewise */
+    udm_child_t *child;            /* NULL until there is a child */
+    udm_supervisor_t *supervisor;  /* of the worker that httpd runs; NULL if none */
+} udm_server_t;
+
+/* What a section says. Read through the functions below, which know the defaults. */
+typedef struct udm_dir_t {
+    int enabled;
+    const char *mount; /* path of the section that said UDM On; "" for "/" */
+    udm_require require;
+    const char *public_url; /* without a slash at its end */
+    apr_interval_time_t link_ttl;
+    udm_key_file_t *token_keys;
+    const char *token_issuer;
+    const char *token_audience;
+    const char *token_tenant_claim;
+    const char *token_roles_claim;
+    apr_interval_time_t token_skew;
+    apr_int64_t max_body;
+    int certificate_upload;
+} udm_dir_t;
+
+extern module AP_MODULE_DECLARE_DATA udm_module;
+
+void *udm_config_create_server(apr_pool_t *p, server_rec *s);
+void *udm_config_create_dir(apr_pool_t *p, char *path);
+void *udm_config_merge_dir(apr_pool_t *p, void *base, void *add);
+extern const command_rec udm_config_commands[];
+
+/* What the main server says; never NULL. */
+udm_server_t *udm_config_main(void);
+
+/* What holds for a request where it is now. */
+const udm_dir_t *udm_config_dir(const request_rec *r);
+
+/* Values with their defaults. */
+int udm_config_slots(const udm_server_t *conf);
+int udm_config_retention(const udm_server_t *conf);
+apr_int64_t udm_config_max_part_size(const udm_server_t *conf);
+apr_interval_time_t udm_config_link_ttl(const udm_dir_t *dir);
+apr_int64_t udm_config_max_body(const udm_dir_t *dir);
+bool udm_config_certificate_upload(const udm_dir_t *dir);
+
+/*
+ * Checks what no directive can check alone, and loads the key files. Runs for configtest too.
+ * @return OK, or a status once every fault is logged
+ */
+int udm_config_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s);
+
+/* What UDMWorker On runs. */
+const char *udm_config_worker_program(const udm_server_t *conf);
+
+/* The worker's settings, lines of "name value": what the worker is told, and what
+ * -D DUMP_UDM_WORKER prints. */
+const char *udm_config_worker_settings(apr_pool_t *p, const udm_server_t *conf);
+
+#endif

@@ -1,0 +1,139 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dbd.c: the only file that knows mod_dbd.
+ *
+ * mod_dbd hands out connections; what is done with them goes through libpq, because apr_dbd hides
+ * SQLSTATEs, loses its prepared statements when a connection is reset, and crashes when a transaction
+ * begins on a lost one. ap_dbd_acquire() is never used: it holds a connection until the response is
+ * delivered, however slow the client.
+ */
+#include <string.h>
+
+#include <httpd.h>
+#include <http_log.h>
+
+#include <apr_dbd.h>
+#include <apr_optional.h>
+#include <mod_dbd.h>
+
+#include "httpd/config.h"
+#include "httpd/dbd.h"
+
+APLOG_USE_MODULE(udm);
+
+/* After a failed connect nobody tries again for this long: mod_dbd connects under its pool's lock. */
+#define FAIL_FAST apr_time_from_sec(1)
+/* The loss of the database is logged at most this often by each child. */
+#define LOG_EVERY apr_time_from_sec(10)
+
+bool udm_dbd_available(void)
+{
+    return APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open) != NULL &&
+           APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close) != NULL;
+}
+
+/* The error of a database that is out of reach; starts the time in which nobody tries. */
+static udm_error_t *out_of_reach(request_rec *r, const char *detail)
+{
+    udm_child_t *child = udm_config_main()->child;
+    apr_time_t now = apr_time_now();
+
+    if (child) {
+        atomic_store(&child->database_retry, now + FAIL_FAST);
+    }
+    return udm_error_detail(
+        r->pool,
+        udm_error_make(r->pool, UDM_E_DATABASE, "the database does not answer: try again soon"),
+        "%s", detail);
+}
+
+/* Logs the loss of the database, but not once for each request. */
+static void log_loss(request_rec *r, const udm_error_t *error)
+{
+    udm_child_t *child = udm_config_main()->child;
+    apr_time_t now = apr_time_now();
+    long long due = child ? atomic_load(&child->database_log) : 0;
+
+    if (!child || (now >= due &&
+                   atomic_compare_exchange_strong(&child->database_log, &due, now + LOG_EVERY))) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "UDM0030: %s",
+                      udm_error_line(r->pool, error));
+    }
+}
+
+/*
+ * Looks whether the server closed the connection meanwhile, without a round trip: the first call
+ * takes the farewell message, the second the end of the stream. A lost connection is made anew.
+ */
+static bool revive(ap_dbd_t *dbd, PGconn *conn, apr_pool_t *p)
+{
+    if (PQstatus(conn) == CONNECTION_OK && PQconsumeInput(conn)) {
+        (void)PQconsumeInput(conn);
+    }
+    if (PQstatus(conn) != CONNECTION_OK &&
+        apr_dbd_check_conn(dbd->driver, p, dbd->handle) != APR_SUCCESS) {
+        return false;
+    }
+    /* the encoding of a new session is whatever the environment or the database says */
+    if (PQclientEncoding(conn) != pg_char_to_encoding("UTF8") &&
+        PQsetClientEncoding(conn, "UTF8") != 0) {
+        return false;
+    }
+    return PQstatus(conn) == CONNECTION_OK;
+}
+
+/* Ends what the work left open, so that the next borrower finds a clean session. */
+static void tidy(PGconn *conn)
+{
+    PGTransactionStatusType state = PQtransactionStatus(conn);
+
+    if (PQstatus(conn) == CONNECTION_OK && (state == PQTRANS_INTRANS || state == PQTRANS_INERROR)) {
+        PQclear(PQexec(conn, "ROLLBACK"));
+    }
+}
+
+udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton)
+{
+    APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
+    APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close);
+    udm_child_t *child = udm_config_main()->child;
+    udm_error_t *error;
+    ap_dbd_t *dbd;
+    PGconn *conn;
+
+    if (!dbd_open || !dbd_close) {
+        return udm_error_make(r->pool, UDM_E_INTERNAL, "mod_dbd is not loaded");
+    }
+    if (child && apr_time_now() < atomic_load(&child->database_retry)) {
+        return udm_error_make(r->pool, UDM_E_DATABASE,
+                              "the database does not answer: try again soon");
+    }
+    dbd = dbd_open(r->pool, r->server);
+    if (!dbd) {
+        error = out_of_reach(r, "mod_dbd gives no connection");
+        log_loss(r, error);
+        return error;
+    }
+    if (strcmp(apr_dbd_name(dbd->driver), "pgsql")) {
+        error = udm_error_make(r->pool, UDM_E_INTERNAL, "DBDriver must be pgsql, not %s",
+                               apr_dbd_name(dbd->driver));
+        dbd_close(r->server, dbd);
+        return error;
+    }
+    conn = apr_dbd_native_handle(dbd->driver, dbd->handle);
+    if (!revive(dbd, conn, r->pool)) {
+        error = out_of_reach(r, "a pooled connection is lost and cannot be made anew");
+    }
+    else {
+        error = fn(udm_db_wrap(r->pool, conn), baton);
+        if (error && again && PQstatus(conn) != CONNECTION_OK && revive(dbd, conn, r->pool)) {
+            error = fn(udm_db_wrap(r->pool, conn), baton);
+        }
+        tidy(conn);
+    }
+    dbd_close(r->server, dbd);
+    if (error && error->kind == UDM_E_DATABASE) {
+        log_loss(r, error);
+    }
+    return error;
+}

@@ -1,0 +1,148 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * download.c: GET <mount>/download/{name}: hands a file to whoever holds a signed link.
+ *
+ * The file goes through httpd's own path: sendfile, Range, If-Range and conditional requests are
+ * httpd's. The link is the credential; any other one that is sent along is neither needed nor looked
+ * at.
+ */
+#include <string.h>
+
+#include <httpd.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <util_filter.h>
+
+#include <apr_buckets.h>
+#include <apr_file_io.h>
+#include <apr_strings.h>
+
+#include "core/link.h"
+#include "db/job.h"
+#include "httpd/dbd.h"
+#include "httpd/handler.h"
+#include "store/store.h"
+
+APLOG_USE_MODULE(udm);
+
+typedef struct download_work_t {
+    request_rec *r;
+    const udm_request_t *q;
+    udm_file_info_t *info;
+} download_work_t;
+
+static udm_error_t *note_download(udm_db_t *db, void *baton)
+{
+    download_work_t *work = baton;
+
+    return udm_file_download(&work->info, work->r->pool, db, work->q->parameter, &work->q->audit);
+}
+
+/* Opens the file in the store and notes its state in r->finfo. */
+static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const udm_file_info_t *info)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    const char *path = udm_store_local_path(r->pool, udm_config_main()->store, info->name);
+    apr_status_t status;
+
+    if (!path) {
+        return udm_error_make(r->pool, UDM_E_INTERNAL, "file %s has not the name of an object",
+                              info->name);
+    }
+    status =
+        apr_file_open(fd, path, APR_READ | APR_BINARY | AP_SENDFILE_ENABLED(core->enable_sendfile),
+                      APR_OS_DEFAULT, r->pool);
+    if (status == APR_SUCCESS) {
+        status = apr_file_info_get(&r->finfo, APR_FINFO_NORM, *fd);
+        status = status == APR_INCOMPLETE ? APR_SUCCESS : status;
+    }
+    if (status != APR_SUCCESS) {
+        return udm_error_status(r->pool, UDM_E_INTERNAL, status,
+                                "file %s is listed but cannot be opened in the store", info->name);
+    }
+    if (r->finfo.filetype != APR_REG || r->finfo.size != info->size) {
+        return udm_error_make(r->pool, UDM_E_INTERNAL,
+                              "file %s has %" APR_OFF_T_FMT
+                              " bytes in the store, not %" APR_INT64_T_FMT,
+                              info->name, r->finfo.size, info->size);
+    }
+    return NULL;
+}
+
+/* The headers of the file: it never changes, so its hash is a strong ETag. */
+static void set_headers(request_rec *r, const udm_file_info_t *info)
+{
+    ap_set_content_type(r, "application/pkcs7-mime; smime-type=enveloped-data");
+    apr_table_setn(r->headers_out, "Content-Disposition",
+                   apr_pstrcat(r->pool, "attachment; filename=\"", info->name, "\"", NULL));
+    apr_table_setn(r->headers_out, "ETag", apr_pstrcat(r->pool, "\"", info->sha256, "\"", NULL));
+    apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
+    apr_table_setn(r->err_headers_out, "Referrer-Policy", "no-referrer");
+    /* it is encrypted: compressing it would only cost Range and Content-Length */
+    apr_table_setn(r->subprocess_env, "no-gzip", "1");
+    apr_table_setn(r->subprocess_env, "no-brotli", "1");
+    ap_update_mtime(r, info->created);
+    ap_set_last_modified(r);
+    ap_set_content_length(r, r->finfo.size);
+}
+
+/* Sends the open file. */
+static int send_file(request_rec *r, apr_file_t *fd)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, alloc);
+    apr_bucket *bucket = apr_brigade_insert_file(bb, fd, 0, r->finfo.size, r->pool);
+    apr_status_t status;
+
+#if APR_HAS_MMAP
+    if (core->enable_mmap == ENABLE_MMAP_OFF) {
+        apr_bucket_file_enable_mmap(bucket, 0);
+    }
+#endif
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
+    status = ap_pass_brigade(r->output_filters, bb);
+    if (status != APR_SUCCESS && r->status != HTTP_OK && !r->connection->aborted) {
+        return AP_FILTER_ERROR;
+    }
+    if (status != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, status, r, "UDM0070: a download was not completed");
+    }
+    return OK;
+}
+
+int udm_handle_file_download(request_rec *r, udm_request_t *q)
+{
+    download_work_t work = {r, q, NULL};
+    const udm_link_keys_t *keys = udm_keys_link(udm_config_main()->link_keys, r);
+    apr_file_t *fd;
+    int status;
+    udm_error_t *error =
+        udm_link_check(r->pool, keys, q->parameter, r->args ? r->args : "", apr_time_now());
+
+    if (!error) {
+        error = udm_dbd_with(r, false, note_download, &work);
+    }
+    if (!error) {
+        error = open_file(&fd, r, work.info);
+    }
+    if (error) {
+        return udm_respond_error(r, error);
+    }
+    udm_respond_headers(r);
+    set_headers(r, work.info);
+    status = ap_meets_conditions(r);
+    if (status == HTTP_PRECONDITION_FAILED) {
+        ap_set_content_length(r, 0);
+        apr_table_unset(r->headers_out, "Content-Disposition");
+        return udm_respond_error(
+            r, udm_error_make(r->pool, UDM_E_PRECONDITION,
+                              "the file is not the one that the condition names"));
+    }
+    if (status != OK) {
+        return status; /* 304 */
+    }
+    return send_file(r, fd);
+}

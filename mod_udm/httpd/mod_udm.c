@@ -1,0 +1,229 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mod_udm.c: where httpd meets the module: the hooks, and the record that names everything.
+ *
+ * A request goes through these, in this order: translate_name notes it, map_to_storage keeps it away
+ * from the file system, check_authn finds who asks, the handler answers. An error page that httpd
+ * writes on the way becomes JSON.
+ */
+#include <string.h>
+
+#include <httpd.h>
+#include <http_config.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <mpm_common.h>
+#include <mod_auth.h>
+#include <util_filter.h>
+
+#include <apr_file_io.h>
+#include <apr_strings.h>
+
+#include "httpd/auth.h"
+#include "httpd/config.h"
+#include "httpd/handler.h"
+#include "httpd/request.h"
+#include "httpd/supervisor.h"
+
+#define ERROR_FILTER "UDM_PROBLEM"
+
+/* Notes what is ours, after mod_rewrite and mod_alias had their say. */
+static int udm_translate_name(request_rec *r)
+{
+    /* statuses that httpd may choose before or beside the handler: no ErrorDocument for them */
+    static const int statuses[] = {HTTP_BAD_REQUEST,
+                                   HTTP_UNAUTHORIZED,
+                                   HTTP_FORBIDDEN,
+                                   HTTP_NOT_FOUND,
+                                   HTTP_METHOD_NOT_ALLOWED,
+                                   HTTP_REQUEST_TIME_OUT,
+                                   HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                   HTTP_RANGE_NOT_SATISFIABLE,
+                                   HTTP_EXPECTATION_FAILED,
+                                   HTTP_INTERNAL_SERVER_ERROR,
+                                   HTTP_SERVICE_UNAVAILABLE};
+    apr_size_t i;
+
+    if (!udm_request_get(r)) {
+        return DECLINED;
+    }
+    for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        ap_custom_response(r, statuses[i], "\"refused");
+    }
+    return OK;
+}
+
+/* Nothing of ours is below the document root, so no directory is walked. */
+static int udm_map_to_storage(request_rec *r)
+{
+    const udm_request_t *q = udm_request_known(r);
+
+    if (!q || !q->path) {
+        return DECLINED;
+    }
+    /* no slash and no dot: no other module finds a directory or an extension in it */
+    r->filename = apr_pstrdup(r->pool, "udm");
+    r->path_info = NULL;
+    return OK;
+}
+
+/* Replaces the body of an error page by a problem document. */
+static apr_status_t udm_problem_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    request_rec *r = f->r;
+    const udm_request_t *q = udm_request_known(r);
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+    apr_bucket *b, *next;
+    const char *text;
+    bool eos = false;
+
+    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = next) {
+        next = APR_BUCKET_NEXT(b);
+        if (APR_BUCKET_IS_EOS(b)) {
+            eos = true;
+        }
+        if (!AP_BUCKET_IS_EOR(b)) {
+            apr_bucket_delete(b);
+        }
+    }
+    if (!eos) {
+        return APR_BRIGADE_EMPTY(bb) ? APR_SUCCESS : ap_pass_brigade(f->next, bb);
+    }
+    if (r->status == HTTP_UNAUTHORIZED && q->who) {
+        /* known, but "Require" says no: another credential of the same kind would not help */
+        r->status = HTTP_FORBIDDEN;
+        r->status_line = NULL;
+        apr_table_unset(r->err_headers_out, "WWW-Authenticate");
+    }
+    if (r->status == HTTP_RANGE_NOT_SATISFIABLE) {
+        apr_table_setn(r->headers_out, "Content-Range",
+                       apr_psprintf(r->pool, "bytes */%" APR_OFF_T_FMT, r->finfo.size));
+    }
+    text = udm_respond_problem_text(r, r->status);
+    udm_respond_headers(r);
+    ap_set_content_type(r, "application/problem+json");
+    ap_set_content_length(r, (apr_off_t)strlen(text));
+    APR_BRIGADE_INSERT_HEAD(bb, apr_bucket_eos_create(alloc));
+    APR_BRIGADE_INSERT_HEAD(bb, apr_bucket_pool_create(text, strlen(text), r->pool, alloc));
+    ap_remove_output_filter(f);
+    return ap_pass_brigade(f->next, bb);
+}
+
+/* An error page is about to be written for a request of ours. */
+static void udm_insert_error_filter(request_rec *r)
+{
+    const udm_request_t *q = udm_request_known(r);
+
+    if (q && q->path && !q->ours && ap_is_HTTP_ERROR(r->status)) {
+        ap_add_output_filter(ERROR_FILTER, NULL, r, r->connection);
+    }
+}
+
+/* @return true when the raw path of a request lies below a section with UDM On */
+static bool is_below_mount(const request_rec *r, const udm_server_t *conf)
+{
+    const char *path = r->parsed_uri.path;
+    int i;
+
+    for (i = 0; path && i < conf->mounts->nelts; i++) {
+        const char *mount = APR_ARRAY_IDX(conf->mounts, i, udm_mount_t).dir->mount;
+
+        if (!strncmp(path, mount, strlen(mount))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Runs before the access log is written; also for what httpd refused before it was ours. */
+static int udm_log_transaction(request_rec *r)
+{
+    const udm_server_t *own = ap_get_module_config(r->server->module_config, &udm_module);
+    const request_rec *any = r;
+    bool ours = is_below_mount(r, own) || is_below_mount(r, udm_config_main());
+
+    for (; any && !ours; any = any->next) {
+        ours = udm_request_known(any) != NULL;
+    }
+    if (ours) {
+        udm_request_redact(r);
+    }
+    return DECLINED;
+}
+
+static int udm_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    return udm_config_check(pconf, ptemp, s);
+}
+
+/* -D DUMP_UDM_WORKER: prints the settings, so that a worker of its own can be given them. */
+static void udm_test_config(apr_pool_t *pconf, server_rec *s)
+{
+    apr_file_t *out;
+
+    if (ap_exists_config_define("DUMP_UDM_WORKER") &&
+        apr_file_open_stdout(&out, pconf) == APR_SUCCESS) {
+        apr_file_puts(udm_config_worker_settings(pconf, udm_config_main()), out);
+        apr_file_flush(out);
+    }
+}
+
+static int udm_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+        return OK; /* the first of two passes: the module is unloaded after it */
+    }
+    return udm_supervisor_start(pconf, s);
+}
+
+static void udm_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    int i;
+
+    udm_config_main()->child = apr_pcalloc(pchild, sizeof(udm_child_t));
+    for (; s; s = s->next) {
+        const udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);
+
+        for (i = 0; i < own->key_files->nelts; i++) {
+            udm_keys_child_init(APR_ARRAY_IDX(own->key_files, i, udm_key_file_t *), pchild);
+        }
+    }
+    udm_supervisor_child_init();
+}
+
+static int udm_monitor(apr_pool_t *p, server_rec *s)
+{
+    return udm_supervisor_monitor(s);
+}
+
+static void udm_register_hooks(apr_pool_t *p)
+{
+    static const char *const after[] = {"mod_rewrite.c", "mod_alias.c", "mod_proxy.c", NULL};
+
+    ap_hook_check_config(udm_check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_test_config(udm_test_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(udm_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(udm_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_monitor(udm_monitor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_translate_name(udm_translate_name, after, NULL, APR_HOOK_LAST);
+    ap_hook_map_to_storage(udm_map_to_storage, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_force_authn(udm_auth_force, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_authn(udm_auth_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_note_auth_failure(udm_auth_note_failure, NULL, NULL, APR_HOOK_MIDDLE);
+    udm_auth_register_provider(p);
+    ap_hook_handler(udm_handler, NULL, NULL, APR_HOOK_FIRST);
+    ap_register_output_filter(ERROR_FILTER, udm_problem_filter, NULL, AP_FTYPE_CONTENT_SET);
+    ap_hook_insert_error_filter(udm_insert_error_filter, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_log_transaction(udm_log_transaction, NULL, NULL, APR_HOOK_REALLY_FIRST);
+}
+
+AP_DECLARE_MODULE(udm) = {STANDARD20_MODULE_STUFF,
+                          udm_config_create_dir,
+                          udm_config_merge_dir,
+                          udm_config_create_server,
+                          NULL,
+                          udm_config_commands,
+                          udm_register_hooks,
+                          AP_MODULE_FLAG_NONE};

@@ -1,0 +1,413 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request.c: recognises requests, reads bodies, writes answers.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <httpd.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <util_filter.h>
+
+#include <apr_buckets.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "core/json.h"
+#include "core/text.h"
+#include "httpd/dbd.h"
+#include "httpd/request.h"
+
+APLOG_USE_MODULE(udm);
+
+#define REQUEST_ID_MAX 128
+
+/* The id that the client sent, if it is harmless in a header, a log line and the audit. */
+static const char *request_id(request_rec *r)
+{
+    const char *id = apr_table_get(r->headers_in, "X-Request-Id");
+    apr_size_t length = 0;
+
+    if (id) {
+        while (id[length] && (apr_isalnum(id[length]) || strchr("._-:+/=@", id[length]))) {
+            length++;
+        }
+        if (length > 0 && !id[length] && length <= REQUEST_ID_MAX) {
+            return id;
+        }
+    }
+    id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
+    return id ? id : udm_text_uuid(r->pool);
+}
+
+/* Which credentials are asked for here: the route says so unless the section does. */
+static udm_need need_of(const udm_dir_t *dir, udm_need need)
+{
+    if (need == UDM_NEED_NONE) {
+        return need;
+    }
+    switch (dir->require) {
+    case UDM_REQUIRE_KEY:
+        return UDM_NEED_KEY;
+    case UDM_REQUIRE_TOKEN:
+        return UDM_NEED_TOKEN;
+    case UDM_REQUIRE_BOTH:
+        return UDM_NEED_BOTH;
+    case UDM_REQUIRE_ANY:
+        return UDM_NEED_ANY;
+    case UDM_REQUIRE_UNSET:
+    case UDM_REQUIRE_DEFAULT:
+        break;
+    }
+    return need;
+}
+
+/* Below the mount: "/udm/v10/x" is "/v10/x". NULL when the path is not below it. */
+static const char *path_below(const char *mount, const char *uri)
+{
+    apr_size_t length = strlen(mount);
+
+    if (strncmp(uri, mount, length) || (uri[length] && uri[length] != '/')) {
+        return NULL;
+    }
+    return uri[length] ? uri + length : "/";
+}
+
+static udm_request_t *make_request(request_rec *r, const udm_dir_t *dir, const char *path)
+{
+    udm_request_t *q = apr_pcalloc(r->pool, sizeof(*q));
+
+    q->dir = dir;
+    q->path = path;
+    q->id = request_id(r);
+    q->need = need_of(dir, UDM_NEED_BOTH);
+    if (path) {
+        q->route_error =
+            udm_route_find(&q->route, &q->parameter, &q->allow, r->pool, r->method, path);
+        if (q->route_error) {
+            q->route = NULL;
+        }
+        q->need = q->route ? need_of(dir, q->route->need) : UDM_NEED_NONE;
+    }
+    q->audit.client_address = r->useragent_ip;
+    q->audit.request_id = q->id;
+    apr_table_setn(r->notes, "udm-request-id", q->id);
+    ap_set_module_config(r->request_config, &udm_module, q);
+    return q;
+}
+
+udm_request_t *udm_request_known(const request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &udm_module);
+}
+
+udm_request_t *udm_request_get(request_rec *r)
+{
+    const udm_dir_t *dir = udm_config_dir(r);
+    udm_request_t *q = udm_request_known(r);
+    const char *path;
+
+    if (dir->enabled != 1) {
+        return NULL;
+    }
+    if (!q || !q->path) {
+        path = path_below(dir->mount, r->uri);
+        if (!path) {
+            return NULL;
+        }
+        return make_request(r, dir, path);
+    }
+    if (q->dir != dir) {
+        q->dir = dir;
+        q->need = q->route ? need_of(dir, q->route->need) : UDM_NEED_NONE;
+    }
+    return q;
+}
+
+udm_request_t *udm_request_guarded(request_rec *r)
+{
+    udm_request_t *q = udm_request_get(r);
+
+    if (!q) {
+        q = udm_request_known(r);
+    }
+    return q ? q : make_request(r, udm_config_dir(r), NULL);
+}
+
+udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *r,
+                              apr_int64_t limit)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+    apr_bucket_brigade *bb;
+    udm_error_t *too_large = udm_error_make(
+        r->pool, UDM_E_TOO_LARGE,
+        "the request body is too large: at most %" APR_INT64_T_FMT " bytes are taken here", limit);
+    apr_size_t capacity = 8192;
+    char *buffer;
+    bool ended = false;
+    apr_off_t announced;
+
+    *size = 0;
+    /* httpd has refused a length that is no number */
+    if (length && (apr_strtoff(&announced, length, NULL, 10) || announced > limit)) {
+        return too_large;
+    }
+    buffer = apr_palloc(r->pool, capacity + 1);
+    bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    while (!ended) {
+        apr_status_t status =
+            ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, 65536);
+        apr_bucket *b;
+
+        if (status != APR_SUCCESS) {
+            return udm_error_status(r->pool, UDM_E_INVALID, status,
+                                    "the request body could not be read to its end");
+        }
+        for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
+            const char *piece;
+            apr_size_t piece_size;
+
+            if (APR_BUCKET_IS_EOS(b)) {
+                ended = true;
+                break;
+            }
+            if (APR_BUCKET_IS_METADATA(b)) {
+                continue;
+            }
+            status = apr_bucket_read(b, &piece, &piece_size, APR_BLOCK_READ);
+            if (status != APR_SUCCESS) {
+                return udm_error_status(r->pool, UDM_E_INVALID, status,
+                                        "the request body could not be read to its end");
+            }
+            if (piece_size > (apr_size_t)limit - *size) {
+                return too_large;
+            }
+            if (*size + piece_size > capacity) {
+                char *larger;
+
+                capacity = 2 * (*size + piece_size);
+                larger = apr_palloc(r->pool, capacity + 1);
+                memcpy(larger, buffer, *size);
+                buffer = larger;
+            }
+            memcpy(buffer + *size, piece, piece_size);
+            *size += piece_size;
+        }
+        apr_brigade_cleanup(bb);
+    }
+    buffer[*size] = '\0';
+    *data = buffer;
+    return NULL;
+}
+
+bool udm_request_has_type(const request_rec *r, const char *type)
+{
+    const char *sent = apr_table_get(r->headers_in, "Content-Type");
+    apr_size_t length = strlen(type);
+
+    return sent && !ap_cstr_casecmpn(sent, type, length) &&
+           (!sent[length] || sent[length] == ';' || apr_isspace(sent[length]));
+}
+
+/* @return true when the parameters of a media range say q=0 */
+static bool weighs_nothing(const char *parameters)
+{
+    const char *q;
+
+    for (q = parameters; q; q = strchr(q, ';')) {
+        for (q++; apr_isspace(*q); q++) {
+        }
+        if ((*q == 'q' || *q == 'Q') && q[1] == '=') {
+            return strtod(q + 2, NULL) <= 0;
+        }
+    }
+    return false;
+}
+
+bool udm_request_takes_json(const request_rec *r)
+{
+    static const char *const ranges[] = {"*/*", "application/*", "application/json",
+                                         "application/problem+json", NULL};
+    const char *accept = apr_table_get(r->headers_in, "Accept");
+    char *copy, *range, *state;
+    int i;
+
+    if (!accept || !*accept) {
+        return true;
+    }
+    copy = apr_pstrdup(r->pool, accept);
+    for (range = apr_strtok(copy, ",", &state); range; range = apr_strtok(NULL, ",", &state)) {
+        char *parameters = strchr(range, ';');
+
+        if (!parameters || !weighs_nothing(parameters)) {
+            if (parameters) {
+                *parameters = '\0';
+            }
+            apr_collapse_spaces(range, range);
+            for (i = 0; ranges[i]; i++) {
+                if (!ap_cstr_casecmp(range, ranges[i])) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+void udm_respond_headers(request_rec *r)
+{
+    const udm_request_t *q = udm_request_known(r);
+
+    /* err_headers_out is sent whatever becomes of the request */
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
+    if (q) {
+        apr_table_setn(r->err_headers_out, "X-Request-Id", q->id);
+    }
+}
+
+/* Writes a whole body; httpd drops it for HEAD. */
+static int respond_text(request_rec *r, int status, const char *type, const char *text)
+{
+    udm_request_t *q = udm_request_known(r);
+
+    if (q) {
+        q->ours = true;
+    }
+    udm_respond_headers(r);
+    r->status = status;
+    ap_set_content_type(r, type);
+    ap_set_content_length(r, (apr_off_t)strlen(text));
+    ap_rputs(text, r);
+    return OK;
+}
+
+int udm_respond_json(request_rec *r, int status, json_t *json)
+{
+    const char *text = udm_json_text(r->pool, json);
+
+    json_decref(json);
+    return respond_text(r, status, "application/json", text);
+}
+
+int udm_respond_empty(request_rec *r, int status)
+{
+    udm_request_t *q = udm_request_known(r);
+
+    if (q) {
+        q->ours = true;
+    }
+    udm_respond_headers(r);
+    r->status = status;
+    if (status != HTTP_NO_CONTENT) {
+        ap_set_content_length(r, 0);
+    }
+    return OK;
+}
+
+/* An answer nobody expected is for the log; the client gets what it can quote. */
+static const udm_error_t *for_client(request_rec *r, const udm_error_t *error)
+{
+    const udm_request_t *q = udm_request_known(r);
+
+    if (error->kind != UDM_E_INTERNAL && udm_error_http_status(error) != 500) {
+        return error;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, error->status, r, "UDM0040: request %s: %s",
+                  q ? q->id : "-", udm_error_line(r->pool, error));
+    return udm_error_make(r->pool, UDM_E_INTERNAL,
+                          "the server made a mistake; quote the request id %s to whoever runs it",
+                          q ? q->id : "-");
+}
+
+/* The problem document of an error, under the given status. */
+static const char *problem_text(request_rec *r, int status, const udm_error_t *error)
+{
+    json_t *problem = udm_json_problem(r->pool, error);
+    const char *text;
+
+    json_object_set_new(problem, "status", json_integer(status));
+    json_object_set_new(problem, "title", json_string(udm_json_title(status)));
+    text = udm_json_text(r->pool, problem);
+    json_decref(problem);
+    return text;
+}
+
+int udm_respond_error_as(request_rec *r, int status, const udm_error_t *error)
+{
+    if (status == HTTP_SERVICE_UNAVAILABLE) {
+        apr_table_setn(r->err_headers_out, "Retry-After", UDM_RETRY_AFTER);
+    }
+    return respond_text(r, status, "application/problem+json",
+                        problem_text(r, status, for_client(r, error)));
+}
+
+int udm_respond_error(request_rec *r, const udm_error_t *error)
+{
+    return udm_respond_error_as(r, udm_error_http_status(error), error);
+}
+
+const char *udm_respond_problem_text(request_rec *r, int status)
+{
+    const char *reason;
+
+    switch (status) {
+    case HTTP_UNAUTHORIZED:
+        reason = "credentials are needed here: the headers x-api-key and Authorization: Bearer";
+        break;
+    case HTTP_FORBIDDEN:
+        reason = "the rules of this server do not allow you to do that";
+        break;
+    case HTTP_REQUEST_ENTITY_TOO_LARGE:
+        reason = "the request body is larger than this server takes";
+        break;
+    case HTTP_RANGE_NOT_SATISFIABLE:
+        reason = "the file has none of the bytes that Range asks for: see Content-Range";
+        break;
+    case HTTP_REQUEST_TIME_OUT:
+        reason = "the request did not arrive in time: send it again";
+        break;
+    default:
+        reason = "this server refused the request";
+        break;
+    }
+    return problem_text(r, status, udm_error_make(r->pool, UDM_E_INVALID, "%s", reason));
+}
+
+/* A copy of `text` in which the value of each parameter "signature" is hidden, or `text` itself. */
+static const char *redacted(apr_pool_t *p, const char *text)
+{
+    static const char name[] = "signature=";
+    const char *at = text;
+    const char *end;
+
+    while (at && (at = ap_strcasestr(at, name)) != NULL) {
+        at += sizeof(name) - 1;
+        for (end = at; *end && *end != '&' && !apr_isspace(*end); end++) {
+        }
+        if (end > at) {
+            apr_size_t done = at - text + sizeof("REDACTED") - 1;
+
+            text = apr_pstrcat(p, apr_pstrmemdup(p, text, at - text), "REDACTED", end, NULL);
+            at = text + done;
+        }
+    }
+    return text;
+}
+
+void udm_request_redact(request_rec *r)
+{
+    /* the whole chain of an internal redirect: the log picks what it likes from either end */
+    while (r->prev) {
+        r = r->prev;
+    }
+    for (; r; r = r->next) {
+        r->the_request = (char *)redacted(r->pool, r->the_request);
+        r->args = (char *)redacted(r->pool, r->args);
+        r->unparsed_uri = (char *)redacted(r->pool, r->unparsed_uri);
+        r->parsed_uri.query = (char *)redacted(r->pool, r->parsed_uri.query);
+    }
+}

@@ -1,0 +1,75 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request.h: what the module knows of a request, its body, and how it is answered.
+ */
+#ifndef UDM_HTTPD_REQUEST_H
+#define UDM_HTTPD_REQUEST_H
+
+#include <stdbool.h>
+
+#include <httpd.h>
+#include <jansson.h>
+
+#include "core/error.h"
+#include "core/principal.h"
+#include "core/route.h"
+#include "db/tenant.h"
+#include "httpd/config.h"
+
+/* One request below a section with UDM On (or, with path NULL, one that only AuthType UDM guards). */
+typedef struct udm_request_t {
+    const udm_dir_t *dir;     /* what holds where the request is now */
+    const char *path;         /* below the mount, "/v10/version"; NULL for AuthType UDM elsewhere */
+    const char *id;           /* of the request, for the client and the logs */
+    const udm_route_t *route; /* NULL: unknown path or method, see route_error */
+    udm_error_t *route_error;
+    const char *parameter; /* what {...} of the route stands for, or NULL */
+    const char *allow;     /* methods of a known path that was asked for with another one */
+    udm_need need;         /* which credentials are asked for */
+    udm_principal_t *who;  /* NULL until somebody was found */
+    udm_audit_t audit;
+    bool ours; /* the response is made by the module: no error page replaces it */
+} udm_request_t;
+
+/*
+ * The record of a request below a section with UDM On, made when it is asked for the first time.
+ * @return NULL when the request is none of ours
+ */
+udm_request_t *udm_request_get(request_rec *r);
+
+/* The same for a request that AuthType UDM guards, wherever it goes. Never NULL. */
+udm_request_t *udm_request_guarded(request_rec *r);
+
+/* @return the record if there is one already, whatever section holds now; else NULL */
+udm_request_t *udm_request_known(const request_rec *r);
+
+/* Reads the whole body. @return UDM_E_TOO_LARGE above `limit` bytes, UDM_E_INVALID if it breaks off */
+udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *r,
+                              apr_int64_t limit);
+
+/* @return true when Content-Type is `type`, with any parameters */
+bool udm_request_has_type(const request_rec *r, const char *type);
+
+/* @return true when the client takes JSON */
+bool udm_request_takes_json(const request_rec *r);
+
+/*
+ * The answers. Each takes over the JSON it is given, writes headers and body, and returns OK for the
+ * handler.
+ */
+int udm_respond_json(request_rec *r, int status, json_t *json);
+int udm_respond_empty(request_rec *r, int status);
+int udm_respond_error(request_rec *r, const udm_error_t *error);
+/* The error under another status than its kind stands for. */
+int udm_respond_error_as(request_rec *r, int status, const udm_error_t *error);
+
+/* The headers that every answer has. */
+void udm_respond_headers(request_rec *r);
+
+/* The text of a problem document for a status that httpd itself chose. */
+const char *udm_respond_problem_text(request_rec *r, int status);
+
+/* Hides signatures of links from the access log; runs once the request is over. */
+void udm_request_redact(request_rec *r);
+
+#endif

@@ -1,0 +1,558 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * slot.c: claim, export, and what becomes of the run then.
+ *
+ * A slot has its own connection and its own pools with an allocator that no other thread uses. The
+ * keeper renews the lease meanwhile; whatever the slot writes at the end is fenced, so that losing
+ * the lease costs work but never correctness.
+ */
+#include "worker/slot.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <apr_general.h>
+#include <apr_strings.h>
+
+/* What a pool may keep for its next run; the rest goes back to the system. */
+#define POOL_KEEPS (1024 * 1024)
+
+/* While handing back: how long the database may stay away before the lease is left to run out. */
+#define HAND_BACK_PATIENCE 5000
+
+#define LIMIT(worker) ((worker)->settings->log_level)
+
+/* What only the slot's own thread touches. */
+typedef struct desk_t {
+    udm_slot_t *slot;
+    udm_worker_t *worker;
+    apr_pool_t *pool;     /* as long as the thread */
+    apr_pool_t *db_pool;  /* as long as a connection */
+    apr_pool_t *run_pool; /* as long as a run */
+    udm_db_t *db;         /* NULL: not connected */
+    udm_store_t *store;   /* NULL: not opened yet */
+} desk_t;
+
+/* How a run ends. */
+typedef enum { END_COMPLETE, END_FAIL, END_RELEASE } end_kind;
+
+typedef struct ending_t {
+    end_kind kind;
+    const apr_array_header_t *parts;
+    apr_int64_t rows;
+    const char *reason;
+    int delay;
+    bool counts;
+} ending_t;
+
+apr_int64_t udm_worker_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (apr_int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int udm_worker_backoff(int *last)
+{
+    unsigned random = 0;
+
+    *last = *last == 0 ? 500 : *last > 5000 ? 10000 : 2 * *last;
+    apr_generate_random_bytes((unsigned char *)&random, sizeof(random));
+    return *last / 2 + (int)(random % (unsigned)(*last / 2 + 1));
+}
+
+udm_error_t *udm_worker_connect(udm_db_t **db, apr_pool_t *p, const udm_worker_t *worker)
+{
+    const char *conninfo = worker->settings->database;
+    udm_error_t *error;
+
+    /* A peer that vanished must not hold a thread for longer than a lease; the settings win. */
+    if (strncmp(conninfo, "postgres", 8) != 0) {
+        conninfo = apr_pstrcat(p,
+                               "keepalives_idle=10 keepalives_interval=3 keepalives_count=3 "
+                               "tcp_user_timeout=10000 ",
+                               conninfo, NULL);
+    }
+    error = udm_db_connect(db, p, conninfo, "udm-worker", UDM_E_DATABASE);
+    if (error) {
+        return error;
+    }
+    error = udm_db_exec(p, *db,
+                        "SET search_path = pg_catalog; SET TimeZone = 'UTC';"
+                        "SET statement_timeout = '10s'; SET lock_timeout = '5s'");
+    if (error) {
+        *db = NULL;
+    }
+    return error;
+}
+
+void udm_worker_database_down(udm_worker_t *worker, apr_pool_t *p, const udm_error_t *error)
+{
+    bool first;
+
+    apr_thread_mutex_lock(worker->lock);
+    first = !worker->outage;
+    worker->outage = true;
+    apr_thread_mutex_unlock(worker->lock);
+    udm_log(LIMIT(worker), first ? UDM_LOG_ERROR : UDM_LOG_DEBUG,
+            "UDM0210: the database cannot be used, trying again until it can: %s",
+            udm_error_line(p, error));
+}
+
+void udm_worker_database_up(udm_worker_t *worker)
+{
+    bool was;
+
+    apr_thread_mutex_lock(worker->lock);
+    was = worker->outage;
+    worker->outage = false;
+    apr_thread_mutex_unlock(worker->lock);
+    if (was) {
+        udm_log(LIMIT(worker), UDM_LOG_INFO, "UDM0211: the database answers again");
+    }
+}
+
+void udm_slot_stop(udm_slot_t *slot, udm_verdict verdict)
+{
+    if (!slot->run || slot->verdict != UDM_VERDICT_NONE) {
+        return;
+    }
+    slot->verdict = verdict;
+    atomic_store(&slot->watch.stop, true);
+    apr_thread_mutex_lock(slot->watch.lock);
+    if (slot->watch.source) {
+        udm_source_cancel(slot->watch.source);
+    }
+    apr_thread_mutex_unlock(slot->watch.lock);
+}
+
+/* ---- the database ---- */
+
+static udm_error_t *connected(desk_t *d)
+{
+    if (d->db && PQstatus(d->db->conn) != CONNECTION_OK) {
+        d->db = NULL;
+    }
+    if (d->db) {
+        return NULL;
+    }
+    apr_pool_clear(d->db_pool);
+    return udm_worker_connect(&d->db, d->db_pool, d->worker);
+}
+
+static udm_error_t *write_ending(desk_t *d, apr_pool_t *p, const udm_run_t *run,
+                                 const ending_t *ending)
+{
+    switch (ending->kind) {
+    case END_COMPLETE:
+        return udm_queue_complete(p, d->db, run, ending->parts, ending->rows,
+                                  d->worker->settings->retention_days);
+    case END_FAIL:
+        return udm_queue_fail(p, d->db, run, ending->reason);
+    case END_RELEASE:
+        break;
+    }
+    return udm_queue_release(p, d->db, run, ending->delay, ending->counts);
+}
+
+/* Waits, but not past a change of phase. @return whether to go on trying */
+static bool wait_to_retry(desk_t *d, end_kind kind, apr_int64_t since, int *backoff)
+{
+    udm_worker_t *worker = d->worker;
+    apr_interval_time_t pause = (apr_interval_time_t)udm_worker_backoff(backoff) * 1000;
+    apr_int64_t waited;
+    udm_phase phase;
+
+    apr_thread_mutex_lock(worker->lock);
+    phase = worker->phase;
+    if (phase == UDM_PHASE_HAND_BACK && pause > 500000) {
+        pause = 500000;
+    }
+    apr_thread_cond_timedwait(worker->wake, worker->lock, pause);
+    phase = worker->phase;
+    apr_thread_mutex_unlock(worker->lock);
+    waited = udm_worker_now() - since;
+    if (phase == UDM_PHASE_HAND_BACK && waited > HAND_BACK_PATIENCE) {
+        return false;
+    }
+    /* A finished export is worth waiting for; anything else the end of the lease does, too. */
+    return kind == END_COMPLETE || waited < UDM_LEASE_SECONDS * 1000;
+}
+
+/*
+ * Writes how the run ended, again and again while the database is away. Only its own answer says
+ * whether a completion that was sent before a connection broke went through.
+ */
+static udm_error_t *end_run(desk_t *d, const udm_run_t *run, const ending_t *ending)
+{
+    apr_int64_t since = udm_worker_now();
+    udm_error_t *error;
+    int backoff = 0;
+    apr_pool_t *p;
+
+    apr_pool_create(&p, d->run_pool);
+    for (;;) {
+        apr_pool_clear(p);
+        error = connected(d);
+        if (!error) {
+            error = write_ending(d, p, run, ending);
+        }
+        if (!error || error->kind != UDM_E_DATABASE) {
+            break;
+        }
+        udm_worker_database_down(d->worker, p, error);
+        if (!wait_to_retry(d, ending->kind, since, &backoff)) {
+            break;
+        }
+    }
+    if (!error || error->kind == UDM_E_LOST) {
+        udm_worker_database_up(d->worker);
+    }
+    return error ? udm_error_copy(d->run_pool, error) : NULL;
+}
+
+/* ---- a run ---- */
+
+/* Removes what an attempt may have left in the store. */
+static udm_error_t *remove_output(desk_t *d, const char *export_id)
+{
+    return d->store->remove_export(d->store, d->run_pool, export_id);
+}
+
+static void remove_output_or_log(desk_t *d, const udm_run_t *run)
+{
+    udm_error_t *error = remove_output(d, run->export_id);
+
+    if (error) {
+        udm_log(LIMIT(d->worker), UDM_LOG_ERROR,
+                "UDM0212: run %" APR_INT64_T_FMT ": export-%s.* cannot be removed: %s", run->id,
+                run->export_id, udm_error_line(d->run_pool, error));
+    }
+}
+
+static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, desk_t *d,
+                           const udm_run_t *run)
+{
+    const udm_settings_t *settings = d->worker->settings;
+    udm_export_settings_t export_settings = {0};
+    udm_data_type_t *type;
+    udm_error_t *error = NULL;
+
+    if (run->previous_export_id) {
+        error = remove_output(d, run->previous_export_id);
+    }
+    if (error) {
+        return error;
+    }
+    if (run->exhausted) {
+        return udm_error_make(d->run_pool, UDM_E_INVALID, "the export was interrupted %d times",
+                              run->attempt - 1);
+    }
+    error = connected(d);
+    if (!error) {
+        error = udm_catalog_type(&type, d->run_pool, d->db, run->source, run->type);
+    }
+    if (error && error->kind == UDM_E_NOT_FOUND) {
+        error->reason =
+            apr_psprintf(d->run_pool, "type \"%s\" of source \"%s\" is not registered any more",
+                         run->type, run->source);
+    }
+    if (error) {
+        return error;
+    }
+    export_settings.source_dir = settings->source_dir;
+    export_settings.spool_dir = settings->spool_dir;
+    export_settings.max_part_size = settings->max_part_size;
+    return udm_export_run(parts, rows, d->run_pool, &export_settings, type, run, d->store,
+                          &d->slot->watch);
+}
+
+static bool may_pass(const udm_error_t *error)
+{
+    switch (error->kind) {
+    case UDM_E_SOURCE:
+        return !udm_source_permanent(error);
+    case UDM_E_CERTIFICATE:
+    case UDM_E_INVALID:
+    case UDM_E_NOT_FOUND:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* The run goes back to the queue, or fails for good. */
+static void try_later(desk_t *d, const udm_run_t *run, const udm_error_t *error)
+{
+    const udm_settings_t *settings = d->worker->settings;
+    ending_t ending = {.kind = END_FAIL, .reason = error->reason};
+    apr_int64_t delay = settings->retry_delay;
+    udm_error_t *failed;
+    int i;
+
+    if (may_pass(error) && run->attempt < settings->attempts) {
+        for (i = 1; i < run->attempt && delay < 86400; i++) {
+            delay *= 6;
+        }
+        ending.kind = END_RELEASE;
+        ending.delay = delay < 86400 ? (int)delay : 86400;
+        ending.counts = true;
+        udm_log(LIMIT(d->worker), UDM_LOG_WARN,
+                "UDM0213: run %" APR_INT64_T_FMT ": attempt %d failed, next in %d s: %s", run->id,
+                run->attempt, ending.delay, udm_error_line(d->run_pool, error));
+    }
+    else {
+        udm_log(LIMIT(d->worker), UDM_LOG_WARN, "UDM0214: run %" APR_INT64_T_FMT " failed: %s",
+                run->id, udm_error_line(d->run_pool, error));
+    }
+    failed = end_run(d, run, &ending);
+    if (failed && failed->kind != UDM_E_LOST) {
+        udm_log(LIMIT(d->worker), UDM_LOG_ERROR,
+                "UDM0215: run %" APR_INT64_T_FMT " stays as it is until its lease runs out: %s",
+                run->id, udm_error_line(d->run_pool, failed));
+    }
+}
+
+/* After an export that went well. */
+static void settle_success(desk_t *d, const udm_run_t *run, const apr_array_header_t *parts,
+                           apr_int64_t rows)
+{
+    ending_t ending = {.kind = END_COMPLETE, .parts = parts, .rows = rows};
+    udm_error_t *error = end_run(d, run, &ending);
+
+    if (!error) {
+        udm_log(LIMIT(d->worker), UDM_LOG_INFO,
+                "UDM0216: run %" APR_INT64_T_FMT " completed: %" APR_INT64_T_FMT
+                " rows in %d files",
+                run->id, rows, parts->nelts);
+        return;
+    }
+    if (error->kind == UDM_E_DATABASE) {
+        /* Whether it was completed is not known: files that may be listed must stay. */
+        udm_log(LIMIT(d->worker), UDM_LOG_ERROR,
+                "UDM0217: run %" APR_INT64_T_FMT
+                " is exported, but the database did not say that it is completed: %s",
+                run->id, udm_error_line(d->run_pool, error));
+        return;
+    }
+    remove_output_or_log(d, run);
+    if (error->kind == UDM_E_LOST) {
+        udm_log(LIMIT(d->worker), UDM_LOG_INFO,
+                "UDM0218: run %" APR_INT64_T_FMT
+                " was exported, but is not ours any more; its files are removed",
+                run->id);
+        return;
+    }
+    try_later(d, run, error);
+}
+
+/* After an export that was stopped on purpose. */
+static void settle_stopped(desk_t *d, const udm_run_t *run, udm_verdict verdict)
+{
+    ending_t ending = {.kind = END_RELEASE};
+    udm_error_t *error;
+
+    remove_output_or_log(d, run);
+    udm_log(LIMIT(d->worker), UDM_LOG_INFO, "UDM0219: run %" APR_INT64_T_FMT " stopped: %s",
+            run->id,
+            verdict == UDM_VERDICT_UNWANTED ? "cancelled or suspended"
+            : verdict == UDM_VERDICT_LOST   ? "its lease is lost"
+                                            : "handed back");
+    if (verdict == UDM_VERDICT_LOST) {
+        return;
+    }
+    /* A cancelled run is not ours to change, which the fence says. */
+    error = end_run(d, run, &ending);
+    if (error && error->kind != UDM_E_LOST) {
+        udm_log(LIMIT(d->worker), UDM_LOG_ERROR,
+                "UDM0220: run %" APR_INT64_T_FMT " stays as it is until its lease runs out: %s",
+                run->id, udm_error_line(d->run_pool, error));
+    }
+}
+
+static void begin_run(udm_slot_t *slot, const udm_run_t *run, apr_int64_t claimed)
+{
+    udm_worker_t *worker = slot->worker;
+
+    apr_thread_mutex_lock(worker->lock);
+    atomic_store(&slot->watch.stop, false);
+    atomic_store(&slot->watch.percent, 0);
+    atomic_store(&slot->watch.rows, 0);
+    slot->watch.source = NULL;
+    slot->run = run;
+    slot->verdict = UDM_VERDICT_NONE;
+    slot->renewed = claimed;
+    if (worker->phase == UDM_PHASE_HAND_BACK) {
+        udm_slot_stop(slot, UDM_VERDICT_HAND_BACK);
+    }
+    apr_thread_mutex_unlock(worker->lock);
+}
+
+static void run_one(desk_t *d, const udm_run_t *run, apr_int64_t claimed)
+{
+    udm_slot_t *slot = d->slot;
+    apr_array_header_t *parts = NULL;
+    apr_int64_t rows = 0;
+    udm_verdict verdict;
+    udm_error_t *error;
+
+    begin_run(slot, run, claimed);
+    udm_log(LIMIT(d->worker), UDM_LOG_INFO,
+            "UDM0221: run %" APR_INT64_T_FMT " of job %" APR_INT64_T_FMT
+            " (%s/%s) begins, attempt %d",
+            run->id, run->job_id, run->source, run->type, run->attempt);
+    error = export(&parts, &rows, d, run);
+    apr_thread_mutex_lock(d->worker->lock);
+    verdict = slot->verdict;
+    apr_thread_mutex_unlock(d->worker->lock);
+    if (!error) {
+        settle_success(d, run, parts, rows);
+    }
+    else if (verdict != UDM_VERDICT_NONE) {
+        settle_stopped(d, run, verdict);
+    }
+    else {
+        remove_output_or_log(d, run);
+        try_later(d, run, error);
+    }
+    apr_thread_mutex_lock(d->worker->lock);
+    slot->run = NULL;
+    apr_thread_mutex_unlock(d->worker->lock);
+}
+
+/* ---- the thread ---- */
+
+/* Runs everything that can be claimed. @return an error when the database or the store is away */
+static udm_error_t *work(desk_t *d)
+{
+    apr_int64_t claimed;
+    udm_error_t *error;
+    udm_run_t *run;
+    bool going;
+
+    for (;;) {
+        apr_pool_clear(d->run_pool);
+        apr_thread_mutex_lock(d->worker->lock);
+        going = d->worker->phase == UDM_PHASE_WORK;
+        apr_thread_mutex_unlock(d->worker->lock);
+        if (!going) {
+            return NULL;
+        }
+        error = connected(d);
+        claimed = udm_worker_now();
+        if (!error) {
+            error = udm_queue_claim(&run, d->run_pool, d->db, d->slot->id,
+                                    d->worker->settings->attempts);
+        }
+        if (error) {
+            return error;
+        }
+        udm_worker_database_up(d->worker);
+        if (!run) {
+            return NULL;
+        }
+        run_one(d, run, claimed);
+    }
+}
+
+/* Waits until somebody wakes the slots or `ms` have passed. @return false at the end of work */
+static bool wait_for_work(desk_t *d, unsigned *seen, int ms)
+{
+    udm_worker_t *worker = d->worker;
+    bool going;
+
+    apr_thread_mutex_lock(worker->lock);
+    if (worker->wakes == *seen && worker->phase == UDM_PHASE_WORK) {
+        apr_thread_cond_timedwait(worker->wake, worker->lock, (apr_interval_time_t)ms * 1000);
+    }
+    *seen = worker->wakes;
+    going = worker->phase == UDM_PHASE_WORK;
+    apr_thread_mutex_unlock(worker->lock);
+    return going;
+}
+
+static udm_error_t *make_desk(desk_t *d, udm_slot_t *slot, apr_allocator_t *allocator)
+{
+    memset(d, 0, sizeof(*d));
+    d->slot = slot;
+    d->worker = slot->worker;
+    apr_allocator_max_free_set(allocator, POOL_KEEPS);
+    apr_pool_create_unmanaged_ex(&d->pool, NULL, allocator);
+    apr_allocator_owner_set(allocator, d->pool);
+    apr_pool_create(&d->db_pool, d->pool);
+    apr_pool_create(&d->run_pool, d->pool);
+    return udm_store_local_open(&d->store, d->pool, d->worker->settings->store,
+                                d->worker->installation);
+}
+
+static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
+{
+    udm_slot_t *slot = data;
+    udm_worker_t *worker = slot->worker;
+    apr_allocator_t *allocator;
+    udm_error_t *error;
+    unsigned seen = 0;
+    int backoff = 0;
+    int pause;
+    desk_t d;
+
+    apr_allocator_create(&allocator);
+    error = make_desk(&d, slot, allocator);
+    if (error) {
+        udm_log(LIMIT(worker), UDM_LOG_ERROR, "UDM0222: a slot cannot open the store: %s",
+                udm_error_line(d.pool, error));
+    }
+    else {
+        do {
+            error = work(&d);
+            pause = UDM_POLL_SECONDS * 1000;
+            if (!error) {
+                backoff = 0;
+            }
+            else {
+                udm_worker_database_down(worker, d.run_pool, error);
+                d.db = NULL;
+                apr_pool_clear(d.db_pool);
+                pause = udm_worker_backoff(&backoff);
+            }
+        } while (wait_for_work(&d, &seen, pause));
+    }
+    apr_pool_destroy(d.pool);
+    apr_thread_mutex_lock(worker->lock);
+    worker->running--;
+    apr_thread_mutex_unlock(worker->lock);
+    if (write(worker->bell, "", 1) < 0) {
+        /* The pipe is full of bells: the keeper will look anyway. */
+    }
+    return NULL;
+}
+
+udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *worker, int number)
+{
+    udm_slot_t *s = apr_pcalloc(p, sizeof(*s));
+    apr_status_t status;
+
+    *slot = NULL;
+    s->worker = worker;
+    s->id = apr_psprintf(p, "%s/%d", worker->name, number);
+    atomic_init(&s->watch.stop, false);
+    atomic_init(&s->watch.percent, 0);
+    atomic_init(&s->watch.rows, 0);
+    status = apr_thread_mutex_create(&s->watch.lock, APR_THREAD_MUTEX_DEFAULT, p);
+    if (status == APR_SUCCESS) {
+        apr_thread_mutex_lock(worker->lock);
+        status = apr_thread_create(&s->thread, NULL, slot_main, s, p);
+        if (status == APR_SUCCESS) {
+            worker->running++;
+        }
+        apr_thread_mutex_unlock(worker->lock);
+    }
+    if (status != APR_SUCCESS) {
+        return udm_error_status(p, UDM_E_INTERNAL, status, "a thread cannot be started");
+    }
+    *slot = s;
+    return NULL;
+}
