@@ -89,8 +89,8 @@ void udm_buffer_base64(udm_buffer_t *buffer, const void *data, apr_size_t size)
         apr_size_t take = size < most ? size : most;
 
         udm_buffer_reserve(buffer, (take + 2) / 3 * 4 + 1);
-        buffer->size += (apr_size_t)EVP_EncodeBlock(
-            (unsigned char *)buffer->data + buffer->size, from, (int)take);
+        buffer->size += (apr_size_t)EVP_EncodeBlock((unsigned char *)buffer->data + buffer->size,
+                                                    from, (int)take);
         from += take;
         size -= take;
     }
@@ -244,6 +244,9 @@ bool udm_buffer_json(udm_buffer_t *buffer, const char *json, apr_size_t size)
             memcpy(to, s, length);
             to += length;
             s += length;
+        }
+        else if (*s == '\0') {
+            return false;
         }
         else {
             *to++ = *s == '\n' || *s == '\r' ? ' ' : (char)*s;

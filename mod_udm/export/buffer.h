@@ -71,7 +71,7 @@ bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size);
 
 /*
  * JSON as it is, on one line: a raw line break can stand only outside of strings and becomes a
- * space. @return false when `json` is not well-formed UTF-8
+ * space. @return false when `json` is not well-formed UTF-8, or has a NUL
  */
 bool udm_buffer_json(udm_buffer_t *buffer, const char *json, apr_size_t size);
 

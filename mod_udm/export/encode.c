@@ -422,8 +422,8 @@ udm_error_t *udm_encoder_make(udm_encoder_t **encoder, apr_pool_t *p,
             column->element = value_of(from->element);
         }
         else {
-            column->value = from->json && from->type != TYPE_JSONB ? value_json
-                                                                   : value_of(from->type);
+            column->value =
+                from->json && from->type != TYPE_JSONB ? value_json : value_of(from->type);
         }
         name->size = 0;
         udm_buffer_text(name, i == 0 ? "{" : ",");
@@ -434,11 +434,11 @@ udm_error_t *udm_encoder_make(udm_encoder_t **encoder, apr_pool_t *p,
         column->prefix = apr_pmemdup(p, name->data, name->size);
         column->prefix_size = name->size;
         if (column->value == NULL && column->element == NULL) {
-            return udm_error_detail(
-                p,
-                udm_error_make(p, UDM_E_SOURCE, "column \"%s\" is of a type that cannot be read",
-                               column->name),
-                "type %u, element %u", from->type, from->element);
+            return udm_error_detail(p,
+                                    udm_error_make(p, UDM_E_SOURCE,
+                                                   "column \"%s\" is of a type that cannot be read",
+                                                   column->name),
+                                    "type %u, element %u", from->type, from->element);
         }
     }
     *encoder = e;

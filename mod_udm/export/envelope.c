@@ -106,6 +106,10 @@ static int out_write(BIO *bio, const char *data, size_t size, size_t *written)
     udm_envelope_t *e = BIO_get_data(bio);
     size_t left = size;
 
+    *written = 0;
+    if (e->error != NULL) {
+        return 0;
+    }
     while (left != 0) {
         apr_size_t take = DER_SIZE - e->der_size;
 
@@ -276,10 +280,12 @@ static udm_error_t *push_plain(udm_envelope_t *e)
     while (done < e->plain_size) {
         int n = BIO_write(e->chain, e->plain + done, (int)(e->plain_size - done));
 
+        /* A BIO that took a part of it says so even when the one below it failed. */
+        if (e->error != NULL) {
+            return e->error;
+        }
         if (n <= 0) {
-            return e->error != NULL
-                       ? e->error
-                       : openssl_error(e->pool, UDM_E_INTERNAL, "the encryption failed");
+            return openssl_error(e->pool, UDM_E_INTERNAL, "the encryption failed");
         }
         done += (apr_size_t)n;
     }
@@ -317,9 +323,10 @@ udm_error_t *udm_envelope_finish(apr_int64_t *size, const char **sha256, apr_poo
     udm_error_t *error = push_plain(envelope);
 
     if (error == NULL && BIO_flush(envelope->chain) <= 0) {
-        error = envelope->error != NULL ? envelope->error
-                                        : openssl_error(envelope->pool, UDM_E_INTERNAL,
-                                                        "the encryption failed");
+        error = openssl_error(envelope->pool, UDM_E_INTERNAL, "the encryption failed");
+    }
+    if (envelope->error != NULL) {
+        error = envelope->error;
     }
     free_chain(envelope);
     if (error == NULL) {

@@ -47,8 +47,8 @@ typedef struct stream_t {
     const char *name;
     udm_buffer_t *block;
     udm_entry_t *entry;
-    apr_pool_t *pool; /* of block and entry, for as long as they are needed */
-    udm_spool_t *spool;   /* NULL: straight into the archive */
+    apr_pool_t *pool;   /* of block and entry, for as long as they are needed */
+    udm_spool_t *spool; /* NULL: straight into the archive */
     udm_entry_sum_t sum;
     apr_int64_t rows;
 } stream_t;
@@ -387,9 +387,8 @@ static udm_error_t *add_member(export_t *x, udm_buffer_t *out, const char *name,
 
 static const char *field_text(apr_pool_t *p, const udm_field_t *field)
 {
-    return field->size < 0
-               ? NULL
-               : apr_pstrmemdup(p, (const char *)field->data, (apr_size_t)field->size);
+    return field->size < 0 ? NULL
+                           : apr_pstrmemdup(p, (const char *)field->data, (apr_size_t)field->size);
 }
 
 /* Content that was too large to come with its row, slice by slice. */
@@ -616,8 +615,7 @@ static udm_error_t *read_certificate(udm_certificate_t **certificate, udm_recipi
     if (error != NULL) {
         return udm_error_detail(x->pool,
                                 udm_error_make(x->pool, UDM_E_CERTIFICATE,
-                                               "the certificate cannot be used: %s",
-                                               error->reason),
+                                               "the certificate cannot be used: %s", error->reason),
                                 "%s", error->detail != NULL ? error->detail : "");
     }
     return udm_recipient_make(recipient, x->pool, (*certificate)->pem);
@@ -654,10 +652,9 @@ static udm_error_t *run_export(apr_array_header_t **published, apr_pool_t *p, ex
     }
     capacity = udm_recipient_capacity(recipient, file_limit(x));
     if (capacity < UDM_VOLUME_MIN) {
-        return udm_error_make(x->pool, UDM_E_CERTIFICATE,
-                              "the certificate is too large for files of %" APR_INT64_T_FMT
-                              " bytes",
-                              file_limit(x));
+        return udm_error_make(
+            x->pool, UDM_E_CERTIFICATE,
+            "the certificate is too large for files of %" APR_INT64_T_FMT " bytes", file_limit(x));
     }
     head.fingerprint = certificate->fingerprint;
     parts = udm_parts_make(x->pool, store, x->run->export_id, recipient);

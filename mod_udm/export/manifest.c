@@ -73,7 +73,8 @@ udm_error_t *udm_manifest_write(udm_manifest_t *manifest, const udm_manifest_hea
     add_text(line, "source", run->source);
     add_text(line, "type", run->type);
     udm_buffer_format(line, "\"window\":{\"all\":%s,", run->window_all ? "true" : "false");
-    add_text(line, "from", run->window_all ? NULL : udm_text_time(manifest->pool, run->window_from));
+    add_text(line, "from",
+             run->window_all ? NULL : udm_text_time(manifest->pool, run->window_from));
     add_text(line, "to", run->window_all ? NULL : udm_text_time(manifest->pool, run->window_to));
     line->size--;
     udm_buffer_text(line, "},");

@@ -393,7 +393,8 @@ bool udm_number_numeric(udm_buffer_t *out, const unsigned char *data, apr_size_t
             return false;
         }
     }
-    udm_buffer_reserve(out, (weight >= 0 ? 4 * ((apr_size_t)weight + 1) : 0) + (apr_size_t)scale + 16);
+    udm_buffer_reserve(out,
+                       (weight >= 0 ? 4 * ((apr_size_t)weight + 1) : 0) + (apr_size_t)scale + 16);
     to = out->data + out->size;
     if (sign == 0x4000) {
         *to++ = '-';

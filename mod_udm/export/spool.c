@@ -67,9 +67,9 @@ static udm_error_t *spool_error(const udm_spool_t *spool, int status)
     else if (status == ENOENT || status == ENOTDIR) {
         reason = "there is no spool directory";
     }
-    return udm_error_detail(
-        spool->pool, udm_error_status(spool->pool, UDM_E_STORE, status, "%s", reason), "%s: %s",
-        spool->dir, strerror(status));
+    return udm_error_detail(spool->pool,
+                            udm_error_status(spool->pool, UDM_E_STORE, status, "%s", reason),
+                            "%s: %s", spool->dir, strerror(status));
 }
 
 static udm_error_t *cipher_error(const udm_spool_t *spool)
@@ -215,8 +215,7 @@ static udm_error_t *fill_block(udm_spool_t *spool)
     }
     spool->read = 0;
     spool->used = (apr_size_t)n;
-    if (n > 0 &&
-        EVP_EncryptUpdate(spool->cipher, spool->block, &size, spool->block, (int)n) != 1) {
+    if (n > 0 && EVP_EncryptUpdate(spool->cipher, spool->block, &size, spool->block, (int)n) != 1) {
         return cipher_error(spool);
     }
     return NULL;

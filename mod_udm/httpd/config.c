@@ -550,11 +550,21 @@ static int check_mounts(const udm_server_t *conf, server_rec *s, apr_pool_t *p)
 {
     const udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);
     const udm_mount_t *mount;
+    const udm_dir_t *dir;
     int faults = 0;
     int i;
 
     for (i = 0; i < own->mounts->nelts; i++) {
         mount = &APR_ARRAY_IDX(own->mounts, i, udm_mount_t);
+        dir = udm_config_merge_dir(p, ap_get_module_config(s->lookup_defaults, &udm_module),
+                                   (void *)mount->dir);
+        if (!dir->token_keys && dir->require != UDM_REQUIRE_KEY) {
+            /* another section of the same path may set them, so this is no fault */
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                         "UDM0021: UDM On (%s): without UDMTokenKeys no token can be verified; "
+                         "UDMRequire key asks for none",
+                         mount->where);
+        }
         if (!conf->store) {
             FAULT(s, "UDM0010: UDM On (%s): needs UDMStore, the directory of the finished files",
                   mount->where);

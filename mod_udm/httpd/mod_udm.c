@@ -95,7 +95,9 @@ static apr_status_t udm_problem_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         /* known, but "Require" says no: another credential of the same kind would not help */
         r->status = HTTP_FORBIDDEN;
         r->status_line = NULL;
+        /* httpd has moved it from the one table to the other by now */
         apr_table_unset(r->err_headers_out, "WWW-Authenticate");
+        apr_table_unset(r->headers_out, "WWW-Authenticate");
     }
     if (r->status == HTTP_RANGE_NOT_SATISFIABLE) {
         apr_table_setn(r->headers_out, "Content-Range",

@@ -137,6 +137,17 @@ udm_request_t *udm_request_guarded(request_rec *r)
     return q ? q : make_request(r, udm_config_dir(r), NULL);
 }
 
+/* Why the body could not be read: LimitRequestBody, or a client that went, stalled or sent rubbish. */
+static udm_error_t *unread(request_rec *r, apr_status_t status)
+{
+    if (ap_map_http_request_error(status, HTTP_BAD_REQUEST) == HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        return udm_error_make(r->pool, UDM_E_TOO_LARGE,
+                              "the request body is larger than this server takes");
+    }
+    return udm_error_status(r->pool, UDM_E_INVALID, status,
+                            "the request body could not be read to its end");
+}
+
 udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *r,
                               apr_int64_t limit)
 {
@@ -163,8 +174,7 @@ udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *
         apr_bucket *b;
 
         if (status != APR_SUCCESS) {
-            return udm_error_status(r->pool, UDM_E_INVALID, status,
-                                    "the request body could not be read to its end");
+            return unread(r, status);
         }
         for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
             const char *piece;
@@ -179,8 +189,7 @@ udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *
             }
             status = apr_bucket_read(b, &piece, &piece_size, APR_BLOCK_READ);
             if (status != APR_SUCCESS) {
-                return udm_error_status(r->pool, UDM_E_INVALID, status,
-                                        "the request body could not be read to its end");
+                return unread(r, status);
             }
             if (piece_size > (apr_size_t)limit - *size) {
                 return too_large;
@@ -274,6 +283,9 @@ static int respond_text(request_rec *r, int status, const char *type, const char
 {
     udm_request_t *q = udm_request_known(r);
 
+    if (r->eos_sent) {
+        return OK; /* httpd has answered already, when it read the body */
+    }
     if (q) {
         q->ours = true;
     }
@@ -287,9 +299,13 @@ static int respond_text(request_rec *r, int status, const char *type, const char
 
 int udm_respond_json(request_rec *r, int status, json_t *json)
 {
-    const char *text = udm_json_text(r->pool, json);
+    const char *text = json ? udm_json_text(r->pool, json) : NULL;
 
     json_decref(json);
+    if (!text) {
+        return udm_respond_error(
+            r, udm_error_make(r->pool, UDM_E_INTERNAL, "an answer could not be put into JSON"));
+    }
     return respond_text(r, status, "application/json", text);
 }
 

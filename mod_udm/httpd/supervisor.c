@@ -60,7 +60,6 @@ struct udm_supervisor_t {
     apr_proc_t proc;
     int control; /* the parent's end of the worker's stdin, or -1 */
     bool running;
-    bool leaving; /* its end is no surprise */
     apr_time_t started;
     apr_time_t due; /* when it is to be started again */
     apr_interval_time_t delay;
@@ -215,9 +214,6 @@ static void maintain(int reason, void *data, int status)
         close(sup->control);
         sup->control = -1;
     }
-    if (sup->leaving) {
-        return;
-    }
     if (apr_time_now() - sup->started >= LIVED_WELL) {
         sup->delay = DELAY_FIRST;
         sup->due = apr_time_now();
@@ -246,13 +242,6 @@ static void maintain_old(int reason, void *data, int status)
     }
 }
 
-/* Stops watching: the callback belongs to a module that is about to be unloaded. */
-static apr_status_t forget_old(void *data)
-{
-    apr_proc_other_child_unregister(data);
-    return APR_SUCCESS;
-}
-
 /* Watches the workers that earlier generations left behind. */
 static void adopt(apr_pool_t *pconf, retained_t *retained)
 {
@@ -271,7 +260,6 @@ static void adopt(apr_pool_t *pconf, retained_t *retained)
         old->proc.pid = retained->old[i];
         old->slot = &retained->old[i];
         apr_proc_other_child_register(&old->proc, maintain_old, old, NULL, pconf);
-        apr_pool_cleanup_register(pconf, old, forget_old, apr_pool_cleanup_null);
     }
 }
 
@@ -299,8 +287,7 @@ static apr_status_t let_go(void *data)
     if (getpid() != sup->parent || !sup->running) {
         return APR_SUCCESS;
     }
-    sup->leaving = true;
-    apr_proc_other_child_unregister(sup);
+    /* APR has stopped watching: its own cleanup was registered later and so ran before this one */
     if (ending) {
         (void)tell(sup->control, "stop\n");
     }
@@ -353,8 +340,7 @@ int udm_supervisor_monitor(server_rec *s)
 {
     udm_supervisor_t *sup = supervisor();
 
-    if (sup && !sup->running && !sup->leaving && getpid() == sup->parent &&
-        apr_time_now() >= sup->due) {
+    if (sup && !sup->running && getpid() == sup->parent && apr_time_now() >= sup->due) {
         launch_again(sup);
     }
     return OK;

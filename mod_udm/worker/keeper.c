@@ -24,6 +24,7 @@
 #define POLL_MS       (UDM_POLL_SECONDS * 1000)
 #define LEASE_MS      (UDM_LEASE_SECONDS * 1000)
 #define HINT_GAP_MS   200   /* a burst of notifications is answered this often */
+#define RENEW_GAP_MS  1000  /* and makes the leases be looked at this often: for a cancel */
 #define HAND_BACK_MS  20000 /* then the process ends, whatever its slots do */
 #define CONTROL_LINES 256
 
@@ -42,8 +43,9 @@ typedef struct keeper_t {
     apr_int64_t connect_at;
     apr_int64_t renew_at;
     apr_int64_t schedule_at;
-    apr_int64_t hinted; /* when the last hint was acted on */
-    apr_int64_t end_by; /* 0 unless handing back */
+    apr_int64_t renewed; /* when that was last done */
+    apr_int64_t hinted;  /* when the last hint was acted on */
+    apr_int64_t end_by;  /* 0 unless handing back */
     bool hint;
     bool failed; /* cannot go on: exit 1 */
 } keeper_t;
@@ -101,6 +103,9 @@ static void drain(keeper_t *k)
 {
     udm_worker_t *worker = k->worker;
 
+    if (k->end_by) {
+        return;
+    }
     udm_log(LIMIT(k), UDM_LOG_INFO, "UDM0231: the supervisor is gone: finishing what runs");
     apr_thread_mutex_lock(worker->lock);
     if (worker->phase == UDM_PHASE_WORK) {
@@ -265,7 +270,8 @@ static void renew_all(keeper_t *k)
     if (error) {
         database_lost(k, error);
     }
-    k->renew_at = udm_worker_now() + RENEW_MS;
+    k->renewed = udm_worker_now();
+    k->renew_at = k->renewed + RENEW_MS;
 }
 
 /* A lease that could not be renewed in time may be somebody else's by now. */
@@ -279,7 +285,10 @@ static void stop_stale(keeper_t *k)
     for (i = 0; i < worker->slot_count; i++) {
         udm_slot_t *slot = worker->slots[i];
 
-        if (slot->run && slot->verdict == UDM_VERDICT_NONE && now - slot->renewed > LEASE_MS) {
+        if (slot->run && slot->verdict != UDM_VERDICT_NONE) {
+            udm_slot_stop(slot, slot->verdict);
+        }
+        else if (slot->run && now - slot->renewed > LEASE_MS) {
             udm_log(LIMIT(k), UDM_LOG_WARN,
                     "UDM0235: run %" APR_INT64_T_FMT
                     " is stopped: its lease could not be renewed in time",
@@ -332,6 +341,11 @@ static void read_notifications(keeper_t *k)
 
 /* ---- the loop ---- */
 
+static apr_int64_t earlier(apr_int64_t a, apr_int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* What is due at this turn. */
 static void act(keeper_t *k)
 {
@@ -344,7 +358,8 @@ static void act(keeper_t *k)
         if (k->hint && now - k->hinted >= HINT_GAP_MS) {
             k->hint = false;
             k->hinted = now;
-            k->renew_at = k->schedule_at = now;
+            k->schedule_at = now;
+            k->renew_at = earlier(k->renew_at, k->renewed + RENEW_GAP_MS);
             wake_slots(k);
         }
         if (now >= k->renew_at) {
@@ -359,11 +374,6 @@ static void act(keeper_t *k)
         }
     }
     stop_stale(k);
-}
-
-static apr_int64_t earlier(apr_int64_t a, apr_int64_t b)
-{
-    return a < b ? a : b;
 }
 
 static void wait_for_event(keeper_t *k)

@@ -2,7 +2,7 @@
 /*
  * log.h: the worker's log: one line on stderr for each event.
  *
- *   2026-11-24T08:00:00.000Z udm-worker[4711] info: UDM0201: message
+ *   2026-11-24T08:00:00.000Z udm-worker[4711] info: UDMnnnn: message
  */
 #ifndef UDM_WORKER_LOG_H
 #define UDM_WORKER_LOG_H
@@ -18,7 +18,7 @@ bool udm_log_level_parse(udm_log_level *level, const char *text);
 
 /*
  * Writes a line when `level` is at or above `limit` in weight. The message begins with its tag
- * ("UDM0201: ", unique in the project) and never holds a credential. Any thread may call this.
+ * ("UDMnnnn: ", unique in the project) and never holds a credential. Any thread may call this.
  */
 void udm_log(udm_log_level limit, udm_log_level level, const char *message, ...)
     __attribute__((format(printf, 3, 4)));

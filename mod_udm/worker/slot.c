@@ -117,10 +117,12 @@ void udm_worker_database_up(udm_worker_t *worker)
 
 void udm_slot_stop(udm_slot_t *slot, udm_verdict verdict)
 {
-    if (!slot->run || slot->verdict != UDM_VERDICT_NONE) {
+    if (!slot->run) {
         return;
     }
-    slot->verdict = verdict;
+    if (slot->verdict == UDM_VERDICT_NONE) {
+        slot->verdict = verdict;
+    }
     atomic_store(&slot->watch.stop, true);
     apr_thread_mutex_lock(slot->watch.lock);
     if (slot->watch.source) {

@@ -1,0 +1,82 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dbtest.h: what the database tests share: a fresh database for each test, with a small catalog.
+ *
+ * The cluster is a scratch one: UDM_TEST_DSN is the libpq string of its superuser, and every role
+ * may log in without a password. Every test starts with
+ *
+ *   tenants   acme and other; acme has a certificate (dbtest_certificate_pem), other has none
+ *   UCS       alias "Contact History", family UCS, connection "demo":
+ *             Interaction (demo.interaction: 6 rows of acme, 3 of other; media, subtypes,
+ *             attachments) and Contact (demo.contact; no media)
+ *   UCSX      family UCS, layout records: Interaction (the same relation)
+ *   iWD       family DataSync: Task (demo.task; whole relation of acme, no time column)
+ *
+ * and the role udm_test_reader, which may read schema demo and nothing else.
+ */
+#ifndef UDM_DBTEST_H
+#define UDM_DBTEST_H
+
+#include <apr_pools.h>
+#include <check.h>
+#include <openssl/evp.h>
+
+#include "core/principal.h"
+#include "db/db.h"
+#include "db/tenant.h"
+
+/* The pool of the running test; made before it, destroyed after it. */
+extern apr_pool_t *pool;
+
+/* acme's certificate, and the key that belongs to it. Made once for the whole run. */
+extern const char *dbtest_certificate_pem;
+extern EVP_PKEY *dbtest_private_key;
+
+/* A new test case whose tests have `pool` and a database of their own. */
+TCase *dbtest_case(const char *name);
+
+/* A connection string for the test's database as this role. */
+const char *dbtest_conninfo(const char *role);
+
+/* Connections to the test's database; opened when first asked for, closed after the test. */
+udm_db_t *dbtest_httpd(void);
+udm_db_t *dbtest_worker(void);
+udm_db_t *dbtest_admin(void);
+
+/* As the superuser: runs SQL; returns the first column of the first row (NULL for NULL or none). */
+void dbtest_exec(const char *sql);
+const char *dbtest_value(const char *sql);
+
+/* A principal that may do everything with the fixture's types. */
+udm_principal_t *dbtest_principal(const char *ccid);
+/* The same with rights for one type only. */
+udm_principal_t *dbtest_principal_of(const char *ccid, const char *source, const char *type,
+                                     bool read, bool write);
+/* What to write beside what `who` does. */
+const udm_audit_t *dbtest_audit(const udm_principal_t *who);
+
+/* Ends every other connection to the test's database. */
+void dbtest_kill_connections(void);
+
+/* Fails the test, with the error's line, unless `error` is NULL. */
+#define dbtest_ok(error) dbtest_ok_at((error), __FILE__, __LINE__)
+void dbtest_ok_at(const udm_error_t *error, const char *file, int line);
+
+/* Fails the test unless `error` is of this kind and its reason (or a fault) contains `words`. */
+#define dbtest_fails(error, kind, words)                                                           \
+    dbtest_fails_at((error), (kind), (words), __FILE__, __LINE__)
+void dbtest_fails_at(const udm_error_t *error, udm_error_kind kind, const char *words,
+                     const char *file, int line);
+
+/* Fails the test unless the error has a fault at `pointer` that contains `words`. */
+void dbtest_fault(const udm_error_t *error, const char *pointer, const char *words);
+
+TCase *db_case(void);
+TCase *tenant_case(void);
+TCase *job_case(void);
+TCase *list_case(void);
+TCase *queue_case(void);
+TCase *source_case(void);
+TCase *export_case(void);
+
+#endif

@@ -1,0 +1,589 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_export.c: whole exports of a real database into a real store, decrypted by `openssl smime`,
+ * unpacked by other people's tools and compared with what PostgreSQL's own to_json says.
+ */
+#include "dbtest.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#include "../unit/scratch.h"
+#include "core/text.h"
+#include "export/export.h"
+
+#define EXPORT_ID "0b3c7c1e-1111-4222-8333-444455556666"
+
+/* Of the running test. */
+typedef struct bench_t {
+    const char *dir;
+    const char *store_dir;
+    const char *key;
+    udm_store_t *store;
+    udm_export_settings_t settings;
+    udm_export_watch_t watch;
+    udm_run_t run;
+    apr_array_header_t *parts;
+    apr_int64_t rows;
+} bench_t;
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(chmod(path, 0600), 0);
+}
+
+static bench_t *prepare(void)
+{
+    bench_t *b = apr_pcalloc(pool, sizeof(*b));
+    FILE *file;
+
+    b->dir = scratch_dir();
+    b->store_dir = apr_pstrcat(pool, b->dir, "/store", NULL);
+    b->key = apr_pstrcat(pool, b->dir, "/key.pem", NULL);
+    b->settings.source_dir = apr_pstrcat(pool, b->dir, "/sources", NULL);
+    b->settings.spool_dir = apr_pstrcat(pool, b->dir, "/spool", NULL);
+    b->settings.max_part_size = APR_INT64_C(512) << 20;
+    ck_assert_int_eq(mkdir(b->store_dir, 0750), 0);
+    ck_assert_int_eq(mkdir(b->settings.source_dir, 0750), 0);
+    ck_assert_int_eq(mkdir(b->settings.spool_dir, 0750), 0);
+    write_text(apr_pstrcat(pool, b->settings.source_dir, "/demo", NULL),
+               dbtest_conninfo("udm_test_reader"));
+    file = fopen(b->key, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(PEM_write_PrivateKey(file, dbtest_private_key, NULL, NULL, 0, NULL, NULL), 1);
+    ck_assert_int_eq(fclose(file), 0);
+    dbtest_ok(udm_store_local_open(&b->store, pool, b->store_dir, "test"));
+    ck_assert_int_eq(apr_thread_mutex_create(&b->watch.lock, APR_THREAD_MUTEX_DEFAULT, pool),
+                     APR_SUCCESS);
+    b->run.id = 13;
+    b->run.job_id = 12;
+    b->run.ccid = "acme";
+    b->run.window_all = true;
+    b->run.window_from = UDM_NO_TIME;
+    b->run.window_to = UDM_NO_TIME;
+    b->run.media = apr_array_make(pool, 1, sizeof(const char *));
+    b->run.export_id = EXPORT_ID;
+    b->run.certificate_pem = dbtest_certificate_pem;
+    return b;
+}
+
+static udm_error_t *try_export(bench_t *b, const char *source, const char *type)
+{
+    udm_data_type_t *data_type;
+
+    dbtest_ok(udm_catalog_type(&data_type, pool, dbtest_worker(), source, type));
+    b->run.source = source;
+    b->run.type = type;
+    return udm_export_run(&b->parts, &b->rows, pool, &b->settings, data_type, &b->run, b->store,
+                          &b->watch);
+}
+
+static const char *sha256_of(const char *data, apr_size_t size)
+{
+    unsigned char digest[32];
+
+    ck_assert_int_eq(EVP_Digest(data, size, digest, NULL, EVP_sha256(), NULL), 1);
+    return udm_text_hex(pool, digest, sizeof(digest));
+}
+
+/* Nothing of the export is in the store, and nothing in the spool directory. */
+static void check_nothing_left(const bench_t *b)
+{
+    ck_assert_int_eq(scratch_run("test -z \"$(find %s -name 'export-*')\"", b->store_dir), 0);
+    ck_assert_int_eq(scratch_run("test -z \"$(ls -A %s)\"", b->settings.spool_dir), 0);
+}
+
+/* Exports, checks the parts, decrypts and unpacks them into <dir>/out. */
+static void export_and_unpack(bench_t *b, const char *source, const char *type)
+{
+    dbtest_ok(try_export(b, source, type));
+    ck_assert_int_ge(b->parts->nelts, 1);
+    ck_assert_int_eq(scratch_run("mkdir %s/plain %s/out", b->dir, b->dir), 0);
+    ck_assert_int_eq(scratch_run("test -z \"$(find %s -name '*.part')\"", b->store_dir), 0);
+    ck_assert_int_eq(scratch_run("test -z \"$(ls -A %s)\"", b->settings.spool_dir), 0);
+    for (int i = 0; i < b->parts->nelts; i++) {
+        const udm_part_t *part = &APR_ARRAY_IDX(b->parts, i, udm_part_t);
+        const char *path = udm_store_local_path(pool, b->store_dir, part->name);
+        const char *wanted = i == b->parts->nelts - 1
+                                 ? "export-" EXPORT_ID ".zip.smime"
+                                 : apr_psprintf(pool, "export-" EXPORT_ID ".z%02d.smime", i + 1);
+        apr_size_t size;
+        const char *data;
+
+        ck_assert_str_eq(part->name, wanted);
+        ck_assert_ptr_nonnull(path);
+        data = scratch_read(&size, path);
+        ck_assert_int_eq(part->size, (apr_int64_t)size);
+        ck_assert_str_eq(part->sha256, sha256_of(data, size));
+        ck_assert_int_eq(scratch_run("openssl smime -decrypt -inkey %s -in %s -out %s/plain/%.*s",
+                                     b->key, path, b->dir, (int)(strlen(part->name) - 6),
+                                     part->name),
+                         0);
+    }
+    if (b->parts->nelts == 1) {
+        ck_assert_int_eq(
+            scratch_run("cd %s/out && unzip -qq ../plain/export-%s.zip", b->dir, EXPORT_ID), 0);
+    }
+    else {
+        ck_assert_int_eq(
+            scratch_run(
+                "cd %s/out && 7z x -bd ../plain/export-%s.zip >../log || { cat ../log; false; }",
+                b->dir, EXPORT_ID),
+            0);
+    }
+}
+
+static const char *out_file(const bench_t *b, const char *name)
+{
+    apr_size_t size;
+
+    return scratch_read(&size, apr_pstrcat(pool, b->dir, "/out/", name, NULL));
+}
+
+/* The manifest, after its hashes and sizes were compared with the files. */
+static json_t *check_manifest(const bench_t *b)
+{
+    json_error_t fault;
+    json_t *manifest = json_loads(out_file(b, "META-INF/manifest.json"), 0, &fault);
+    json_t *entries, *entry;
+    size_t i;
+
+    ck_assert_msg(manifest != NULL, "%s", fault.text);
+    ck_assert_str_eq(json_string_value(json_object_get(manifest, "exportId")), EXPORT_ID);
+    ck_assert_int_eq(json_integer_value(json_object_get(manifest, "jobId")), 12);
+    ck_assert_int_eq(json_integer_value(json_object_get(manifest, "runId")), 13);
+    ck_assert_int_eq(json_integer_value(json_object_get(manifest, "rows")), b->rows);
+    ck_assert_str_eq(json_string_value(json_object_get(manifest, "source")), b->run.source);
+    ck_assert_uint_eq(strlen(json_string_value(json_object_get(manifest, "certificate"))), 64);
+    ck_assert_str_ne(json_string_value(json_object_get(manifest, "snapshot")), "");
+    entries = json_object_get(manifest, "entries");
+    json_array_foreach(entries, i, entry)
+    {
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        apr_size_t size;
+        const char *data = scratch_read(&size, apr_pstrcat(pool, b->dir, "/out/", name, NULL));
+
+        ck_assert_int_eq(json_integer_value(json_object_get(entry, "size")), (json_int_t)size);
+        ck_assert_str_eq(json_string_value(json_object_get(entry, "sha256")),
+                         sha256_of(data, size));
+    }
+    ck_assert_int_eq(scratch_run("test $(find %s/out -type f | wc -l) = %d", b->dir,
+                                 (int)json_array_size(entries) + 1),
+                     0);
+    return manifest;
+}
+
+/* All lines that SQL gives, each ended. */
+static const char *sql_lines(const char *sql)
+{
+    const char *text;
+
+    text = dbtest_value(apr_psprintf(
+        pool, "SELECT string_agg(line || E'\\n', '' ORDER BY n) FROM (%s) x (n, line)", sql));
+    return text != NULL ? text : "";
+}
+
+/* What a time is in a file: UTC, microseconds, Z. */
+#define TIME(column)                                                                               \
+    "coalesce(to_json(to_char(" column " AT TIME ZONE 'UTC', "                                     \
+    "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))::text, 'null')"
+
+#define INTERACTIONS                                                                               \
+    "SELECT id, '{\"id\":' || to_json(id) || ',\"ccid\":' || to_json(ccid) || ',\"start_date\":' " \
+    "|| " TIME("start_date") " || ',\"entity_type\":' || entity_type || ',\"media_type\":' "       \
+                             "|| to_json(media_type) || ',\"subject\":' || to_json(subject) || "   \
+                             "',\"duration\":' "                                                   \
+                             "|| duration || '}' FROM demo.interaction WHERE ccid = 'acme' AND "   \
+                             "entity_type = "
+
+START_TEST(lines)
+{
+    bench_t *b = prepare();
+    json_t *manifest;
+
+    b->run.export_attachments = true;
+    export_and_unpack(b, "UCS", "Interaction");
+    ck_assert_int_eq(b->rows, 6);
+    ck_assert_int_eq(b->parts->nelts, 1);
+    ck_assert_int_eq(atomic_load(&b->watch.percent), 100);
+    ck_assert_int_eq(atomic_load(&b->watch.rows), 6);
+    ck_assert_ptr_null(b->watch.source);
+    ck_assert_str_eq(out_file(b, "EMAIL_IN-12.json"), sql_lines(INTERACTIONS "0"));
+    ck_assert_str_eq(out_file(b, "CHAT-12.json"), sql_lines(INTERACTIONS "2"));
+    ck_assert_str_eq(out_file(b, "PHONE_CALL-12.json"), sql_lines(INTERACTIONS "3"));
+    ck_assert_str_eq(out_file(b, "CHAT-Attachment-12.json"),
+                     "{\"id\":\"doc1\",\"entityid\":\"ixn1\",\"name\":\"file1.txt\","
+                     "\"mimeType\":\"text/plain\",\"size\":9,\"content\":\"Y29udGVudCAx\"}\n"
+                     "{\"id\":\"doc4\",\"entityid\":\"ixn4\",\"name\":\"file4.txt\","
+                     "\"mimeType\":\"text/plain\",\"size\":9,\"content\":\"Y29udGVudCA0\"}\n");
+    manifest = check_manifest(b);
+    ck_assert_uint_eq(json_array_size(json_object_get(manifest, "entries")), 4);
+    json_decref(manifest);
+}
+END_TEST
+
+/* A sub-type that is not registered goes by the name of the type. */
+START_TEST(unknown_sub_type)
+{
+    bench_t *b = prepare();
+
+    dbtest_exec("UPDATE demo.interaction SET entity_type = 99 WHERE id = 'ixn1';"
+                "UPDATE demo.interaction SET entity_type = NULL WHERE id = 'ixn2'");
+    export_and_unpack(b, "UCS", "Interaction");
+    ck_assert_ptr_nonnull(strstr(out_file(b, "Interaction-12.json"), "\"id\":\"ixn1\""));
+    ck_assert_ptr_nonnull(strstr(out_file(b, "Interaction-12.json"), "\"id\":\"ixn2\""));
+    json_decref(check_manifest(b));
+}
+END_TEST
+
+START_TEST(records)
+{
+    bench_t *b = prepare();
+    json_t *manifest;
+
+    dbtest_exec("UPDATE demo.interaction SET id = '../x/' || id WHERE id = 'ixn2';"
+                "UPDATE demo.interaction SET id = '' WHERE id = 'ixn3'");
+    b->run.export_attachments = true;
+    export_and_unpack(b, "UCSX", "Interaction");
+    ck_assert_int_eq(b->rows, 6);
+    ck_assert_ptr_nonnull(strstr(out_file(b, "ixn1.json"), "{\"id\":\"ixn1\",\"ccid\":\"acme\""));
+    ck_assert_ptr_nonnull(strstr(out_file(b, "%2E%2E%2Fx%2Fixn2.json"), "\"id\":\"../x/ixn2\""));
+    ck_assert_int_eq(scratch_run("ls %s/out/row-*.json >/dev/null", b->dir), 0);
+    ck_assert_ptr_nonnull(
+        strstr(out_file(b, "ixn4-attachment-doc4.json"), "\"content\":\"Y29udGVudCA0\"}\n"));
+    manifest = check_manifest(b);
+    ck_assert_uint_eq(json_array_size(json_object_get(manifest, "entries")), 8);
+    json_decref(manifest);
+}
+END_TEST
+
+/* No row is lost when two have one key. */
+START_TEST(records_of_one_key)
+{
+    bench_t *b = prepare();
+
+    dbtest_exec("UPDATE demo.interaction SET id = 'same'");
+    export_and_unpack(b, "UCSX", "Interaction");
+    out_file(b, "same.json");
+    out_file(b, "same-2.json");
+    out_file(b, "same-6.json");
+    json_decref(check_manifest(b));
+}
+END_TEST
+
+START_TEST(no_rows)
+{
+    bench_t *b = prepare();
+    json_t *manifest, *window;
+
+    b->run.window_all = false;
+    b->run.window_from = 0;
+    b->run.window_to = apr_time_from_sec(86400);
+    export_and_unpack(b, "UCS", "Interaction");
+    ck_assert_int_eq(b->rows, 0);
+    manifest = check_manifest(b);
+    ck_assert_uint_eq(json_array_size(json_object_get(manifest, "entries")), 0);
+    window = json_object_get(manifest, "window");
+    ck_assert(json_is_false(json_object_get(window, "all")));
+    ck_assert_str_eq(json_string_value(json_object_get(window, "from")),
+                     "1970-01-01T00:00:00.000Z");
+    ck_assert_str_eq(json_string_value(json_object_get(window, "to")), "1970-01-02T00:00:00.000Z");
+    json_decref(manifest);
+}
+END_TEST
+
+/* Columns of every kind, and the SQL that says what is expected of each. */
+static const struct {
+    const char *name;
+    const char *type;
+    const char *value; /* of row n */
+    const char *text;  /* the JSON; NULL: to_json */
+} kinds[] = {
+    {"id", "integer", "n", NULL},
+    {"b", "boolean", "n % 2 = 0", NULL},
+    {"i2", "smallint", "(n * 37 % 65536 - 32768)::smallint", NULL},
+    {"i8", "bigint", "n::bigint * 3074457345618258 * (1 - n % 2 * 2)", NULL},
+    {"num", "numeric",
+     "CASE n % 9 WHEN 0 THEN 'NaN' WHEN 1 THEN 'Infinity' WHEN 2 THEN '-Infinity' "
+     "WHEN 3 THEN 0 WHEN 4 THEN ('0e-' || n % 30)::numeric "
+     "ELSE (CASE WHEN n % 2 = 0 THEN '-' ELSE '' END || (n * 7919) || 'e' || n % 41 - 20)::numeric "
+     "END",
+     NULL},
+    {"num2", "numeric(20,6)", "n * 1234.5678 - 500000", NULL},
+    {"num3", "numeric", "CASE n WHEN 1 THEN '1e5000' WHEN 2 THEN '-1.5e-3000' END::numeric", NULL},
+    {"f8", "float8",
+     "CASE n % 4 WHEN 0 THEN n / 10.0::float8 WHEN 1 THEN random() * power(10::float8, n % 600 - "
+     "300) "
+     "WHEN 2 THEN power(2::float8, n % 1023) WHEN 3 THEN (n * 4503599627370497.0)::float8 END",
+     NULL},
+    {"f8b", "float8",
+     "CASE n % 6 WHEN 0 THEN 'NaN' WHEN 1 THEN '-Infinity' WHEN 2 THEN '-0' "
+     "WHEN 3 THEN power(2::float8, -(n % 1074)) WHEN 4 THEN ('4.94e-' || 300 + n % 24)::float8 "
+     "ELSE -random() END",
+     NULL},
+    {"f8c", "float8", "('1e' || n % 617 - 308)::float8", NULL},
+    {"f8d", "float8", "(n || '00000000000' || n || 'e' || n % 20 - 15)::float8", NULL},
+    {"f4", "float4",
+     "CASE n % 5 WHEN 0 THEN n / 10.0 WHEN 1 THEN random() * power(10::float8, n % 70 - 35) "
+     "WHEN 2 THEN power(2::float8, n % 127) WHEN 3 THEN power(2::float8, -(n % 149)) "
+     "ELSE n * 16777.3 END::float4",
+     NULL},
+    {"f4b", "float4", "('1e' || n % 75 - 37)::float4", NULL},
+    {"t", "text",
+     "CASE n % 3 WHEN 0 THEN repeat(chr(n % 127 + 1), n % 40) || '\"\\/' || chr(n % 50000 + 256) "
+     "WHEN 1 THEN repeat('aщ漢😀\t', n % 9) ELSE '' END",
+     NULL},
+    {"vc", "varchar(50)", "'v' || chr(1 + n % 31) || n", NULL},
+    {"bp", "char(7)", "'c' || n", NULL},
+    {"nm", "name", "('name' || n)::name", NULL},
+    {"u", "uuid", "md5(n::text)::uuid", NULL},
+    {"d", "date",
+     "CASE n % 5 WHEN 0 THEN 'infinity'::date WHEN 1 THEN '-infinity'::date "
+     "WHEN 2 THEN '4713-01-01 BC'::date + n * 911 ELSE '1970-01-01'::date + n * 1999 END",
+     NULL},
+    {"ts", "timestamp",
+     "CASE n % 5 WHEN 0 THEN 'infinity'::timestamp WHEN 1 THEN '0001-12-31 BC'::timestamp "
+     "+ n * interval '1 month 3.5 us' ELSE '2015-08-05 08:31:20.78'::timestamp "
+     "+ n * interval '7 days 0.010203 s' END",
+     NULL},
+    {"tz", "timestamptz",
+     "CASE n % 5 WHEN 0 THEN '-infinity'::timestamptz WHEN 1 THEN '0044-03-15 00:00:00+00 "
+     "BC'::timestamptz + n * interval '13 hours' WHEN 2 THEN '9999-12-31 23:00+00'::timestamptz "
+     "+ n * interval '1 day' ELSE '2015-08-05 08:31:20.78+02'::timestamptz "
+     "+ n * interval '7 days 0.010203 s' END",
+     "CASE WHEN NOT isfinite(tz) THEN to_json(tz)::text ELSE to_json(regexp_replace("
+     "to_json(tz AT TIME ZONE 'UTC') #>> '{}', '^([^ .]*)(\\.[0-9]+)?( BC)?$', '\\1') || '.' || "
+     "to_char(tz AT TIME ZONE 'UTC', 'US') || 'Z' || "
+     "CASE WHEN tz < '0001-01-01 00:00+00' THEN ' BC' ELSE '' END)::text END"},
+    {"by", "bytea", "decode(md5(n::text) || repeat('00', n % 5), 'hex')",
+     "to_json(replace(encode(\"by\", 'base64'), E'\\n', ''))::text"},
+    {"j", "json", "('{\"a\" :' || n || E',\\n \"b\":\"x\\\\n\\\\u0041щ\"\\r\\n}')::json",
+     "translate(j::text, E'\\r\\n', '  ')"},
+    {"jb", "jsonb", "jsonb_build_object('k', n, 'l', jsonb_build_array(1, 'щ\"', null))", NULL},
+    {"ai", "integer[]", "CASE n % 3 WHEN 0 THEN '{}' WHEN 1 THEN ARRAY[n, NULL, -n] END", NULL},
+    {"at", "text[]", "ARRAY[ARRAY['a\"' || n, NULL], ARRAY['', E'x\\ny']]", NULL},
+    {"an", "numeric[]", "ARRAY[n / 3.0, 'NaN']", NULL},
+    {"aj", "jsonb[]", "ARRAY[to_jsonb(n), NULL, '{\"a\": [1]}']", NULL},
+    {"ad", "date[]", "ARRAY[ARRAY[ARRAY['2020-02-29'::date + n]]]", NULL},
+    {"iv", "interval", "n * interval '1 day 2 hours'", NULL},
+    {"tm", "time", "'10:11:12.5'::time + n * interval '1 s'", NULL},
+    {"ip", "inet", "'10.0.0.0'::inet + n", NULL},
+    {"rg", "int4range", "int4range(n, n + 5)", NULL},
+    {"We\"ird", "text", "'x' || n", NULL},
+    {"nul", "text", "NULL", NULL},
+};
+
+START_TEST(as_to_json)
+{
+    bench_t *b = prepare();
+    const char *columns = "", *values = "", *wanted = "'{' ";
+    const char *got, *expected;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const char *name = udm_db_identifier(pool, kinds[i].name);
+        const char *comma = i == 0 ? "" : ", ";
+
+        columns = apr_pstrcat(pool, columns, comma, name, " ", kinds[i].type, NULL);
+        values = apr_pstrcat(pool, values, comma, kinds[i].value, NULL);
+        wanted = apr_pstrcat(pool, wanted, i == 0 ? "" : "|| ',' ", "|| to_json('", kinds[i].name,
+                             "'::text)::text", " || ':' || coalesce(",
+                             kinds[i].text != NULL
+                                 ? kinds[i].text
+                                 : apr_pstrcat(pool, "to_json(", name, ")::text", NULL),
+                             ", 'null')", NULL);
+    }
+    dbtest_exec("SET timezone = 'UTC'");
+    dbtest_exec(apr_pstrcat(pool, "CREATE TABLE demo.kinds (", columns, ")", NULL));
+    dbtest_exec(apr_pstrcat(pool, "INSERT INTO demo.kinds SELECT ", values,
+                            " FROM generate_series(1, 3000) n;"
+                            "GRANT SELECT ON demo.kinds TO udm_test_reader;"
+                            "SELECT udm.register_type('iWD', 'Kinds', 'demo.kinds', 'id', "
+                            "tenants => ARRAY['acme'])",
+                            NULL));
+    export_and_unpack(b, "iWD", "Kinds");
+    ck_assert_int_eq(b->rows, 3000);
+    got = out_file(b, "Kinds-12.json");
+    expected = sql_lines(apr_pstrcat(pool, "SELECT id, ", wanted, " || '}' FROM demo.kinds", NULL));
+    while (*got != '\0' && *expected != '\0') {
+        const char *line = apr_pstrmemdup(pool, got, strcspn(got, "\n"));
+
+        ck_assert_str_eq(line, apr_pstrmemdup(pool, expected, strcspn(expected, "\n")));
+        got += strlen(line) + 1;
+        expected += strlen(line) + 1;
+    }
+    ck_assert_str_eq(got, expected);
+}
+END_TEST
+
+/* A large relation in 64 KiB files, and the largest number of rows in progress. */
+START_TEST(split)
+{
+    bench_t *b = prepare();
+
+    dbtest_exec("INSERT INTO demo.interaction SELECT md5(n::text), 'acme', now(), (ARRAY[0, 2, 3])"
+                "[1 + n % 3], 'chat', md5('s' || n), n FROM generate_series(1, 20000) n");
+    b->run.file_split_bytes = 65536;
+    export_and_unpack(b, "UCS", "Interaction");
+    ck_assert_int_eq(b->rows, 20006);
+    ck_assert_int_gt(b->parts->nelts, 5);
+    for (int i = 0; i < b->parts->nelts; i++) {
+        const udm_part_t *part = &APR_ARRAY_IDX(b->parts, i, udm_part_t);
+
+        ck_assert_int_le(part->size, 65536);
+        if (i < b->parts->nelts - 1) {
+            ck_assert_int_gt(part->size, 64000);
+        }
+    }
+    json_decref(check_manifest(b));
+}
+END_TEST
+
+/* Content that does not come with its row. */
+START_TEST(large_attachment)
+{
+    bench_t *b = prepare();
+    const char *line;
+
+    dbtest_exec("UPDATE demo.document SET content = (SELECT string_agg(sha256(n::text::bytea), '')"
+                " FROM generate_series(1, 100000) n) || '\\x010203' WHERE id = 'doc1';"
+                "UPDATE demo.document SET content = NULL WHERE id = 'doc4'");
+    b->run.export_attachments = true;
+    export_and_unpack(b, "UCS", "Interaction");
+    line = out_file(b, "CHAT-Attachment-12.json");
+    ck_assert_ptr_nonnull(strstr(line, "\"size\":3200003,\"content\":\""));
+    ck_assert_ptr_nonnull(strstr(line,
+                                 "\"id\":\"doc4\",\"entityid\":\"ixn4\",\"name\":\"file4.txt\","
+                                 "\"mimeType\":\"text/plain\",\"size\":null,"
+                                 "\"content\":null}\n"));
+    line = strstr(line, "\"content\":\"") + 11;
+    ck_assert_str_eq(apr_pstrmemdup(pool, line, strcspn(line, "\"")),
+                     dbtest_value("SELECT replace(encode(content, 'base64'), E'\\n', '') "
+                                  "FROM demo.document WHERE id = 'doc1'"));
+}
+END_TEST
+
+START_TEST(no_certificate)
+{
+    bench_t *b = prepare();
+
+    b->run.certificate_pem = NULL;
+    dbtest_fails(try_export(b, "UCS", "Interaction"), UDM_E_CERTIFICATE, "upload one");
+    b->run.certificate_pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    dbtest_fails(try_export(b, "UCS", "Interaction"), UDM_E_CERTIFICATE, "certificate");
+    check_nothing_left(b);
+}
+END_TEST
+
+START_TEST(source_missing)
+{
+    bench_t *b = prepare();
+
+    unlink(apr_pstrcat(pool, b->settings.source_dir, "/demo", NULL));
+    dbtest_fails(try_export(b, "UCS", "Interaction"), UDM_E_SOURCE, "");
+    ck_assert_ptr_null(b->watch.source);
+    check_nothing_left(b);
+}
+END_TEST
+
+START_TEST(spool_missing)
+{
+    bench_t *b = prepare();
+
+    ck_assert_int_eq(rmdir(b->settings.spool_dir), 0);
+    dbtest_fails(try_export(b, "UCS", "Interaction"), UDM_E_STORE, "no spool directory");
+}
+END_TEST
+
+START_TEST(stopped)
+{
+    bench_t *b = prepare();
+
+    atomic_store(&b->watch.stop, true);
+    dbtest_fails(try_export(b, "UCS", "Interaction"), UDM_E_STOPPED, "stopped");
+    check_nothing_left(b);
+}
+END_TEST
+
+/* A row that breaks in the middle: an error that names the column, and nothing is left. */
+START_TEST(breaks_half_way)
+{
+    bench_t *b = prepare();
+
+    dbtest_exec("CREATE VIEW demo.breaks AS SELECT n AS id, md5(n::text) AS a, 1 / (5000 - n) AS x"
+                " FROM generate_series(1, 10000) n;"
+                "GRANT SELECT ON demo.breaks TO udm_test_reader;"
+                "SELECT udm.register_type('iWD', 'Breaks', 'demo.breaks', 'id', "
+                "tenants => ARRAY['acme'])");
+    b->run.file_split_bytes = 65536;
+    dbtest_fails(try_export(b, "iWD", "Breaks"), UDM_E_SOURCE, "");
+    ck_assert_ptr_null(b->watch.source);
+    check_nothing_left(b);
+}
+END_TEST
+
+static long peak_kib(void)
+{
+    struct rusage usage;
+
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+/* Ten times the rows, in either layout: the same memory. */
+START_TEST(flat_memory)
+{
+    bench_t *b = prepare();
+    const char *source = _i == 0 ? "iWD" : "Each";
+    long before;
+
+    dbtest_exec(apr_psprintf(
+        pool,
+        "SELECT udm.register_source('Each', 'DataSync', layout => 'records', connection => 'demo');"
+        "CREATE VIEW demo.few AS SELECT n AS id, md5(n::text) AS a, now() AS t"
+        " FROM generate_series(1, 20000) n;"
+        "CREATE VIEW demo.many AS SELECT n AS id, md5(n::text) AS a, now() AS t"
+        " FROM generate_series(1, 200000) n;"
+        "GRANT SELECT ON demo.few, demo.many TO udm_test_reader;"
+        "SELECT udm.register_type('%s', 'Few', 'demo.few', 'id', tenants => ARRAY['acme']),"
+        " udm.register_type('%s', 'Many', 'demo.many', 'id', tenants => ARRAY['acme'])",
+        source, source));
+    dbtest_ok(try_export(b, source, "Few"));
+    before = peak_kib();
+    b->run.export_id = "0b3c7c1e-1111-4222-8333-444455556667";
+    dbtest_ok(try_export(b, source, "Many"));
+    ck_assert_int_eq(b->rows, 200000);
+    ck_assert_int_lt(peak_kib() - before, 8 * 1024);
+}
+END_TEST
+
+TCase *export_case(void)
+{
+    TCase *tc = dbtest_case("export");
+
+    tcase_set_timeout(tc, 300);
+    tcase_add_test(tc, lines);
+    tcase_add_test(tc, unknown_sub_type);
+    tcase_add_test(tc, records);
+    tcase_add_test(tc, records_of_one_key);
+    tcase_add_test(tc, no_rows);
+    tcase_add_test(tc, as_to_json);
+    tcase_add_test(tc, split);
+    tcase_add_test(tc, large_attachment);
+    tcase_add_test(tc, no_certificate);
+    tcase_add_test(tc, source_missing);
+    tcase_add_test(tc, spool_missing);
+    tcase_add_test(tc, stopped);
+    tcase_add_test(tc, breaks_half_way);
+    tcase_add_loop_test(tc, flat_memory, 0, 2);
+    return tc;
+}

@@ -1,0 +1,579 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_job.c: creating jobs (checks, first run, audit), reading jobs and runs, finding files.
+ */
+#include "dbtest.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "core/text.h"
+#include "db/job.h"
+
+/* A good job that runs at once; the tests change what they are about. */
+static udm_job_t *make_job(void)
+{
+    udm_job_t *job = apr_pcalloc(pool, sizeof(*job));
+
+    job->family = "UCS";
+    job->source = "UCS";
+    job->type = "Interaction";
+    job->title = "All of it";
+    job->time_all = true;
+    job->date_from = job->date_to = UDM_NO_TIME;
+    job->media = apr_array_make(pool, 2, sizeof(const char *));
+    job->schedule_type = UDM_SCHEDULE_NOW;
+    job->start = UDM_NO_TIME;
+    job->schedule_json = "{\"immediately\":true}";
+    return job;
+}
+
+static udm_job_info_t *create(const udm_job_t *job, const udm_principal_t *who)
+{
+    udm_job_info_t *info;
+
+    dbtest_ok(udm_job_create(&info, pool, dbtest_httpd(), job, dbtest_audit(who)));
+    return info;
+}
+
+static udm_error_t *refused(const udm_job_t *job, const udm_principal_t *who)
+{
+    udm_job_info_t *info;
+    udm_error_t *error = udm_job_create(&info, pool, dbtest_httpd(), job, dbtest_audit(who));
+
+    ck_assert_ptr_nonnull(error);
+    ck_assert_ptr_null(info);
+    ck_assert_str_eq(dbtest_value("SELECT (SELECT count(*) FROM udm.job)"
+                                  " + (SELECT count(*) FROM udm.run)"
+                                  " + (SELECT count(*) FROM udm.audit)"),
+                     "0");
+    return error;
+}
+
+static void add_media(udm_job_t *job, const char *name)
+{
+    APR_ARRAY_PUSH(job->media, const char *) = name;
+}
+
+START_TEST(runs_at_once)
+{
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_t *job = make_job();
+    udm_job_info_t *info, *read;
+
+    job->source = "Contact History";
+    job->description = "with everything";
+    job->time_all = false;
+    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
+    ck_assert(udm_text_parse_time(&job->date_to, "2026-02-01T00:00:00.123Z"));
+    add_media(job, "CHAT");
+    add_media(job, "email");
+    add_media(job, "chat");
+    job->export_attachments = true;
+    job->file_split_size = "1 MB";
+    job->file_split_bytes = 1000000;
+    who->key_id = "0123456789ab";
+    info = create(job, who);
+
+    ck_assert_int_gt(info->id, 0);
+    ck_assert_int_eq(info->parent_id, 0);
+    ck_assert_str_eq(info->status, "QUEUED");
+    ck_assert_str_eq(info->source, "UCS");
+    ck_assert_str_eq(info->type, "Interaction");
+    ck_assert_str_eq(info->title, "All of it");
+    ck_assert_str_eq(info->file_split_size, "1 MB");
+    ck_assert_ptr_null(info->file_name);
+    ck_assert_ptr_null(info->status_reason);
+    ck_assert_int_eq(info->date_from, job->date_from);
+    ck_assert_int_eq(info->date_to, job->date_to);
+    ck_assert_str_eq(info->description, "with everything");
+    ck_assert_int_eq(info->media->nelts, 2);
+    ck_assert_str_eq(APR_ARRAY_IDX(info->media, 0, const char *), "Chat");
+    ck_assert_str_eq(APR_ARRAY_IDX(info->media, 1, const char *), "Email");
+    ck_assert_int_eq(info->progress, 0);
+    ck_assert(info->export_attachments);
+
+    /* What was answered is what is stored. */
+    dbtest_ok(udm_job_get(&read, pool, dbtest_httpd(), who, info->id));
+    ck_assert_int_eq(read->id, info->id);
+    ck_assert_int_eq(read->parent_id, 0);
+    ck_assert_str_eq(read->type, info->type);
+    ck_assert_str_eq(read->source, info->source);
+    ck_assert_str_eq(read->title, info->title);
+    ck_assert_str_eq(read->file_split_size, info->file_split_size);
+    ck_assert_ptr_null(read->file_name);
+    ck_assert_int_eq(read->file_size, 0);
+    ck_assert_str_eq(read->status, info->status);
+    ck_assert_ptr_null(read->status_reason);
+    ck_assert_int_eq(read->created, info->created);
+    ck_assert_int_eq(read->date_from, info->date_from);
+    ck_assert_int_eq(read->date_to, info->date_to);
+    ck_assert_str_eq(read->description, info->description);
+    ck_assert_int_eq(read->media->nelts, 2);
+    ck_assert_int_eq(read->progress, 0);
+    ck_assert(read->export_attachments);
+
+    ck_assert_str_eq(
+        dbtest_value("SELECT concat_ws('|', r.id = j.latest_run_id, r.id > j.id, j.family,"
+                     " j.schedule, coalesce(j.next_run_at::text, '-'), j.created_by,"
+                     " r.window_all, r.window_from = j.date_from, r.window_to = j.date_to,"
+                     " r.media = j.media, r.title = j.title, r.source = j.source, r.type = j.type,"
+                     " r.export_attachments, r.file_split_bytes, r.status, r.attempt, p.percent,"
+                     " r.description = j.description, r.ccid)"
+                     " FROM udm.job j JOIN udm.run r ON r.job_id = j.id"
+                     " JOIN udm.run_progress p ON p.run_id = r.id"),
+        "t|t|UCS|{\"immediately\": true}|-|tester|f|t|t|t|t|t|t|t|1000000|QUEUED|0|0|t|acme");
+    ck_assert_str_eq(
+        dbtest_value(apr_psprintf(pool,
+                                  "SELECT count(*) FROM udm.audit WHERE action = 'job.create'"
+                                  " AND object = '%" APR_INT64_T_FMT "' AND ccid = 'acme'"
+                                  " AND subject = 'tester' AND key_id = '0123456789ab'"
+                                  " AND client_address = '192.0.2.1' AND request_id = 'request-1'",
+                                  info->id)),
+        "1");
+}
+END_TEST
+
+START_TEST(whole_window)
+{
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_info_t *info = create(make_job(), who);
+
+    ck_assert(info->date_from == UDM_NO_TIME);
+    ck_assert(info->date_to == UDM_NO_TIME);
+    ck_assert_str_eq(info->description, "");
+    ck_assert_str_eq(info->file_split_size, "");
+    dbtest_ok(udm_job_get(&info, pool, dbtest_httpd(), who, info->id));
+    ck_assert(info->date_from == UDM_NO_TIME);
+    ck_assert_str_eq(info->description, "");
+    ck_assert_str_eq(info->file_split_size, "");
+    ck_assert_int_eq(info->media->nelts, 0);
+    ck_assert_str_eq(dbtest_value("SELECT window_all AND window_from IS NULL AND window_to IS NULL"
+                                  " FROM udm.run"),
+                     "t");
+}
+END_TEST
+
+START_TEST(open_window)
+{
+    udm_job_t *job = make_job();
+
+    job->time_all = false;
+    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
+    create(job, dbtest_principal("acme"));
+    ck_assert_str_eq(dbtest_value("SELECT NOT window_all AND window_from = '2026-01-01Z'"
+                                  " AND window_to IS NULL FROM udm.run"),
+                     "t");
+}
+END_TEST
+
+START_TEST(starts_later)
+{
+    udm_job_t *job = make_job();
+    udm_job_info_t *info;
+
+    job->schedule_type = UDM_SCHEDULE_ONCE;
+    job->start = apr_time_now() + apr_time_from_sec(3600);
+    info = create(job, dbtest_principal("acme"));
+    ck_assert_str_eq(info->status, "SCHEDULED");
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.run"), "0");
+    ck_assert_str_eq(
+        dbtest_value(apr_psprintf(
+            pool,
+            "SELECT " UDM_DB_TIME("next_run_at") " = %s"
+                                                 " AND latest_run_id IS NULL"
+                                                 " AND schedule_type = 'once' FROM udm.job",
+            udm_db_int(pool, job->start))),
+        "t");
+}
+END_TEST
+
+START_TEST(started_in_the_past_is_now)
+{
+    udm_job_t *job = make_job();
+    udm_job_info_t *info;
+
+    job->schedule_type = UDM_SCHEDULE_ONCE;
+    ck_assert(udm_text_parse_time(&job->start, "2020-01-01"));
+    info = create(job, dbtest_principal("acme"));
+    ck_assert_str_eq(info->status, "QUEUED");
+    ck_assert_str_eq(
+        dbtest_value("SELECT next_run_at IS NULL AND latest_run_id = r.id"
+                     " AND r.scheduled_at = '2020-01-01Z' AND r.ready_at = r.created_at"
+                     " FROM udm.job j JOIN udm.run r ON r.job_id = j.id"),
+        "t");
+}
+END_TEST
+
+START_TEST(suspended_makes_no_run)
+{
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_t *job = make_job();
+    udm_job_info_t *info;
+
+    job->suspended = true;
+    info = create(job, who);
+    ck_assert_str_eq(info->status, "SUSPENDED");
+    ck_assert_str_eq(dbtest_value("SELECT suspended AND next_run_at = created_at FROM udm.job"),
+                     "t");
+    job->schedule_type = UDM_SCHEDULE_ONCE;
+    ck_assert(udm_text_parse_time(&job->start, "2020-01-01"));
+    info = create(job, who);
+    ck_assert_str_eq(info->status, "SUSPENDED");
+    ck_assert_str_eq(dbtest_value("SELECT next_run_at = '2020-01-01Z' FROM udm.job"
+                                  " ORDER BY id DESC LIMIT 1"),
+                     "t");
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.run"), "0");
+}
+END_TEST
+
+START_TEST(tells_the_worker)
+{
+    udm_db_t *worker = dbtest_worker();
+    PGnotify *notification;
+
+    dbtest_ok(udm_db_exec(pool, worker, "LISTEN udm_run"));
+    create(make_job(), dbtest_principal("acme"));
+    dbtest_ok(udm_db_exec(pool, worker, "SELECT 1"));
+    notification = PQnotifies(worker->conn);
+    ck_assert_ptr_nonnull(notification);
+    ck_assert_str_eq(notification->relname, "udm_run");
+    PQfreemem(notification);
+}
+END_TEST
+
+START_TEST(unknown_source)
+{
+    udm_job_t *job = make_job();
+    udm_error_t *error;
+
+    job->source = "Nowhere";
+    error = refused(job, dbtest_principal("acme"));
+    dbtest_fault(error, "/source", "\"Nowhere\"");
+    dbtest_fault(error, "/source", "UCS, UCSX, iWD");
+    error = refused(job, dbtest_principal_of("acme", "UCSX", "Interaction", true, true));
+    dbtest_fault(error, "/source", "must be one of UCSX");
+    error = refused(job, dbtest_principal_of("acme", "UCSX", "Interaction", true, false));
+    dbtest_fault(error, "/source", "none that you may export");
+}
+END_TEST
+
+START_TEST(faults_come_together)
+{
+    udm_job_t *job = make_job();
+    udm_error_t *error;
+
+    job->family = "DataSync";
+    add_media(job, "Chat");
+    add_media(job, "pigeon");
+    add_media(job, "smoke");
+    error = refused(job, dbtest_principal("acme"));
+    ck_assert_int_eq(error->faults->nelts, 3);
+    dbtest_fault(error, "/type", "family UCS");
+    dbtest_fault(error, "/jobParams/media/1", "\"pigeon\"");
+    dbtest_fault(error, "/jobParams/media/1", "Chat, Email, Voice");
+    dbtest_fault(error, "/jobParams/media/2", "\"smoke\"");
+
+    job->type = "Nothing";
+    error = refused(job, dbtest_principal("acme"));
+    dbtest_fault(error, "/type", "family UCS");
+    dbtest_fault(error, "/jobParams/type", "Interaction, Contact");
+
+    job = make_job();
+    job->family = "DataSync";
+    job->source = "iWD";
+    job->type = "Task";
+    job->time_all = false;
+    job->date_from = apr_time_now();
+    add_media(job, "Chat");
+    error = refused(job, dbtest_principal("acme"));
+    ck_assert_int_eq(error->faults->nelts, 2);
+    dbtest_fault(error, "/timeFrame", "\"all\":true");
+    dbtest_fault(error, "/jobParams/media", "empty array");
+}
+END_TEST
+
+START_TEST(attachments_of_a_type_without)
+{
+    udm_job_t *job = make_job();
+
+    job->type = "Contact";
+    job->export_attachments = true;
+    ck_assert(create(job, dbtest_principal("acme"))->export_attachments);
+}
+END_TEST
+
+START_TEST(family_follows_from_the_source)
+{
+    udm_job_t *job = make_job();
+
+    job->family = NULL;
+    job->source = "iWD";
+    job->type = "Task";
+    create(job, dbtest_principal("acme"));
+    ck_assert_str_eq(dbtest_value("SELECT family FROM udm.job"), "DataSync");
+}
+END_TEST
+
+START_TEST(outside_the_role)
+{
+    udm_job_t *job = make_job();
+
+    dbtest_fails(refused(job, dbtest_principal_of("acme", "UCS", "Contact", true, true)),
+                 UDM_E_FORBIDDEN, "\"Interaction\"");
+    dbtest_fails(refused(job, dbtest_principal_of("acme", "UCS", "Interaction", true, false)),
+                 UDM_E_FORBIDDEN, "\"UCS\"");
+    dbtest_fails(refused(job, dbtest_principal_of("acme", "UCSX", "Interaction", true, true)),
+                 UDM_E_FORBIDDEN, "role");
+    create(job, dbtest_principal_of("acme", "UCS", "Interaction", false, true));
+}
+END_TEST
+
+START_TEST(certificate_is_needed)
+{
+    udm_error_t *error = refused(make_job(), dbtest_principal("other"));
+
+    dbtest_fails(error, UDM_E_INVALID, "no certificate");
+    ck_assert_ptr_nonnull(strstr(error->reason, "POST /v10/cipher/{name}"));
+    ck_assert_ptr_null(error->faults);
+    dbtest_exec("UPDATE udm.certificate SET not_after = '2021-02-03 04:05:06Z'");
+    error = refused(make_job(), dbtest_principal("acme"));
+    dbtest_fails(error, UDM_E_INVALID, "expired at 2021-02-03T04:05:06.000Z");
+    ck_assert_ptr_nonnull(strstr(error->reason, "POST /v10/cipher/{name}"));
+}
+END_TEST
+
+START_TEST(ids_are_of_one_sequence)
+{
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_info_t *first = create(make_job(), who);
+    udm_job_info_t *second = create(make_job(), who);
+    udm_job_info_t *read;
+
+    ck_assert_int_gt(second->id, first->id + 1);
+    dbtest_fails(udm_run_get(&read, pool, dbtest_httpd(), who, first->id), UDM_E_NOT_FOUND,
+                 "there is no history record");
+    dbtest_ok(udm_run_get(&read, pool, dbtest_httpd(), who, first->id + 1));
+    ck_assert_int_eq(read->parent_id, first->id);
+    ck_assert_str_eq(read->title, first->title);
+    dbtest_fails(udm_job_get(&read, pool, dbtest_httpd(), who, first->id + 1), UDM_E_NOT_FOUND,
+                 "there is no job");
+    ck_assert_ptr_null(read);
+}
+END_TEST
+
+START_TEST(what_is_not_visible_is_not_there)
+{
+    udm_principal_t *who = dbtest_principal("acme");
+    apr_int64_t id = create(make_job(), who)->id;
+    udm_principal_t *blind[3];
+    udm_job_info_t *read;
+    int i;
+
+    blind[0] = dbtest_principal("other");
+    blind[1] = dbtest_principal_of("acme", "UCSX", "Interaction", true, true);
+    blind[2] = dbtest_principal_of("acme", "UCS", "Interaction", false, true);
+    for (i = 0; i < 3; i++) {
+        dbtest_fails(udm_job_get(&read, pool, dbtest_httpd(), blind[i], id), UDM_E_NOT_FOUND,
+                     apr_psprintf(pool, "there is no job %" APR_INT64_T_FMT, id));
+        dbtest_fails(udm_run_get(&read, pool, dbtest_httpd(), blind[i], id + 1), UDM_E_NOT_FOUND,
+                     "there is no history record");
+    }
+    /* Rights of (UCS, Contact) and (UCSX, Interaction) are not one of (UCS, Interaction). */
+    who = dbtest_principal_of("acme", "UCS", "Contact", true, true);
+    *(udm_right_t *)apr_array_push(who->rights) = (udm_right_t){"UCSX", "Interaction", true, true};
+    dbtest_fails(udm_job_get(&read, pool, dbtest_httpd(), who, id), UDM_E_NOT_FOUND, "no job");
+}
+END_TEST
+
+START_TEST(a_job_shows_its_latest_run)
+{
+    udm_principal_t *who = dbtest_principal("acme");
+    apr_int64_t id = create(make_job(), who)->id;
+    udm_job_info_t *job, *run;
+
+    dbtest_exec(
+        "UPDATE udm.run_progress SET percent = 42;"
+        "UPDATE udm.run SET status = 'IN_PROGRESS'; UPDATE udm.job SET status = 'IN_PROGRESS'");
+    dbtest_ok(udm_job_get(&job, pool, dbtest_httpd(), who, id));
+    dbtest_ok(udm_run_get(&run, pool, dbtest_httpd(), who, id + 1));
+    ck_assert_int_eq(job->progress, 42);
+    ck_assert_int_eq(run->progress, 42);
+
+    dbtest_exec("UPDATE udm.run SET status = 'QUEUED'; UPDATE udm.job SET status = 'QUEUED'");
+    dbtest_ok(udm_job_get(&job, pool, dbtest_httpd(), who, id));
+    ck_assert_int_eq(job->progress, 0);
+
+    dbtest_exec("UPDATE udm.run SET status = 'COMPLETED', file_name = 'export-x.zip.smime',"
+                " file_size = 5000000000, status_reason = 'not to be shown';"
+                " UPDATE udm.job SET status = 'COMPLETED'");
+    dbtest_ok(udm_job_get(&job, pool, dbtest_httpd(), who, id));
+    dbtest_ok(udm_run_get(&run, pool, dbtest_httpd(), who, id + 1));
+    ck_assert_int_eq(job->progress, 100);
+    ck_assert_str_eq(job->file_name, "export-x.zip.smime");
+    ck_assert_int_eq(job->file_size, 5000000000LL);
+    ck_assert_ptr_null(job->status_reason);
+    ck_assert_ptr_null(run->status_reason);
+    ck_assert_str_eq(run->file_name, "export-x.zip.smime");
+    ck_assert_int_eq(run->progress, 100);
+
+    dbtest_exec("UPDATE udm.run SET status = 'FAILED', status_reason = 'a reason';"
+                " UPDATE udm.job SET status = 'FAILED'");
+    dbtest_ok(udm_job_get(&job, pool, dbtest_httpd(), who, id));
+    dbtest_ok(udm_run_get(&run, pool, dbtest_httpd(), who, id + 1));
+    ck_assert_str_eq(job->status_reason, "a reason");
+    ck_assert_str_eq(run->status_reason, "a reason");
+    ck_assert_int_eq(run->progress, 42);
+
+    /* A job lives on without its history. */
+    dbtest_exec("DELETE FROM udm.run");
+    dbtest_ok(udm_job_get(&job, pool, dbtest_httpd(), who, id));
+    ck_assert_ptr_null(job->file_name);
+    ck_assert_ptr_null(job->status_reason);
+}
+END_TEST
+
+#define FILE_NAME "export-01234567-89ab-cdef-0123-456789abcdef.zip.smime"
+
+/* One file of acme that expires this much after now. */
+static void make_file(const char *expires)
+{
+    dbtest_exec(
+        apr_psprintf(pool,
+                     "DELETE FROM udm.file; INSERT INTO udm.file (name, run_id, job_id, ccid,"
+                     " source, type, job_title, part, size, sha256, expires_at) VALUES ('%s',"
+                     " 7, 6, 'acme', 'UCS', 'Interaction', 'title', 1, 6000000000,"
+                     " repeat('0a', 32), now() + interval '%s')",
+                     FILE_NAME, expires));
+}
+
+/* How many lines the audit has of this action. */
+static const char *audited(const char *action)
+{
+    return dbtest_value(apr_psprintf(pool,
+                                     "SELECT count(*) FROM udm.audit WHERE action = '%s'"
+                                     " AND object = '" FILE_NAME "' AND ccid = 'acme'",
+                                     action));
+}
+
+START_TEST(file_by_name)
+{
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_audit_t nobody = {NULL, "192.0.2.9", "request-9"};
+    udm_file_info_t *info;
+
+    make_file("36 hours");
+    dbtest_ok(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME, dbtest_audit(who)));
+    ck_assert_str_eq(info->name, FILE_NAME);
+    ck_assert_int_gt(info->id, 0);
+    ck_assert_int_eq(info->size, 6000000000LL);
+    ck_assert_str_eq(info->type, "Interaction");
+    ck_assert_str_eq(info->source, "UCS");
+    ck_assert_str_eq(info->job_title, "title");
+    ck_assert_int_eq(info->job_id, 6);
+    ck_assert_int_eq(info->run_id, 7);
+    ck_assert_int_eq(info->expires - info->created, apr_time_from_sec(36 * 3600));
+    ck_assert_int_eq(info->remaining_days, 2);
+    ck_assert_int_eq(strlen(info->sha256), 64);
+    ck_assert_str_eq(info->ccid, "acme");
+    ck_assert_str_eq(audited("file.link"), "1");
+    ck_assert_str_eq(dbtest_value("SELECT subject || client_address FROM udm.audit"
+                                  " WHERE action = 'file.link'"),
+                     "tester192.0.2.1");
+
+    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, &nobody));
+    ck_assert_str_eq(info->ccid, "acme");
+    ck_assert_str_eq(audited("file.download"), "1");
+    ck_assert_str_eq(dbtest_value("SELECT (subject IS NULL)::text || client_address || request_id"
+                                  " FROM udm.audit WHERE action = 'file.download'"),
+                     "true192.0.2.9request-9");
+}
+END_TEST
+
+START_TEST(file_of_somebody_else)
+{
+    udm_file_info_t *info;
+
+    make_file("36 hours");
+    dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
+                               dbtest_audit(dbtest_principal("other"))),
+                 UDM_E_NOT_FOUND, FILE_NAME);
+    dbtest_fails(
+        udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
+                      dbtest_audit(dbtest_principal_of("acme", "UCS", "Contact", true, true))),
+        UDM_E_NOT_FOUND, "there is no file");
+    dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), "nothing",
+                               dbtest_audit(dbtest_principal("acme"))),
+                 UDM_E_NOT_FOUND, "there is no file \"nothing\"");
+    ck_assert_ptr_null(info);
+    ck_assert_str_eq(audited("file.link"), "0");
+}
+END_TEST
+
+/* Both ways to a file give the same answer when it is gone, and audit nothing. */
+static void file_is_gone(udm_error_kind kind)
+{
+    udm_audit_t nobody = {NULL, "192.0.2.9", NULL};
+    udm_file_info_t *info;
+
+    dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
+                               dbtest_audit(dbtest_principal("acme"))),
+                 kind, FILE_NAME);
+    dbtest_fails(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, &nobody), kind,
+                 FILE_NAME);
+    ck_assert_ptr_null(info);
+    ck_assert_str_eq(audited("file.link"), "0");
+    ck_assert_str_eq(audited("file.download"), "0");
+}
+
+START_TEST(file_past_its_time)
+{
+    udm_file_info_t *info;
+
+    make_file("0 seconds");
+    file_is_gone(UDM_E_GONE);
+    make_file("1 hour");
+    dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'expired'");
+    file_is_gone(UDM_E_GONE);
+    /* The tombstone of another tenant's file is no news either. */
+    dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
+                               dbtest_audit(dbtest_principal("other"))),
+                 UDM_E_NOT_FOUND, FILE_NAME);
+}
+END_TEST
+
+START_TEST(file_deleted)
+{
+    make_file("1 hour");
+    dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'deleted'");
+    file_is_gone(UDM_E_NOT_FOUND);
+}
+END_TEST
+
+TCase *job_case(void)
+{
+    TCase *tc = dbtest_case("job");
+
+    tcase_add_test(tc, runs_at_once);
+    tcase_add_test(tc, whole_window);
+    tcase_add_test(tc, open_window);
+    tcase_add_test(tc, starts_later);
+    tcase_add_test(tc, started_in_the_past_is_now);
+    tcase_add_test(tc, suspended_makes_no_run);
+    tcase_add_test(tc, tells_the_worker);
+    tcase_add_test(tc, unknown_source);
+    tcase_add_test(tc, faults_come_together);
+    tcase_add_test(tc, attachments_of_a_type_without);
+    tcase_add_test(tc, family_follows_from_the_source);
+    tcase_add_test(tc, outside_the_role);
+    tcase_add_test(tc, certificate_is_needed);
+    tcase_add_test(tc, ids_are_of_one_sequence);
+    tcase_add_test(tc, what_is_not_visible_is_not_there);
+    tcase_add_test(tc, a_job_shows_its_latest_run);
+    tcase_add_test(tc, file_by_name);
+    tcase_add_test(tc, file_of_somebody_else);
+    tcase_add_test(tc, file_past_its_time);
+    tcase_add_test(tc, file_deleted);
+    return tc;
+}

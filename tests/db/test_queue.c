@@ -1,0 +1,644 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_queue.c: due jobs, claim, lease, and the ends of a run, as the role udm_worker.
+ */
+#include "dbtest.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "core/text.h"
+#include "db/queue.h"
+
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* A job with a queued run, as the API would make them; returns the run's id in decimal. */
+static const char *queued(const char *title)
+{
+    return dbtest_value(apr_psprintf(
+        pool,
+        "WITH j AS (INSERT INTO udm.job (ccid, family, source, type, title, time_all, "
+        "schedule_type,"
+        " schedule, status) VALUES ('acme', 'UCS', 'UCS', 'Interaction', '%s', true, 'immediately',"
+        " '{}', 'QUEUED') RETURNING *),"
+        " r AS (INSERT INTO udm.run (job_id, ccid, source, type, title, window_from, window_all,"
+        " media, export_attachments, file_split_bytes)"
+        " SELECT id, ccid, source, type, title, '2026-01-02 03:04:05.678901Z', false,"
+        " '{Email,\"a \\\"b\"}', true, 65536 FROM j RETURNING id),"
+        " p AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM r)"
+        "SELECT id FROM r",
+        title));
+}
+
+/* A job that is not due before `next` (SQL); returns its id. */
+static const char *planned(const char *next, const char *more)
+{
+    return dbtest_value(apr_psprintf(
+        pool,
+        "INSERT INTO udm.job (ccid, family, source, type, title, description, time_all, date_from,"
+        " date_to, media, export_attachments, file_split_size, file_split_bytes, schedule_type,"
+        " schedule, next_run_at, status, suspended) VALUES ('acme', 'UCS', 'UCS', 'Interaction',"
+        " 'planned', 'words', false, '2026-01-01Z', '2026-02-01Z', '{Chat}', true, '1MB', 1000000,"
+        " 'once', '{}', %s, 'SCHEDULED', %s) RETURNING id",
+        next, more));
+}
+
+static const char *run_value(const udm_run_t *run, const char *expression)
+{
+    return dbtest_value(apr_psprintf(pool,
+                                     "SELECT %s FROM udm.run r JOIN udm.run_progress p"
+                                     " ON p.run_id = r.id LEFT JOIN udm.job j ON j.id = r.job_id"
+                                     " WHERE r.id = %" APR_INT64_T_FMT,
+                                     expression, run->id));
+}
+
+static udm_run_t *claimed(const char *worker_id)
+{
+    udm_run_t *run;
+
+    dbtest_ok(udm_queue_claim(&run, pool, dbtest_worker(), worker_id, 3));
+    return run;
+}
+
+static void expire_lease(const udm_run_t *run)
+{
+    dbtest_exec(apr_psprintf(pool,
+                             "UPDATE udm.run_progress SET lease_until = now() - interval '1 second'"
+                             " WHERE run_id = %" APR_INT64_T_FMT,
+                             run->id));
+}
+
+static void set_run(const udm_run_t *run, const char *assignment)
+{
+    dbtest_exec(apr_psprintf(pool, "UPDATE udm.run SET %s WHERE id = %" APR_INT64_T_FMT, assignment,
+                             run->id));
+}
+
+static void set_job(const udm_run_t *run, const char *assignment)
+{
+    dbtest_exec(apr_psprintf(pool, "UPDATE udm.job SET %s WHERE id = %" APR_INT64_T_FMT, assignment,
+                             run->job_id));
+}
+
+static apr_array_header_t *two_parts(void)
+{
+    apr_array_header_t *parts = apr_array_make(pool, 2, sizeof(udm_part_t));
+    udm_part_t *part = apr_array_push(parts);
+
+    part->name = "export-11111111-2222-4333-8444-555555555555.z01.smime";
+    part->size = 65000;
+    part->sha256 = HASH;
+    part = apr_array_push(parts);
+    part->name = "export-11111111-2222-4333-8444-555555555555.zip.smime";
+    part->size = 1234;
+    part->sha256 = HASH;
+    return parts;
+}
+
+START_TEST(claim_gives_everything)
+{
+    const char *id = queued("first");
+    udm_run_t *run = claimed("w/1");
+
+    ck_assert_ptr_nonnull(run);
+    ck_assert_str_eq(udm_db_int(pool, run->id), id);
+    ck_assert_str_eq(udm_db_int(pool, run->job_id), run_value(run, "r.job_id"));
+    ck_assert_str_eq(run->ccid, "acme");
+    ck_assert_str_eq(run->source, "UCS");
+    ck_assert_str_eq(run->type, "Interaction");
+    ck_assert_str_eq(run->title, "first");
+    ck_assert(!run->window_all);
+    ck_assert_int_eq(run->window_from, APR_INT64_C(1767323045678901));
+    ck_assert_int_eq(run->window_to, UDM_NO_TIME);
+    ck_assert_int_eq(run->media->nelts, 2);
+    ck_assert_str_eq(APR_ARRAY_IDX(run->media, 0, const char *), "Email");
+    ck_assert_str_eq(APR_ARRAY_IDX(run->media, 1, const char *), "a \"b");
+    ck_assert(run->export_attachments);
+    ck_assert_int_eq(run->file_split_bytes, 65536);
+    ck_assert_int_eq(run->attempt, 1);
+    ck_assert_str_eq(run->worker_id, "w/1");
+    ck_assert_int_eq(strlen(run->export_id), 36);
+    ck_assert_ptr_null(run->previous_export_id);
+    ck_assert(!run->exhausted);
+    ck_assert_str_eq(run->certificate_pem, dbtest_certificate_pem);
+    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.worker_id,"
+                                    " r.export_id::text, j.latest_run_id = r.id,"
+                                    " r.started_at IS NOT NULL,"
+                                    " p.lease_until BETWEEN now() + interval '5 s'"
+                                    " AND now() + interval '10 s')"),
+                     apr_psprintf(pool, "IN_PROGRESS IN_PROGRESS w/1 %s t t t", run->export_id));
+    ck_assert_ptr_null(claimed("w/2"));
+}
+END_TEST
+
+START_TEST(claim_takes_the_oldest_that_is_ready)
+{
+    const char *second, *first;
+    udm_run_t *run;
+
+    dbtest_exec(apr_psprintf(pool,
+                             "UPDATE udm.run SET ready_at = now() + interval '1 hour'"
+                             " WHERE id = %s",
+                             queued("not ready")));
+    second = queued("second");
+    first = queued("first");
+    dbtest_exec(apr_psprintf(pool,
+                             "UPDATE udm.run SET ready_at = now() - interval '1 hour'"
+                             " WHERE id = %s",
+                             first));
+    run = claimed("w/1");
+    ck_assert_str_eq(udm_db_int(pool, run->id), first);
+    run = claimed("w/1");
+    ck_assert_str_eq(udm_db_int(pool, run->id), second);
+    ck_assert_ptr_null(claimed("w/1"));
+}
+END_TEST
+
+#define RACERS     4
+#define RACED_RUNS 40
+
+typedef struct racer_t {
+    pthread_t thread;
+    apr_pool_t *pool;
+    udm_db_t *db;
+    const char *worker_id;
+    int claims;
+    udm_error_t *error;
+} racer_t;
+
+static void *race_main(void *data)
+{
+    racer_t *racer = data;
+    udm_run_t *run;
+
+    do {
+        racer->error = udm_queue_claim(&run, racer->pool, racer->db, racer->worker_id, 3);
+        racer->claims += !racer->error && run;
+    } while (!racer->error && run);
+    return NULL;
+}
+
+/* Workers that claim at the same moment never get the same run. */
+START_TEST(claim_races)
+{
+    racer_t racers[RACERS] = {0};
+    int claims = 0;
+    int i;
+
+    for (i = 0; i < RACED_RUNS; i++) {
+        queued("x");
+    }
+    for (i = 0; i < RACERS; i++) {
+        racers[i].worker_id = apr_psprintf(pool, "w/%d", i);
+        ck_assert_int_eq(apr_pool_create(&racers[i].pool, NULL), APR_SUCCESS);
+        dbtest_ok(udm_db_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
+                                 "udm-test", UDM_E_DATABASE));
+    }
+    for (i = 0; i < RACERS; i++) {
+        ck_assert_int_eq(pthread_create(&racers[i].thread, NULL, race_main, &racers[i]), 0);
+    }
+    for (i = 0; i < RACERS; i++) {
+        pthread_join(racers[i].thread, NULL);
+        dbtest_ok(racers[i].error);
+        claims += racers[i].claims;
+        apr_pool_destroy(racers[i].pool);
+    }
+    ck_assert_int_eq(claims, RACED_RUNS);
+    ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', count(*), max(attempt)) FROM udm.run"
+                                  " WHERE status = 'IN_PROGRESS'"),
+                     apr_psprintf(pool, "%d 1", RACED_RUNS));
+}
+END_TEST
+
+START_TEST(claim_without_certificate)
+{
+    udm_run_t *run;
+
+    queued("x");
+    dbtest_exec("DELETE FROM udm.certificate");
+    run = claimed("w/1");
+    ck_assert_ptr_nonnull(run);
+    ck_assert_ptr_null(run->certificate_pem);
+}
+END_TEST
+
+/* A row that another transaction has locked is passed over, not waited for. */
+START_TEST(claim_skips_what_is_locked)
+{
+    const char *id = queued("locked");
+    const char *other = queued("free");
+    udm_run_t *run;
+
+    dbtest_exec("BEGIN");
+    dbtest_exec(apr_psprintf(pool, "SELECT 1 FROM udm.run WHERE id = %s FOR UPDATE", id));
+    run = claimed("w/1");
+    ck_assert_str_eq(udm_db_int(pool, run->id), other);
+    ck_assert_ptr_null(claimed("w/1"));
+    dbtest_exec("ROLLBACK");
+    ck_assert_str_eq(udm_db_int(pool, claimed("w/1")->id), id);
+}
+END_TEST
+
+START_TEST(claim_after_the_lease)
+{
+    udm_run_t *run, *again;
+    bool wanted;
+
+    queued("x");
+    run = claimed("w/1");
+    ck_assert_ptr_null(claimed("w/2"));
+    expire_lease(run);
+    again = claimed("w/2");
+    ck_assert_ptr_nonnull(again);
+    ck_assert_int_eq(again->id, run->id);
+    ck_assert_int_eq(again->attempt, 2);
+    ck_assert_str_eq(again->previous_export_id, run->export_id);
+    ck_assert_str_ne(again->export_id, run->export_id);
+    /* Whoever lost it changes nothing any more. */
+    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
+    dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 1, 30), UDM_E_LOST,
+                 "run");
+    dbtest_fails(udm_queue_fail(pool, dbtest_worker(), run, "x"), UDM_E_LOST, "run");
+    dbtest_fails(udm_queue_release(pool, dbtest_worker(), run, 0, true), UDM_E_LOST, "run");
+    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.worker_id, r.attempt)"),
+                     "IN_PROGRESS w/2 2");
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.file"), "0");
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.audit WHERE action LIKE 'run.%'"), "0");
+}
+END_TEST
+
+/* A claim by the same worker is another claim: the export's id is part of the fence. */
+START_TEST(fence_knows_the_export)
+{
+    udm_run_t *run, old;
+    bool wanted;
+
+    queued("x");
+    run = claimed("w/1");
+    old = *run;
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
+    run = claimed("w/1");
+    ck_assert_int_eq(run->attempt, old.attempt);
+    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), &old, 1, 1), UDM_E_LOST, "run");
+    dbtest_fails(udm_queue_fail(pool, dbtest_worker(), &old, "x"), UDM_E_LOST, "run");
+    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
+    ck_assert(wanted);
+}
+END_TEST
+
+START_TEST(exhausted_after_too_many)
+{
+    udm_run_t *run;
+    int i;
+
+    queued("x");
+    for (i = 1; i <= 3; i++) {
+        run = claimed("w/1");
+        ck_assert_int_eq(run->attempt, i);
+        ck_assert(!run->exhausted);
+        expire_lease(run);
+    }
+    run = claimed("w/1");
+    ck_assert(run->exhausted);
+    ck_assert_ptr_nonnull(run->previous_export_id);
+    /* A run that waits in the queue was not interrupted, however often it was tried. */
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, true));
+    ck_assert(!claimed("w/1")->exhausted);
+}
+END_TEST
+
+START_TEST(renew_prolongs_and_notes)
+{
+    udm_run_t *run;
+    bool wanted = false;
+
+    queued("x");
+    run = claimed("w/1");
+    dbtest_exec("UPDATE udm.run_progress SET lease_until = now() + interval '1 second'");
+    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 42, 4242));
+    ck_assert(wanted);
+    ck_assert_str_eq(run_value(run, "concat_ws(' ', p.percent, p.rows_done,"
+                                    " p.lease_until > now() + interval '5 s')"),
+                     "42 4242 t");
+    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 400, 5));
+    ck_assert_str_eq(run_value(run, "p.percent"), "100");
+}
+END_TEST
+
+START_TEST(renew_tells_of_cancel_and_suspend)
+{
+    udm_run_t *run;
+    bool wanted = true;
+
+    queued("x");
+    run = claimed("w/1");
+    set_run(run, "status = 'CANCELLED'");
+    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
+    ck_assert(!wanted);
+    set_run(run, "status = 'SUSPENDED'");
+    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
+    ck_assert(!wanted);
+    set_run(run, "status = 'IN_PROGRESS'");
+    set_job(run, "suspended = true");
+    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
+    ck_assert(!wanted);
+    set_job(run, "suspended = false");
+    set_run(run, "status = 'QUEUED'");
+    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
+    set_run(run, "status = 'FAILED'");
+    dbtest_exec("DELETE FROM udm.run");
+    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
+}
+END_TEST
+
+START_TEST(complete_writes_it_all)
+{
+    udm_run_t *run;
+
+    queued("the title");
+    run = claimed("w/1");
+    dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 99, 7));
+    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.file_name, r.file_size,"
+                                    " r.row_count, p.percent, p.rows_done, p.lease_until IS NULL,"
+                                    " r.finished_at IS NOT NULL)"),
+                     "COMPLETED COMPLETED export-11111111-2222-4333-8444-555555555555.zip.smime "
+                     "66234 99 100 99 t t");
+    ck_assert_str_eq(
+        dbtest_value("SELECT string_agg(concat_ws(' ', part, size, sha256, ccid, source,"
+                     " type, job_title, round(extract(epoch FROM expires_at - now())"
+                     " / 86400), name LIKE '%.z01.smime'), ', ' ORDER BY part)"
+                     " FROM udm.file"),
+        "1 65000 " HASH " acme UCS Interaction the title 7 t, "
+        "2 1234 " HASH " acme UCS Interaction the title 7 f");
+    ck_assert_str_eq(
+        dbtest_value(apr_psprintf(pool, "SELECT concat_ws(' ', ccid, object, detail->>'rows')"
+                                        " FROM udm.audit WHERE action = 'run.complete'")),
+        apr_psprintf(pool, "acme %" APR_INT64_T_FMT " 99", run->id));
+    /* The answer was lost and it is sent again: no error, and nothing twice. */
+    dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 99, 7));
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.file"), "2");
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.audit WHERE action = 'run.complete'"),
+                     "1");
+}
+END_TEST
+
+START_TEST(complete_needs_a_file)
+{
+    udm_run_t *run;
+
+    queued("x");
+    run = claimed("w/1");
+    dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run,
+                                    apr_array_make(pool, 1, sizeof(udm_part_t)), 1, 30),
+                 UDM_E_INTERNAL, "without a file");
+    ck_assert_str_eq(run_value(run, "r.status"), "IN_PROGRESS");
+}
+END_TEST
+
+START_TEST(complete_keeps_a_schedule)
+{
+    udm_run_t *run;
+
+    queued("x");
+    run = claimed("w/1");
+    set_job(run, "next_run_at = now() + interval '1 hour'");
+    set_run(run, "moves_watermark = true, window_to = '2026-05-06Z'");
+    dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 1, 30));
+    ck_assert_str_eq(
+        run_value(run, "concat_ws(' ', r.status, j.status, j.watermark = '2026-05-06Z')"),
+        "COMPLETED SCHEDULED t");
+}
+END_TEST
+
+START_TEST(complete_after_cancel_is_lost)
+{
+    udm_run_t *run;
+
+    queued("x");
+    run = claimed("w/1");
+    set_run(run, "status = 'CANCELLED', status_reason = 'by hand'");
+    dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 1, 30), UDM_E_LOST,
+                 "run");
+    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.status_reason)"),
+                     "CANCELLED by hand");
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.file"), "0");
+}
+END_TEST
+
+START_TEST(fail_says_why)
+{
+    udm_run_t *run;
+
+    queued("x");
+    run = claimed("w/1");
+    set_run(run, "moves_watermark = true, window_to = '2026-05-06Z'");
+    dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "it's broken"));
+    ck_assert_str_eq(run_value(run, "concat_ws('|', r.status, j.status, r.status_reason,"
+                                    " r.finished_at IS NOT NULL, p.lease_until IS NULL,"
+                                    " j.watermark IS NULL)"),
+                     "FAILED|FAILED|it's broken|t|t|t");
+    ck_assert_str_eq(dbtest_value("SELECT detail->>'reason' FROM udm.audit"
+                                  " WHERE action = 'run.fail'"),
+                     "it's broken");
+    ck_assert_ptr_null(claimed("w/1"));
+}
+END_TEST
+
+START_TEST(release_gives_back)
+{
+    udm_run_t *run;
+
+    queued("x");
+    run = claimed("w/1");
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
+    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.attempt, p.percent,"
+                                    " r.worker_id IS NULL, p.lease_until IS NULL)"),
+                     "QUEUED QUEUED 0 0 t t");
+    run = claimed("w/2");
+    ck_assert_int_eq(run->attempt, 1);
+    ck_assert_ptr_nonnull(run->previous_export_id);
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 3600, true));
+    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.attempt,"
+                                    " r.ready_at > now() + interval '59 min')"),
+                     "QUEUED 1 t");
+    ck_assert_ptr_null(claimed("w/2"));
+}
+END_TEST
+
+START_TEST(release_of_a_suspended_job)
+{
+    udm_run_t *run;
+
+    queued("x");
+    run = claimed("w/1");
+    set_job(run, "suspended = true");
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
+    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status)"), "SUSPENDED SUSPENDED");
+    ck_assert_ptr_null(claimed("w/1"));
+}
+END_TEST
+
+START_TEST(schedule_makes_what_is_due)
+{
+    const char *due = planned("now() - interval '1 minute'", "false");
+    const char *later = planned("now() + interval '1 hour'", "false");
+    const char *suspended = planned("now() - interval '1 minute'", "true");
+    apr_time_t next, before = apr_time_now();
+    udm_run_t *run;
+    int made;
+
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 1);
+    ck_assert(next > before + apr_time_from_sec(3500) && next < before + apr_time_from_sec(3700));
+    ck_assert_str_eq(
+        dbtest_value(apr_psprintf(pool, "SELECT concat_ws('|', job_id, title, description,"
+                                        " window_all, window_from = '2026-01-01Z',"
+                                        " window_to = '2026-02-01Z', media,"
+                                        " export_attachments, file_split_size,"
+                                        " file_split_bytes, status) FROM udm.run")),
+        apr_psprintf(pool, "%s|planned|words|f|t|t|{Chat}|t|1MB|1000000|QUEUED", due));
+    ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
+                                               "SELECT concat_ws(' ', status, next_run_at IS NULL,"
+                                               " latest_run_id = (SELECT id FROM udm.run))"
+                                               " FROM udm.job WHERE id = %s",
+                                               due)),
+                     "QUEUED t t");
+    ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
+                                               "SELECT string_agg(status, ' ') FROM udm.job"
+                                               " WHERE id IN (%s, %s)",
+                                               later, suspended)),
+                     "SCHEDULED SCHEDULED");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 0);
+    run = claimed("w/1");
+    ck_assert_str_eq(udm_db_int(pool, run->job_id), due);
+}
+END_TEST
+
+START_TEST(schedule_waits_for_the_run_before)
+{
+    apr_time_t next;
+    udm_run_t *run;
+    int made;
+
+    queued("x");
+    run = claimed("w/1");
+    set_job(run, "next_run_at = now() - interval '1 second'");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 0);
+    ck_assert_int_eq(next, UDM_NO_TIME);
+    dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "x"));
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 1);
+}
+END_TEST
+
+START_TEST(schedule_more_than_a_batch)
+{
+    apr_time_t next;
+    int made;
+
+    dbtest_exec("INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type,"
+                " schedule, next_run_at, status) SELECT 'acme', 'UCS', 'UCS', 'Contact', 'x' || n,"
+                " true, 'once', '{}', now(), 'SCHEDULED' FROM generate_series(1, 250) n");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 250);
+    ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', count(*), count(DISTINCT job_id))"
+                                  " FROM udm.run JOIN udm.run_progress ON run_id = id"),
+                     "250 250");
+}
+END_TEST
+
+/* Whether a notification has come in on the connection that listens. */
+static bool notified(udm_db_t *db)
+{
+    PGnotify *notification;
+    bool any = false;
+
+    dbtest_ok(udm_db_exec(pool, db, "SELECT 1"));
+    while ((notification = PQnotifies(db->conn)) != NULL) {
+        PQfreemem(notification);
+        any = true;
+    }
+    return any;
+}
+
+/* Work wakes the workers; looking for work in vain, or doing it, does not. */
+START_TEST(notifications_are_hints_to_work)
+{
+    udm_db_t *db = dbtest_worker();
+    apr_time_t next;
+    udm_run_t *run;
+    int made;
+
+    dbtest_ok(udm_db_exec(pool, db, "LISTEN udm_run"));
+    ck_assert(!notified(db));
+    ck_assert_ptr_null(claimed("w/1"));
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, db));
+    ck_assert(!notified(db));
+    queued("x");
+    ck_assert(notified(db));
+    run = claimed("w/1");
+    ck_assert(!notified(db));
+    dbtest_ok(udm_queue_release(pool, db, run, 0, true));
+    ck_assert(notified(db));
+    run = claimed("w/1");
+    set_run(run, "status = 'CANCELLED'");
+    ck_assert(notified(db));
+    planned("now() + interval '1 hour'", "false");
+    ck_assert(notified(db));
+}
+END_TEST
+
+START_TEST(installation_is_known)
+{
+    const char *id;
+
+    dbtest_ok(udm_queue_installation(&id, pool, dbtest_worker()));
+    ck_assert_str_eq(id, dbtest_value("SELECT id FROM udm.installation"));
+}
+END_TEST
+
+START_TEST(database_away)
+{
+    udm_db_t *db = dbtest_worker();
+    udm_run_t *run;
+
+    queued("x");
+    dbtest_kill_connections();
+    dbtest_fails(udm_queue_claim(&run, pool, db, "w/1", 3), UDM_E_DATABASE, "does not answer");
+    ck_assert_ptr_null(run);
+}
+END_TEST
+
+TCase *queue_case(void)
+{
+    TCase *tc = dbtest_case("queue");
+
+    tcase_add_test(tc, claim_gives_everything);
+    tcase_add_test(tc, claim_takes_the_oldest_that_is_ready);
+    tcase_add_test(tc, claim_races);
+    tcase_add_test(tc, claim_without_certificate);
+    tcase_add_test(tc, claim_skips_what_is_locked);
+    tcase_add_test(tc, claim_after_the_lease);
+    tcase_add_test(tc, fence_knows_the_export);
+    tcase_add_test(tc, exhausted_after_too_many);
+    tcase_add_test(tc, renew_prolongs_and_notes);
+    tcase_add_test(tc, renew_tells_of_cancel_and_suspend);
+    tcase_add_test(tc, complete_writes_it_all);
+    tcase_add_test(tc, complete_needs_a_file);
+    tcase_add_test(tc, complete_keeps_a_schedule);
+    tcase_add_test(tc, complete_after_cancel_is_lost);
+    tcase_add_test(tc, fail_says_why);
+    tcase_add_test(tc, release_gives_back);
+    tcase_add_test(tc, release_of_a_suspended_job);
+    tcase_add_test(tc, schedule_makes_what_is_due);
+    tcase_add_test(tc, schedule_waits_for_the_run_before);
+    tcase_add_test(tc, schedule_more_than_a_batch);
+    tcase_add_test(tc, notifications_are_hints_to_work);
+    tcase_add_test(tc, installation_is_known);
+    tcase_add_test(tc, database_away);
+    return tc;
+}

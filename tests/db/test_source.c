@@ -1,0 +1,764 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_source.c: what a source's reader gives, tenant by tenant, and what it refuses.
+ */
+#include "dbtest.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "core/text.h"
+#include "db/source.h"
+
+/* Of the running test: a folder with connection files. */
+static const char *folder;
+
+static const char *file_path(const char *name)
+{
+    return apr_pstrcat(pool, folder, "/", name, NULL);
+}
+
+static void write_file(const char *name, const char *text, mode_t mode)
+{
+    FILE *file = fopen(file_path(name), "w");
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert(fputs(text, file) >= 0);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(chmod(file_path(name), mode), 0);
+}
+
+static apr_status_t remove_folder(void *data)
+{
+    (void)data;
+    unlink(file_path("demo"));
+    unlink(file_path("other_one"));
+    rmdir(folder);
+    return APR_SUCCESS;
+}
+
+/* The folder with the file "demo", which names the reader of the fixture. */
+static void make_folder(void)
+{
+    char *name = apr_pstrdup(pool, "/tmp/udm-source-XXXXXX");
+
+    ck_assert_ptr_nonnull(mkdtemp(name));
+    folder = name;
+    apr_pool_cleanup_register(pool, NULL, remove_folder, apr_pool_cleanup_null);
+    write_file("demo", dbtest_conninfo("udm_test_reader"), 0640);
+}
+
+static udm_data_type_t *type_of(const char *source, const char *name)
+{
+    udm_data_type_t *type;
+
+    dbtest_ok(udm_catalog_type(&type, pool, dbtest_worker(), source, name));
+    return type;
+}
+
+/* A run of acme for everything. */
+static udm_run_t *run_of(const char *ccid)
+{
+    udm_run_t *run = apr_pcalloc(pool, sizeof(*run));
+
+    run->id = 2;
+    run->job_id = 1;
+    run->ccid = ccid;
+    run->window_all = true;
+    run->window_from = UDM_NO_TIME;
+    run->window_to = UDM_NO_TIME;
+    run->media = apr_array_make(pool, 2, sizeof(const char *));
+    return run;
+}
+
+static udm_source_t *opened(const udm_data_type_t *type, const udm_run_t *run)
+{
+    udm_source_t *source;
+
+    dbtest_ok(udm_source_open(&source, pool, folder, type, run));
+    ck_assert_ptr_nonnull(source);
+    return source;
+}
+
+static udm_error_t *refused(const udm_data_type_t *type, const udm_run_t *run)
+{
+    udm_source_t *source;
+    udm_error_t *error = udm_source_open(&source, pool, folder, type, run);
+
+    ck_assert_ptr_null(source);
+    return error;
+}
+
+/* A field as text, "-" for NULL; moves on. */
+static const char *field(const unsigned char **in)
+{
+    apr_uint32_t size = (apr_uint32_t)(*in)[0] << 24 | (apr_uint32_t)(*in)[1] << 16 |
+                        (apr_uint32_t)(*in)[2] << 8 | (*in)[3];
+    const char *text;
+
+    *in += 4;
+    if (size == 0xffffffffu) {
+        return "-";
+    }
+    text = apr_pstrmemdup(pool, (const char *)*in, size);
+    *in += size;
+    return text;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The first `count` fields of every row, rows sorted: "a b,c d". */
+static const char *rest(udm_source_t *source, int count)
+{
+    apr_array_header_t *all = apr_array_make(pool, 8, sizeof(const char *));
+    const unsigned char *tuple;
+    apr_size_t size;
+    int i;
+
+    for (;;) {
+        const char *row = "";
+
+        dbtest_ok(udm_source_next(&tuple, &size, source));
+        if (!tuple) {
+            break;
+        }
+        tuple += 2;
+        for (i = 0; i < count; i++) {
+            row = apr_pstrcat(pool, row, i ? " " : "", field(&tuple), NULL);
+        }
+        APR_ARRAY_PUSH(all, const char *) = row;
+    }
+    qsort(all->elts, (size_t)all->nelts, sizeof(const char *), by_text);
+    return apr_array_pstrcat(pool, all, ',');
+}
+
+static const char *rows(udm_source_t *source, int count)
+{
+    dbtest_ok(udm_source_rows(source));
+    return rest(source, count);
+}
+
+START_TEST(reads_the_tenants_rows)
+{
+    udm_source_t *source;
+
+    make_folder();
+    source = opened(type_of("UCS", "Interaction"), run_of("acme"));
+    ck_assert_str_eq(rows(source, 2), "0 ixn3,0 ixn6,2 ixn1,2 ixn4,3 ixn2,3 ixn5");
+    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run_of("other")), 2),
+                     "0 ixn9,2 ixn7,3 ixn8");
+    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run_of("' OR true --")), 2), "");
+    ck_assert_str_eq(rows(opened(type_of("UCS", "Contact"), run_of("acme")), 2), "- 1,- 2,- 3");
+}
+END_TEST
+
+START_TEST(reads_by_time)
+{
+    udm_run_t *run = run_of("acme");
+
+    make_folder();
+    run->window_all = false;
+    ck_assert(udm_text_parse_time(&run->window_from, "2026-01-03T00:00:00Z"));
+    /* ixn6 has no time, so it is in no interval. */
+    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2),
+                     "0 ixn3,2 ixn4,3 ixn2,3 ixn5");
+    ck_assert(udm_text_parse_time(&run->window_to, "2026-01-05T00:00:00Z"));
+    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2), "0 ixn3,3 ixn2");
+    run->window_from++;
+    run->window_to++;
+    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2), "0 ixn3,2 ixn4");
+    run->window_from = UDM_NO_TIME;
+    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2),
+                     "0 ixn3,2 ixn1,2 ixn4,3 ixn2");
+}
+END_TEST
+
+/* Columns of type timestamp and date count as UTC, whatever the reader's zone is. */
+START_TEST(reads_by_time_without_zone)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_run_t *run = run_of("acme");
+
+    make_folder();
+    dbtest_exec("DO $$ BEGIN EXECUTE format('ALTER ROLE udm_test_reader IN DATABASE %I"
+                " SET TimeZone = %L', current_database(), 'America/New_York'); END $$;"
+                "CREATE TABLE demo.dated AS SELECT id, ccid, created::date FROM demo.contact;"
+                "ALTER TABLE demo.contact ALTER created TYPE timestamp"
+                " USING created AT TIME ZONE 'UTC';"
+                "GRANT SELECT ON demo.dated TO udm_test_reader");
+    run->window_all = false;
+    ck_assert(udm_text_parse_time(&run->window_from, "2026-01-03T00:00:00Z"));
+    ck_assert(udm_text_parse_time(&run->window_to, "2026-01-04T00:00:00Z"));
+    ck_assert_str_eq(rows(opened(type, run), 2), "- 2");
+    type->relation_name = "dated";
+    ck_assert_str_eq(rows(opened(type, run), 2), "- 2");
+}
+END_TEST
+
+START_TEST(reads_by_media)
+{
+    udm_run_t *run = run_of("acme");
+
+    make_folder();
+    APR_ARRAY_PUSH(run->media, const char *) = "Chat";
+    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2), "2 ixn1,2 ixn4");
+    APR_ARRAY_PUSH(run->media, const char *) = "Email";
+    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2),
+                     "0 ixn3,0 ixn6,2 ixn1,2 ixn4");
+    APR_ARRAY_PUSH(run->media, const char *) = "Fax";
+    dbtest_fails(refused(type_of("UCS", "Interaction"), run), UDM_E_SOURCE, "\"Fax\"");
+}
+END_TEST
+
+START_TEST(reads_a_relation_of_listed_tenants)
+{
+    udm_run_t *run = run_of("acme");
+    udm_error_t *error;
+
+    make_folder();
+    ck_assert_str_eq(rows(opened(type_of("iWD", "Task"), run), 2), "- 1,- 2,- 3,- 4");
+    error = refused(type_of("iWD", "Task"), run_of("other"));
+    dbtest_fails(error, UDM_E_SOURCE, "does not belong to this contact centre");
+    ck_assert(udm_source_permanent(error));
+    run->window_all = false;
+    run->window_from = 1;
+    dbtest_fails(refused(type_of("iWD", "Task"), run), UDM_E_SOURCE, "no time column");
+}
+END_TEST
+
+/* A registration that names nobody gives nothing. */
+START_TEST(refuses_a_type_of_nobody)
+{
+    udm_data_type_t *type = type_of("iWD", "Task");
+
+    make_folder();
+    type->tenants = NULL;
+    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "does not belong");
+}
+END_TEST
+
+/* Views, partitioned tables and materialized views are read like tables. */
+START_TEST(reads_other_kinds_of_relation)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+
+    make_folder();
+    dbtest_exec("CREATE VIEW demo.v AS SELECT * FROM demo.contact;"
+                "CREATE MATERIALIZED VIEW demo.m AS SELECT * FROM demo.contact;"
+                "CREATE TABLE demo.p (LIKE demo.contact) PARTITION BY RANGE (id);"
+                "CREATE TABLE demo.p1 PARTITION OF demo.p FOR VALUES FROM (0) TO (3);"
+                "CREATE TABLE demo.p2 PARTITION OF demo.p FOR VALUES FROM (3) TO (9);"
+                "INSERT INTO demo.p SELECT * FROM demo.contact;"
+                "GRANT SELECT ON demo.v, demo.m, demo.p TO udm_test_reader");
+    type->relation_name = "v";
+    ck_assert_str_eq(rows(opened(type, run_of("acme")), 2), "- 1,- 2,- 3");
+    type->relation_name = "m";
+    ck_assert_str_eq(rows(opened(type, run_of("acme")), 2), "- 1,- 2,- 3");
+    type->relation_name = "p";
+    ck_assert_str_eq(rows(opened(type, run_of("acme")), 2), "- 1,- 2,- 3");
+}
+END_TEST
+
+/* Names that need quoting, and a tenant column that is no text. */
+START_TEST(reads_strange_names_and_tenant_types)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_error_t *error;
+
+    make_folder();
+    dbtest_exec(
+        "CREATE DOMAIN demo.centre AS uuid CHECK (VALUE IS NOT NULL);"
+        "CREATE TABLE demo.\"a \"\"b\" (\"Key\" text, \"select\" demo.centre);"
+        "INSERT INTO demo.\"a \"\"b\" VALUES ('k1', '00000000-0000-4000-8000-000000000001'),"
+        " ('k2', '00000000-0000-4000-8000-000000000002');"
+        "GRANT SELECT ON demo.\"a \"\"b\" TO udm_test_reader");
+    type->relation_name = "a \"b";
+    type->key_column = "Key";
+    type->tenant_column = "select";
+    type->time_column = NULL;
+    ck_assert_str_eq(rows(opened(type, run_of("00000000-0000-4000-8000-000000000002")), 2), "- k2");
+    error = refused(type, run_of("acme"));
+    dbtest_fails(error, UDM_E_SOURCE, "22P02");
+    ck_assert(udm_source_permanent(error));
+}
+END_TEST
+
+static void column_is(udm_source_t *source, int n, const char *name, Oid type, bool json,
+                      Oid element)
+{
+    const udm_column_t *column = &APR_ARRAY_IDX(udm_source_columns(source), n, udm_column_t);
+
+    ck_assert_str_eq(column->name, name);
+    ck_assert_msg(column->type == type && column->json == json && column->element == element,
+                  "%s: type %u json %d element %u", name, column->type, column->json,
+                  column->element);
+}
+
+START_TEST(describes_columns)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_source_t *source;
+
+    make_folder();
+    dbtest_exec("CREATE DOMAIN demo.d1 AS numeric(9,2); CREATE DOMAIN demo.d2 AS demo.d1;"
+                "CREATE TYPE demo.colour AS ENUM ('red');"
+                "CREATE TABLE demo.wide (id int, ccid text, gone text, n demo.d2, js json,"
+                " jb jsonb, ts timestamptz[], e demo.colour, i interval, x int GENERATED ALWAYS AS"
+                " (id * 2) STORED, da demo.d1[]);"
+                "ALTER TABLE demo.wide DROP gone;"
+                "INSERT INTO demo.wide (id, ccid, n, e, i) VALUES (1, 'acme', 1.5, 'red', '1 day');"
+                "GRANT SELECT ON demo.wide TO udm_test_reader");
+    type->relation_name = "wide";
+    type->time_column = NULL;
+    source = opened(type, run_of("acme"));
+    ck_assert_int_eq(udm_source_columns(source)->nelts, 10);
+    column_is(source, 0, "id", 23, false, 0);
+    column_is(source, 1, "ccid", 25, false, 0);
+    column_is(source, 2, "n", 1700, false, 0);
+    column_is(source, 3, "js", 114, true, 0);
+    column_is(source, 4, "jb", 3802, true, 0);
+    column_is(source, 5, "ts", 1185, false, 1184);
+    column_is(source, 6, "e", 25, true, 0);
+    column_is(source, 7, "i", 25, true, 0);
+    column_is(source, 8, "x", 23, false, 0);
+    column_is(source, 9, "da", 25, true, 0);
+    type->columns = apr_array_make(pool, 2, sizeof(const char *));
+    APR_ARRAY_PUSH(type->columns, const char *) = "i";
+    APR_ARRAY_PUSH(type->columns, const char *) = "e";
+    source = opened(type, run_of("acme"));
+    ck_assert_str_eq(rows(source, 4), "- 1 \"1 day\" \"red\"");
+    APR_ARRAY_PUSH(type->columns, const char *) = "gone";
+    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "no column \"gone\"");
+}
+END_TEST
+
+START_TEST(one_snapshot)
+{
+    udm_run_t *run = run_of("acme");
+    udm_source_t *source;
+
+    make_folder();
+    run->export_attachments = true;
+    source = opened(type_of("UCS", "Interaction"), run);
+    ck_assert(strchr(udm_source_snapshot(source), ':') != NULL);
+    dbtest_exec("DELETE FROM demo.interaction; DELETE FROM demo.document");
+    ck_assert_str_eq(rows(source, 2), "0 ixn3,0 ixn6,2 ixn1,2 ixn4,3 ixn2,3 ixn5");
+    dbtest_ok(udm_source_attachments(source));
+    ck_assert_str_eq(rest(source, 4), "2 ixn1 doc1 file1.txt,2 ixn4 doc4 file4.txt");
+}
+END_TEST
+
+START_TEST(estimates)
+{
+    make_folder();
+    dbtest_exec("INSERT INTO demo.contact SELECT n, 'acme', now() FROM generate_series(10, 9999) n;"
+                "ANALYZE demo.contact");
+    ck_assert_int_gt(udm_source_estimate(opened(type_of("UCS", "Contact"), run_of("acme"))), 9000);
+    ck_assert_int_eq(udm_source_estimate(opened(type_of("UCS", "Contact"), run_of("none"))), 1);
+}
+END_TEST
+
+static int scans(const char *kind)
+{
+    return atoi(dbtest_value(apr_psprintf(pool,
+                                          "SELECT %s_scan FROM pg_stat_user_tables"
+                                          " WHERE relname = 'big'",
+                                          kind)));
+}
+
+/* The setting is cast to the column's type, not the column to text, so that an index serves. */
+START_TEST(uses_an_index)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_source_t *source;
+    apr_pool_t *own;
+    int before;
+
+    make_folder();
+    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
+    dbtest_exec("CREATE TABLE demo.big (id integer, ccid uuid);"
+                "INSERT INTO demo.big SELECT n, md5((n % 1000)::text)::uuid"
+                " FROM generate_series(1, 20000) n; CREATE INDEX big_ccid ON demo.big (ccid);"
+                "ANALYZE demo.big; GRANT SELECT ON demo.big TO udm_test_reader");
+    type->relation_name = "big";
+    type->time_column = NULL;
+    dbtest_exec("SELECT pg_stat_force_next_flush()");
+    before = scans("seq");
+    dbtest_ok(
+        udm_source_open(&source, own, folder, type, run_of(dbtest_value("SELECT md5('7')::uuid"))));
+    ck_assert_int_lt(udm_source_estimate(source), 200);
+    ck_assert_uint_gt(strlen(rows(source, 2)), 20 * strlen("- 7"));
+    /* The reader's backend reports what it did when it ends. */
+    apr_pool_destroy(own);
+    while (scans("seq") + scans("idx") == before) {
+        dbtest_exec("SELECT pg_sleep(0.01)");
+    }
+    ck_assert_int_eq(scans("seq"), before);
+}
+END_TEST
+
+START_TEST(attachments_and_slices)
+{
+    udm_run_t *run = run_of("acme");
+    unsigned char *data = apr_palloc(pool, 3000000);
+    udm_source_t *source;
+    const unsigned char *tuple;
+    apr_size_t size, got;
+
+    make_folder();
+    dbtest_exec(
+        "UPDATE demo.document SET content = convert_to(repeat('0123456789', 200000), 'UTF8')"
+        " WHERE id = 'doc4'; UPDATE demo.document SET content = NULL WHERE id = 'doc1';"
+        /* The same ids at another contact centre. */
+        "INSERT INTO demo.document VALUES ('doc4', 'other', 'ixn4', 'secret', 'x', 'xx'),"
+        " ('doc9', 'acme', 'ixn2', 'small', 'm', 'abc'), ('doc8', 'acme', 'ixn8', 'not his',"
+        " 'm', 'abc')");
+    run->export_attachments = true;
+    source = opened(type_of("UCS", "Interaction"), run);
+    dbtest_ok(udm_source_attachments(source));
+    dbtest_ok(udm_source_next(&tuple, &size, source));
+    ck_assert_ptr_nonnull(tuple);
+    /* While rows are being read. */
+    dbtest_ok(udm_source_slice(data, &got, source, "ixn4", "doc4", 0, 1048576));
+    ck_assert_uint_eq(got, 1048576);
+    ck_assert_int_eq(memcmp(data, "0123456789", 10), 0);
+    dbtest_ok(udm_source_slice(data, &got, source, "ixn4", "doc4", 1999995, 1048576));
+    ck_assert_uint_eq(got, 5);
+    ck_assert_int_eq(memcmp(data, "56789", 5), 0);
+    dbtest_ok(udm_source_slice(data, &got, source, "ixn4", "doc4", 2000000, 10));
+    ck_assert_uint_eq(got, 0);
+    rest(source, 0);
+    dbtest_ok(udm_source_attachments(source));
+    ck_assert_str_eq(rest(source, 7), "2 ixn1 doc1 file1.txt text/plain - -,"
+                                      "2 ixn4 doc4 file4.txt text/plain 2000000 -,"
+                                      "3 ixn2 doc9 small m 3 abc");
+}
+END_TEST
+
+START_TEST(attachments_follow_the_window)
+{
+    udm_run_t *run = run_of("acme");
+    udm_source_t *source;
+
+    make_folder();
+    run->export_attachments = true;
+    APR_ARRAY_PUSH(run->media, const char *) = "Email";
+    source = opened(type_of("UCS", "Interaction"), run);
+    dbtest_ok(udm_source_attachments(source));
+    ck_assert_str_eq(rest(source, 3), "");
+    run->export_attachments = false;
+    source = opened(type_of("UCS", "Interaction"), run);
+    dbtest_fails(udm_source_attachments(source), UDM_E_INTERNAL, "without attachments");
+}
+END_TEST
+
+START_TEST(refuses_connection_files)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_error_t *error;
+
+    make_folder();
+    type->connection = "absent";
+    error = refused(type, run_of("acme"));
+    dbtest_fails(error, UDM_E_SOURCE, "\"absent\" of source \"UCS\" does not exist");
+    ck_assert(udm_source_permanent(error));
+    type->connection = "../demo";
+    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "a-z");
+    type->connection = "";
+    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "a-z");
+    type->connection = "other_one";
+    write_file("other_one", "host=/nowhere password=hunter2", 0644);
+    error = refused(type, run_of("acme"));
+    dbtest_fails(error, UDM_E_SOURCE, "readable for everybody");
+    ck_assert_ptr_null(strstr(udm_error_line(pool, error), "hunter2"));
+    write_file("other_one", "host=/nowhere password=hunter2", 0640);
+    error = refused(type, run_of("acme"));
+    dbtest_fails(error, UDM_E_SOURCE, "the source \"UCS\" does not answer");
+    ck_assert(!udm_source_permanent(error));
+    ck_assert_ptr_null(strstr(error->reason, "nowhere"));
+    ck_assert_ptr_null(strstr(udm_error_line(pool, error), "hunter2"));
+    write_file("other_one",
+               apr_pstrcat(pool, "# the reader\n", dbtest_conninfo("udm_test_reader"),
+                           "\n# password=no\n connect_timeout=7\n", NULL),
+               0644);
+    ck_assert_str_eq(rows(opened(type, run_of("acme")), 2), "- 1,- 2,- 3");
+}
+END_TEST
+
+START_TEST(refuses_readers_with_rights)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_error_t *error;
+
+    make_folder();
+    write_file("demo", dbtest_conninfo(NULL), 0640);
+    error = refused(type, run_of("acme"));
+    dbtest_fails(error, UDM_E_SOURCE, "superuser");
+    ck_assert(udm_source_permanent(error));
+    write_file("demo", dbtest_conninfo("udm_httpd"), 0640);
+    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "can use schema udm");
+    write_file("demo", dbtest_conninfo("udm_test_reader"), 0640);
+    dbtest_exec("GRANT USAGE ON SCHEMA udm TO udm_test_reader");
+    error = refused(type, run_of("acme"));
+    dbtest_fails(error, UDM_E_SOURCE, "the reader of source \"UCS\" can use schema udm: revoke it");
+    ck_assert(udm_source_permanent(error));
+    dbtest_exec("REVOKE USAGE ON SCHEMA udm FROM udm_test_reader;"
+                "GRANT USAGE ON SCHEMA udm TO PUBLIC");
+    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "can use schema udm");
+    /* By SET ROLE it could. Roles are shared by all databases: nothing of it may stay. */
+    dbtest_exec("REVOKE USAGE ON SCHEMA udm FROM PUBLIC;"
+                "CREATE ROLE udm_test_member LOGIN NOINHERIT; GRANT udm_owner TO udm_test_member");
+    write_file("demo", dbtest_conninfo("udm_test_member"), 0640);
+    error = refused(type, run_of("acme"));
+    dbtest_exec("DROP ROLE udm_test_member");
+    dbtest_fails(error, UDM_E_SOURCE, "can use schema udm");
+}
+END_TEST
+
+START_TEST(refuses_what_is_not_there)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_error_t *error;
+
+    make_folder();
+    dbtest_exec("REVOKE SELECT ON demo.contact FROM udm_test_reader");
+    error = refused(type, run_of("acme"));
+    dbtest_fails(error, UDM_E_SOURCE, "may not read demo.contact");
+    ck_assert(udm_source_permanent(error));
+    dbtest_exec("GRANT SELECT (id, ccid, created) ON demo.contact TO udm_test_reader");
+    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "may not read demo.contact");
+    dbtest_exec("GRANT SELECT ON demo.contact TO udm_test_reader;"
+                "ALTER TABLE demo.contact RENAME ccid TO centre");
+    error = refused(type, run_of("acme"));
+    dbtest_fails(error, UDM_E_SOURCE, "demo.contact of source \"UCS\" has no column \"ccid\"");
+    ck_assert(udm_source_permanent(error));
+    type->relation_name = "gone";
+    error = refused(type, run_of("acme"));
+    dbtest_fails(error, UDM_E_SOURCE, "no relation demo.gone");
+    ck_assert(udm_source_permanent(error));
+}
+END_TEST
+
+/* A row that cannot be made ends the reading with an error, never as if it were the last one. */
+START_TEST(error_in_the_middle)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_source_t *source;
+    const unsigned char *tuple;
+    udm_error_t *error;
+    apr_size_t size;
+    int count = 0;
+
+    make_folder();
+    dbtest_exec("CREATE VIEW demo.bad AS SELECT id, ccid, 1 / (3 - id) AS x FROM demo.contact;"
+                "GRANT SELECT ON demo.bad TO udm_test_reader");
+    type->relation_name = "bad";
+    type->time_column = NULL;
+    source = opened(type, run_of("acme"));
+    dbtest_ok(udm_source_rows(source));
+    while ((error = udm_source_next(&tuple, &size, source)) == NULL && tuple) {
+        count++;
+    }
+    dbtest_fails(error, UDM_E_SOURCE, "22012");
+    ck_assert(udm_source_permanent(error));
+    ck_assert_int_eq(count, 2);
+}
+END_TEST
+
+/* More rows than fit a socket's buffers, so that the server is still at it. */
+static udm_source_t *endless(void)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_source_t *source;
+
+    make_folder();
+    dbtest_exec("CREATE VIEW demo.endless AS SELECT n AS id, 'acme'::text AS ccid,"
+                " repeat('x', 1000) AS x FROM generate_series(1, 1000) n,"
+                " generate_series(1, 1000) m, generate_series(1, 1000) o;"
+                "GRANT SELECT ON demo.endless TO udm_test_reader");
+    type->relation_name = "endless";
+    type->time_column = NULL;
+    source = opened(type, run_of("acme"));
+    return source;
+}
+
+START_TEST(connection_lost_in_the_middle)
+{
+    udm_source_t *source = endless();
+    const unsigned char *tuple;
+    udm_error_t *error;
+    apr_size_t size;
+
+    dbtest_ok(udm_source_rows(source));
+    dbtest_ok(udm_source_next(&tuple, &size, source));
+    ck_assert_ptr_nonnull(tuple);
+    dbtest_kill_connections();
+    while ((error = udm_source_next(&tuple, &size, source)) == NULL && tuple) {
+    }
+    dbtest_fails(error, UDM_E_SOURCE, "the source \"UCS\" does not answer");
+    ck_assert(!udm_source_permanent(error));
+}
+END_TEST
+
+static void *cancel_main(void *data)
+{
+    udm_source_cancel(data);
+    return NULL;
+}
+
+typedef struct cancel_later_t {
+    udm_source_t *source;
+    udm_db_t *db;
+    apr_pool_t *pool;
+} cancel_later_t;
+
+/* Cancels once the server is at it, which another connection sees. */
+static void *cancel_later_main(void *data)
+{
+    cancel_later_t *later = data;
+    udm_result_t *result;
+
+    do {
+        if (udm_db_query_text(&result, later->pool, later->db,
+                              "SELECT count(*) FROM pg_stat_activity"
+                              " WHERE datname = current_database() AND wait_event = 'PgSleep'",
+                              0, NULL)) {
+            return NULL;
+        }
+    } while (udm_result_int(result, 0, 0) == 0);
+    udm_source_cancel(later->source);
+    return NULL;
+}
+
+/* While the server computes and sends nothing; the server itself then stops, too. */
+START_TEST(cancel_ends_a_wait)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+    const unsigned char *tuple;
+    cancel_later_t later;
+    udm_error_t *error;
+    apr_size_t size;
+    pthread_t thread;
+    apr_pool_t *own;
+
+    make_folder();
+    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
+    ck_assert_int_eq(apr_pool_create(&later.pool, NULL), APR_SUCCESS);
+    dbtest_exec("CREATE VIEW demo.slow AS SELECT n AS id, 'acme'::text AS ccid,"
+                " pg_sleep(600)::text AS x FROM generate_series(1, 9) n;"
+                "GRANT SELECT ON demo.slow TO udm_test_reader");
+    type->relation_name = "slow";
+    type->time_column = NULL;
+    dbtest_ok(udm_source_open(&later.source, own, folder, type, run_of("acme")));
+    dbtest_ok(
+        udm_db_connect(&later.db, later.pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
+    ck_assert_int_eq(pthread_create(&thread, NULL, cancel_later_main, &later), 0);
+    error = udm_source_rows(later.source);
+    if (!error) {
+        error = udm_source_next(&tuple, &size, later.source);
+    }
+    pthread_join(thread, NULL);
+    dbtest_fails(error, UDM_E_STOPPED, "stopped");
+    apr_pool_destroy(own);
+    while (atoi(dbtest_value("SELECT count(*) FROM pg_stat_activity WHERE usename ="
+                             " 'udm_test_reader' AND datname = current_database()")) > 0) {
+        dbtest_exec("SELECT pg_sleep(0.01)");
+    }
+    apr_pool_destroy(later.pool);
+}
+END_TEST
+
+START_TEST(cancel_ends_a_stream)
+{
+    udm_source_t *source = endless();
+    const unsigned char *tuple;
+    udm_error_t *error;
+    apr_size_t size;
+    pthread_t thread;
+
+    dbtest_ok(udm_source_rows(source));
+    dbtest_ok(udm_source_next(&tuple, &size, source));
+    ck_assert_int_eq(pthread_create(&thread, NULL, cancel_main, source), 0);
+    while ((error = udm_source_next(&tuple, &size, source)) == NULL) {
+        ck_assert_ptr_nonnull(tuple);
+    }
+    pthread_join(thread, NULL);
+    dbtest_fails(error, UDM_E_STOPPED, "stopped");
+    dbtest_fails(udm_source_next(&tuple, &size, source), UDM_E_STOPPED, "stopped");
+}
+END_TEST
+
+START_TEST(begins_one_thing_at_a_time)
+{
+    const unsigned char *tuple;
+    udm_source_t *source;
+    apr_size_t size;
+
+    make_folder();
+    source = opened(type_of("UCS", "Contact"), run_of("acme"));
+    dbtest_fails(udm_source_next(&tuple, &size, source), UDM_E_INTERNAL, "no rows");
+    dbtest_ok(udm_source_rows(source));
+    dbtest_fails(udm_source_rows(source), UDM_E_INTERNAL, "to their end");
+    ck_assert_str_eq(rest(source, 2), "- 1,- 2,- 3");
+    ck_assert_str_eq(rows(source, 2), "- 1,- 2,- 3");
+}
+END_TEST
+
+/* A view that somebody registers cannot write, and finds no schema but its own. */
+START_TEST(session_is_fenced_in)
+{
+    udm_data_type_t *type = type_of("UCS", "Contact");
+
+    make_folder();
+    dbtest_exec(
+        "CREATE VIEW demo.session AS SELECT 1 AS id, 'acme'::text AS ccid,"
+        " concat_ws('|', current_setting('search_path'), current_setting('TimeZone'),"
+        " current_setting('transaction_read_only'),"
+        " current_setting('transaction_isolation'), current_setting('statement_timeout'),"
+        " (SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid())) AS x;"
+        "GRANT SELECT ON demo.session TO udm_test_reader");
+    type->relation_name = "session";
+    type->time_column = NULL;
+    ck_assert_ptr_nonnull(strstr(rows(opened(type, run_of("acme")), 5),
+                                 "pg_catalog|UTC|on|repeatable read|0|udm-worker"));
+}
+END_TEST
+
+TCase *source_case(void)
+{
+    TCase *tc = dbtest_case("source");
+
+    tcase_add_test(tc, reads_the_tenants_rows);
+    tcase_add_test(tc, reads_by_time);
+    tcase_add_test(tc, reads_by_time_without_zone);
+    tcase_add_test(tc, reads_by_media);
+    tcase_add_test(tc, reads_a_relation_of_listed_tenants);
+    tcase_add_test(tc, refuses_a_type_of_nobody);
+    tcase_add_test(tc, reads_other_kinds_of_relation);
+    tcase_add_test(tc, reads_strange_names_and_tenant_types);
+    tcase_add_test(tc, describes_columns);
+    tcase_add_test(tc, one_snapshot);
+    tcase_add_test(tc, estimates);
+    tcase_add_test(tc, uses_an_index);
+    tcase_add_test(tc, attachments_and_slices);
+    tcase_add_test(tc, attachments_follow_the_window);
+    tcase_add_test(tc, refuses_connection_files);
+    tcase_add_test(tc, refuses_readers_with_rights);
+    tcase_add_test(tc, refuses_what_is_not_there);
+    tcase_add_test(tc, error_in_the_middle);
+    tcase_add_test(tc, connection_lost_in_the_middle);
+    tcase_add_test(tc, cancel_ends_a_wait);
+    tcase_add_test(tc, cancel_ends_a_stream);
+    tcase_add_test(tc, begins_one_thing_at_a_time);
+    tcase_add_test(tc, session_is_fenced_in);
+    return tc;
+}

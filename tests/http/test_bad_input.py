@@ -1,0 +1,178 @@
+"""What is wrong in a request is said in the answer, and nothing is changed by it."""
+import json
+import socket
+
+import pytest
+from cryptography import x509
+
+from udmtest.crypto import Certificate, ec_key, private_pem, rsa_key
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_changes(site, client):
+    """Every test of this module must leave the installation as it was."""
+    def state():
+        return site.sql("SELECT (SELECT count(*) FROM udm.job), (SELECT count(*) FROM udm.run),"
+                        " (SELECT json_agg(c ORDER BY ccid)::text FROM udm.certificate c)")
+    before = state()
+    yield
+    assert state() == before
+
+
+def problem(answer, status, *words):
+    assert answer.status_code == status, f"{answer.status_code} {answer.text}"
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    for word in words:
+        assert word.lower() in answer.text.lower()
+    return answer.json()
+
+
+@pytest.mark.parametrize("body, word", [
+    (b"", "no body"), (b"{", "line"), (b"not json", "line"), (b"[]", ""), (b"null", ""), (b"{}", ""),
+    (b'{"title":"\xff"}', "utf-8"), (b"[" * 1000 + b"]" * 1000, "deep"),
+    (b'{"a":1,"a":2}', "duplicate"), (b'{"title":"\\u0000"}', "")])
+def test_body_that_is_no_job(client, body, word):
+    problem(client.post("/v10/export/jobs", data=body, headers=JSON), 400, word)
+
+
+def test_every_fault_is_named(client):
+    body = client.job(source="", title="", schedule={}, time_frame={"dateFrom": "yesterday"})
+    body["jobParams"] = {"media": "email"}
+    answer = problem(client.post("/v10/export/jobs", json=body), 400)
+    pointers = {e["pointer"] for e in answer["errors"]}
+    assert {"/source", "/title", "/timeFrame/dateFrom", "/jobParams/type", "/jobParams/media"} <= pointers
+    assert all(e["detail"] for e in answer["errors"])
+
+
+@pytest.mark.parametrize("change, pointer", [
+    ({"source": "NOPE"}, "/source"), ({"data_type": "NOPE"}, "/jobParams/type"),
+    ({"family": "DataSync"}, "/type"), ({"media": ["pigeon"]}, "/jobParams/media"),
+    ({"time_frame": {"dateFrom": "2026-02-30"}}, "/timeFrame/dateFrom"),
+    ({"time_frame": {"dateFrom": "2026-02-02", "dateTo": "2026-02-01"}}, "/timeFrame/dateTo"),
+    ({"split": "1 KB"}, "/jobParams/fileSplitSize"), ({"split": "much"}, "/jobParams/fileSplitSize"),
+    ({"schedule": {"startDate": "soon"}}, "/schedulerParam/startDate"),
+    ({"title": "x" * 256}, "/title")])
+def test_wrong_member(client, change, pointer):
+    answer = problem(client.post("/v10/export/jobs", json=client.job(**change)), 400)
+    assert [e for e in answer["errors"] if e["pointer"].startswith(pointer)], answer
+
+
+def test_body_of_another_type(client):
+    for kind in ("text/plain", "application/xml", "application/jsonp", None):
+        answer = client.post("/v10/export/jobs", data=json.dumps(client.job()).encode(),
+                             headers={"Content-Type": kind} if kind else {})
+        problem(answer, 415, "application/json")
+
+
+def test_body_over_the_limit(client):
+    big = json.dumps(client.job(description="x" * 1100000)).encode()
+    problem(client.post("/v10/export/jobs", data=big, headers=JSON), 413, "1048576")
+    problem(client.post("/v10/export/jobs", data=iter([big]), headers=JSON), 413, "1048576")
+
+
+def test_limit_of_the_server(site, client):
+    """LimitRequestBody is httpd's, but its answer is JSON like every other."""
+    site.httpd.location = ["LimitRequestBody 1000"]
+    site.httpd.reload()
+    try:
+        big = json.dumps(client.job(description="x" * 3000)).encode()
+        site.httpd.allow_log("AH01587|AH01588|AH01589")
+        for data in (big, iter([big])):
+            problem(site.client().post("/v10/export/jobs", data=data, headers=JSON), 413)
+    finally:
+        site.httpd.location = []
+        site.httpd.reload()
+
+
+def test_broken_chunks(site, client):
+    with socket.create_connection(("127.0.0.1", site.httpd.port), 20) as s:
+        s.sendall((f"POST /udm/v10/export/jobs HTTP/1.1\r\nHost: x\r\nx-api-key: {client.key}\r\n"
+                   f"Authorization: Bearer {client.token}\r\nContent-Type: application/json\r\n"
+                   "Transfer-Encoding: chunked\r\n\r\nnonsense\r\n").encode())
+        site.httpd.allow_log("AH01590|AH02751")
+        answer = s.recv(65536)
+        while b"\r\n\r\n" not in answer or not answer.rstrip().endswith(b"}"):
+            more = s.recv(65536)
+            assert more, answer
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 400") and answer.count(b"HTTP/1.1") == 1
+
+
+def test_no_certificate(site):
+    client = site.client("lakeside-energy")
+    problem(client.post("/v10/export/jobs", json=client.job()), 400, "certificate")
+
+
+NO_KEY_ENCIPHERMENT = x509.KeyUsage(
+    digital_signature=True, content_commitment=False, data_encipherment=False, key_agreement=False,
+    key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+    key_encipherment=False)
+
+# What is uploaded, made from a folder for certificates and a good one; and a word of the answer.
+BAD_CERTIFICATES = {
+    "expired": (lambda d, good: Certificate(d, key=good.key, days=-1).pem, "expired"),
+    "not yet": (lambda d, good: Certificate(d, key=good.key, start_days=1, days=3).pem, "not"),
+    "1024 bit": (lambda d, good: Certificate(d, key=rsa_key(1024)).pem, "2048"),
+    "EC": (lambda d, good: Certificate(d, key=ec_key()).pem, "RSA"),
+    "key usage": (lambda d, good: Certificate(d, key=good.key, key_usage=NO_KEY_ENCIPHERMENT).pem,
+                  "usage"),
+    "private key": (lambda d, good: private_pem(good.key), "private key"),
+    "both": (lambda d, good: good.pem + private_pem(good.key), "private key"),
+    "chain": (lambda d, good: good.pem + Certificate(d, key=good.key).pem, "one"),
+    "rubbish": (lambda d, good: "rubbish", "PEM"),
+    "broken": (lambda d, good: good.pem.replace("MII", "!!!"), ""),
+    "cut": (lambda d, good: good.pem[:len(good.pem) // 2], ""),
+    "empty": (lambda d, good: "", "empty"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CERTIFICATES)
+def test_certificate_that_is_none(site, client, kind):
+    make, word = BAD_CERTIFICATES[kind]
+    pem = make(site.env.make_directory("bad-certificates"), site.env.certificate)
+    problem(client.upload_certificate(pem), 400, word)
+
+
+def test_certificate_in_der(site, client):
+    answer = client.post("/v10/cipher/c.der", files={"file": ("c.der", site.env.certificate.der)})
+    problem(answer, 400, "DER")
+
+
+def test_certificate_too_large(site, client):
+    pem = site.env.certificate.pem
+    problem(client.upload_certificate(pem + "x" * 70000), 413)
+    problem(client.upload_certificate("x" * 10_000_000), 413)
+
+
+def test_certificate_forms(site, client):
+    pem = site.env.certificate.pem
+    path = "/v10/cipher/c.pem"
+    boundary = {"Content-Type": "multipart/form-data; boundary=b"}
+    part = 'Content-Disposition: form-data; name="file"; filename="c.pem"'
+    problem(client.post(path), 400, "no body")
+    problem(client.post(path, data=pem, headers=JSON), 415, "multipart/form-data")
+    problem(client.post(path, data=pem, headers={"Content-Type": "multipart/form-data"}), 400, "boundary")
+    problem(client.post(path, files={"other": ("c.pem", pem)}), 400, '\\"file\\"')
+    for body in (f"--b\r\n{part}\r\n\r\n{pem}",                       # no end
+                 f"--b\r\n{part}\r\n{pem}\r\n--b--\r\n",              # no empty line
+                 f"--c\r\n{part}\r\n\r\n{pem}\r\n--c--\r\n",          # another boundary
+                 f"--b\r\n{part}\r\n\r\n{pem}\r\n--b\r\n{part}\r\n\r\n{pem}\r\n--b--",  # twice
+                 f"--b\r\n{part}\r\nContent-Transfer-Encoding: base64\r\n\r\n{pem}\r\n--b--",
+                 "--b\r\n", "--b", "--", "--b--"):
+        problem(client.post(path, data=body, headers=boundary), 400)
+
+
+@pytest.mark.parametrize("name", ["..", "a%5Cb", "a%01b", "a%7fb", "x" * 256, "%ff"])
+def test_certificate_with_a_bad_name(site, client, name):
+    answer = client.upload_certificate(site.env.certificate.pem, name)
+    assert answer.status_code in (400, 404, 405)
+
+
+def test_role_without_the_right(site):
+    site.sql("INSERT INTO udm.role (name, may_certificate) VALUES ('reader', false)"
+             " ON CONFLICT DO NOTHING")
+    client = site.client(token=site.env.tokens.token(roles=["reader"]))
+    problem(client.upload_certificate(site.env.certificate.pem), 403, "right")

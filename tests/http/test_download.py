@@ -1,0 +1,223 @@
+"""Links to files: made by a 303, checked before anything else, served by httpd's own file path."""
+import hashlib
+import hmac
+import os
+import re
+import time
+
+import pytest
+
+from udmtest.api import Client
+from udmtest.files import PublishedFile
+from udmtest.process import wait_for
+
+CONTENT = bytes(range(256)) * 4000
+
+
+def problem(answer, status):
+    assert answer.status_code == status, f"{answer.status_code} {answer.content[:300]}"
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    return answer.json()
+
+
+def resign(link, key):
+    """The link as the given key would sign it."""
+    found = re.search(r"/download/([^?]+)\?expires=(\d+)&signature=", link)
+    text = f"GET\n{found[1]}\n{found[2]}".encode()
+    return link[:found.end()] + hmac.new(bytes.fromhex(key), text, hashlib.sha256).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def published(site):
+    return PublishedFile(site, content=CONTENT)
+
+
+@pytest.fixture
+def link(client, published):
+    return client.link(published.name)
+
+
+def test_redirect(site, client, published):
+    before = int(time.time())
+    answer = client.get(f"/v10/files/{published.name}")
+    assert (answer.status_code, answer.content) == (303, b"")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    found = re.fullmatch(re.escape(client.base) + "/download/" + re.escape(published.name)
+                         + r"\?expires=(\d+)&signature=[0-9a-f]{64}", answer.headers["Location"])
+    assert found, answer.headers["Location"]
+    assert before + 900 <= int(found.group(1)) <= time.time() + 901
+    assert site.sql("SELECT count(*) FROM udm.audit WHERE action = 'file.link' AND object = %s",
+                    [published.name])[0][0] >= 1
+
+
+def test_download(site, client, published, link):
+    answer = Client(site.httpd.url).get(link)
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    assert answer.headers["Content-Length"] == str(len(CONTENT))
+    assert answer.headers["ETag"] == f'"{published.sha256}"'
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert answer.headers["Content-Type"] == "application/pkcs7-mime; smime-type=enveloped-data"
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{published.name}"'
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert "Last-Modified" in answer.headers
+    rows = site.sql("SELECT ccid, subject, host(client_address::inet) FROM udm.audit"
+                    " WHERE action = 'file.download' AND object = %s ORDER BY id DESC LIMIT 1",
+                    [published.name])
+    assert rows[0][0] == "harbour-insurance" and rows[0][2] == "127.0.0.1"
+
+
+def test_head(site, link):
+    answer = Client(site.httpd.url).request("HEAD", link)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Content-Length"] == str(len(CONTENT))
+
+
+def test_ranges(site, published, link):
+    anonymous = Client(site.httpd.url)
+    answer = anonymous.get(link, headers={"Range": "bytes=1000-1999"})
+    assert (answer.status_code, answer.content) == (206, CONTENT[1000:2000])
+    assert answer.headers["Content-Range"] == f"bytes 1000-1999/{len(CONTENT)}"
+    answer = anonymous.get(link, headers={"Range": "bytes=-10", "If-Range": f'"{published.sha256}"'})
+    assert (answer.status_code, answer.content) == (206, CONTENT[-10:])
+    answer = anonymous.get(link, headers={"Range": "bytes=0-9", "If-Range": '"another"'})
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    answer = anonymous.get(link, headers={"Range": f"bytes={len(CONTENT)}-"})
+    assert answer.status_code == 416
+    assert answer.headers["Content-Range"] == f"bytes */{len(CONTENT)}"
+
+
+def test_conditions(site, published, link):
+    anonymous = Client(site.httpd.url)
+    answer = anonymous.get(link, headers={"If-None-Match": f'"{published.sha256}"'})
+    assert (answer.status_code, answer.content) == (304, b"")
+    assert answer.headers["ETag"] == f'"{published.sha256}"'
+    assert anonymous.get(link, headers={"If-None-Match": '"x"'}).status_code == 200
+    problem(anonymous.get(link, headers={"If-Match": '"x"'}), 412)
+
+
+def test_credentials_are_tolerated(site, link):
+    for headers in ({"Authorization": "Bearer nonsense"}, {"x-api-key": "nonsense"},
+                    {"Authorization": "Basic dTpw"}):
+        assert Client(site.httpd.url).get(link, headers=headers).status_code == 200
+
+
+def test_signature_is_the_documented_one(site, link):
+    with open(site.link_key_file, encoding="ascii") as f:
+        assert resign(link, f.read().split()[0]) == link
+
+
+def test_one_character_changed(site, link):
+    anonymous = Client(site.httpd.url)
+    base = link.index("/download/") + len("/download/")
+    for at in [base, base + 8, base + 20, link.index("expires=") + 8, link.index("&signature=") - 1,
+               link.index("signature=") + 10, len(link) - 1]:
+        swapped = {"0": "1"}.get(link[at], "0")
+        answer = anonymous.get(link[:at] + swapped + link[at + 1:])
+        problem(answer, 403)
+    for other in (link[:-1], link + "0", link.replace("&signature", "&x=1&signature"),
+                  link.split("?")[0], link.split("&")[0], link + "&x=1"):
+        problem(anonymous.get(other), 403)
+    problem(anonymous.request("POST", link), 405)
+
+
+def test_upper_case_signature_is_another(site, link):
+    at = link.index("signature=") + 10
+    upper = link[:at] + link[at:].upper()
+    if upper != link:
+        problem(Client(site.httpd.url).get(upper), 403)
+
+
+def test_expired(site, client, published):
+    site.httpd.location = ["UDMLinkTTL 1s"]
+    site.httpd.reload()
+    try:
+        # a new client: the other one may still talk to the generation before
+        link = site.client().link(published.name)
+        anonymous = Client(site.httpd.url)
+        wait_for(lambda: anonymous.get(link).status_code != 200, 10, "the link to expire")
+        problem(anonymous.get(link), 410)
+        # the signature is looked at first: nobody learns from a 410 that a forged link was near
+        problem(anonymous.get(link[:-1] + ("0" if link[-1] != "0" else "1")), 403)
+    finally:
+        site.httpd.location = []
+        site.httpd.reload()
+
+
+def test_public_url(site, client, published):
+    site.httpd.location = ["UDMPublicURL https://api.example.com:8443/data/"]
+    site.httpd.reload()
+    try:
+        location = site.client().get(f"/v10/files/{published.name}").headers["Location"]
+        assert location.startswith(f"https://api.example.com:8443/data/download/{published.name}?")
+        path = location[len("https://api.example.com:8443/data"):]
+        assert Client(site.httpd.url).get(site.httpd.url + path).status_code == 200
+    finally:
+        site.httpd.location = []
+        site.httpd.reload()
+
+
+def test_previous_key_still_opens(site, client, published):
+    with open(site.link_key_file, encoding="ascii") as f:
+        old = f.read().split()[0]
+    link = client.link(published.name)
+    new = os.urandom(32).hex()
+    site.write_link_keys(new, old)
+    anonymous = Client(site.httpd.url)
+    # a child looks every few seconds: the new key is in use once it signs another way
+    def signs_anew():
+        made = client.link(published.name)
+        return anonymous.get(made).status_code == 200 and resign(made, old) != made
+    wait_for(signs_anew, 20, "the new key to sign")
+    assert anonymous.get(link).status_code == 200
+    site.write_link_keys(new)
+    site.httpd.reload()
+    # the generation before may still answer for a moment
+    wait_for(lambda: Client(site.httpd.url).get(link).status_code == 403, 20, "the old key to be forgotten")
+
+
+def test_gone_and_deleted(site, client):
+    expired = PublishedFile(site, days=-1)
+    problem(client.get(f"/v10/files/{expired.name}"), 410)
+    published = PublishedFile(site)
+    link = client.link(published.name)
+    anonymous = Client(site.httpd.url)
+    assert anonymous.get(link).status_code == 200
+    site.sql("UPDATE udm.file SET removed_at = now(), removal = 'expired' WHERE id = %s", [published.id])
+    problem(anonymous.get(link), 410)
+    site.sql("UPDATE udm.file SET removal = 'deleted' WHERE id = %s", [published.id])
+    problem(anonymous.get(link), 404)
+    problem(client.get(f"/v10/files/{published.name}"), 404)
+
+
+def test_listed_but_not_in_the_store(site, client):
+    for spoil in (lambda f: os.unlink(f.path), lambda f: open(f.path, "ab").write(b"more")):
+        published = PublishedFile(site)
+        link = client.link(published.name)
+        spoil(published)
+        site.httpd.allow_log("UDM0040")
+        answer = Client(site.httpd.url).get(link)
+        detail = problem(answer, 500)["detail"]
+        assert answer.headers["X-Request-Id"] in detail and site.store not in answer.text
+        lines = [x for x in site.httpd.watch.text().splitlines() if "UDM0040" in x]
+        assert published.name in lines[-1] and answer.headers["X-Request-Id"] in lines[-1]
+
+
+def test_signatures_are_not_logged(site, client, published, link):
+    anonymous = Client(site.httpd.url)
+    assert anonymous.get(link).status_code == 200
+    signature = link.split("signature=")[1]
+    anonymous.get(link + "0")
+    anonymous.get(link.replace("/download/", "/download%2f"))
+    anonymous.get(link.replace("/download/", "/downloads/"))
+    anonymous.request("POST", link)
+    # the marker is the last line: what was asked before it is then written
+    anonymous.get("/v10/marker-of-this-test")
+
+    def log():
+        with open(site.httpd.access_log, encoding="utf-8") as f:
+            return f.read()
+    wait_for(lambda: "marker-of-this-test" in log(), 10, "the access log")
+    assert signature not in log() and signature not in site.httpd.watch.text()
+    assert f"{published.name}?expires=" in log() and "signature=REDACTED" in log()

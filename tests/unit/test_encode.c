@@ -1,0 +1,499 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_encode.c: tuples made by hand. What to_json gives for whole types is compared with a real
+ * PostgreSQL in tests/db/test_export.c.
+ */
+#include <float.h>
+#include <math.h>
+
+#include <jansson.h>
+
+#include "core/text.h"
+#include "db/source.h"
+#include "export/encode.h"
+#include "export/number.h"
+#include "scratch.h"
+
+static udm_buffer_t *tuple;
+
+static void put(uint64_t value, int bytes)
+{
+    while (bytes-- > 0) {
+        udm_buffer_char(tuple, (char)(value >> (8 * bytes)));
+    }
+}
+
+static void begin(int fields)
+{
+    tuple = udm_buffer_make(pool);
+    put((uint64_t)fields, 2);
+}
+
+static void put_field(const void *data, int size)
+{
+    put((uint32_t)size, 4);
+    if (size > 0) {
+        udm_buffer_add(tuple, data, (apr_size_t)size);
+    }
+}
+
+static void put_number(uint64_t value, int bytes)
+{
+    put((uint32_t)bytes, 4);
+    put(value, bytes);
+}
+
+static void column(apr_array_header_t *columns, const char *name, Oid type, bool json, Oid element)
+{
+    udm_column_t *c = apr_array_push(columns);
+
+    c->name = name;
+    c->type = type;
+    c->json = json;
+    c->element = element;
+}
+
+/* Encodes the tuple, in memory of exactly its size. */
+static udm_error_t *encode(const char **json, apr_array_header_t *columns)
+{
+    udm_buffer_t *out = udm_buffer_make(pool);
+    udm_encoder_t *encoder;
+    const udm_field_t *fields;
+    unsigned char *exact = malloc(tuple->size);
+    udm_error_t *error = udm_encoder_make(&encoder, pool, columns);
+
+    memcpy(exact, tuple->data, tuple->size);
+    if (error == NULL) {
+        error = udm_encoder_read(&fields, encoder, pool, exact, tuple->size);
+    }
+    if (error == NULL) {
+        error = udm_encoder_write(out, encoder, pool);
+    }
+    free(exact);
+    *json = apr_pstrmemdup(pool, out->size != 0 ? out->data : "", out->size);
+    return error;
+}
+
+/* The JSON of one value of a column "x". */
+static const char *value(Oid type, bool json, Oid element, const void *data, int size)
+{
+    apr_array_header_t *columns = apr_array_make(pool, 1, sizeof(udm_column_t));
+    const char *text;
+
+    column(columns, "x", type, json, element);
+    begin(3);
+    put_field(NULL, -1);
+    put_field("k", 1);
+    put_field(data, size);
+    unit_ok(encode(&text, columns));
+    ck_assert_msg(strncmp(text, "{\"x\":", 5) == 0, "%s", text);
+    return apr_pstrmemdup(pool, text + 5, strlen(text) - 6);
+}
+
+static udm_error_t *fault(Oid type, bool json, Oid element, const void *data, int size)
+{
+    apr_array_header_t *columns = apr_array_make(pool, 1, sizeof(udm_column_t));
+    const char *text;
+    udm_error_t *error;
+
+    column(columns, "broken", type, json, element);
+    begin(3);
+    put_field(NULL, -1);
+    put_field("k", 1);
+    put_field(data, size);
+    error = encode(&text, columns);
+    ck_assert_str_eq(text, "");
+    return error;
+}
+
+START_TEST(a_row)
+{
+    apr_array_header_t *columns = apr_array_make(pool, 8, sizeof(udm_column_t));
+    const char *json;
+    udm_encoder_t *encoder;
+    const udm_field_t *fields;
+
+    column(columns, "id", 20, false, 0);
+    column(columns, "na\"me", 25, false, 0);
+    column(columns, "gone", 1184, false, 0);
+    column(columns, "when", 1184, false, 0);
+    column(columns, "yes", 16, false, 0);
+    begin(7);
+    put_field("3", 1);
+    put_field("key-1", 5);
+    put_number((uint64_t)-42, 8);
+    put_field("J\xc3\xbcrgen", 7);
+    put_field(NULL, -1);
+    put_number(UINT64_C(492078680780000), 8);
+    put_number(1, 1);
+    unit_ok(encode(&json, columns));
+    ck_assert_str_eq(json, "{\"id\":-42,\"na\\\"me\":\"J\xc3\xbcrgen\",\"gone\":null,"
+                           "\"when\":\"2015-08-05T08:31:20.780000Z\",\"yes\":true}");
+    unit_ok(udm_encoder_make(&encoder, pool, columns));
+    unit_ok(udm_encoder_read(&fields, encoder, pool, (unsigned char *)tuple->data, tuple->size));
+    ck_assert_int_eq(fields[UDM_ROW_SUBTYPE].size, 1);
+    ck_assert_mem_eq(fields[UDM_ROW_KEY].data, "key-1", 5);
+    /* One byte more or less, or a field too few. */
+    unit_fails(
+        udm_encoder_read(&fields, encoder, pool, (unsigned char *)tuple->data, tuple->size - 1),
+        UDM_E_SOURCE, "unknown form");
+    udm_buffer_char(tuple, 0);
+    unit_fails(udm_encoder_read(&fields, encoder, pool, (unsigned char *)tuple->data, tuple->size),
+               UDM_E_SOURCE, "unknown form");
+}
+END_TEST
+
+/* Every length and every place of something to escape, against a plain loop and against jansson. */
+START_TEST(strings)
+{
+    static const char *const odd[] = {"\"",
+                                      "\\",
+                                      "\b",
+                                      "\f",
+                                      "\n",
+                                      "\r",
+                                      "\t",
+                                      "\x01",
+                                      "\x1f",
+                                      "\x7f",
+                                      "\xc3\xa4",
+                                      "\xe6\xbc\xa2",
+                                      "\xf0\x9f\x98\x80"};
+    static const char *const escaped[] = {"\\\"",
+                                          "\\\\",
+                                          "\\b",
+                                          "\\f",
+                                          "\\n",
+                                          "\\r",
+                                          "\\t",
+                                          "\\u0001",
+                                          "\\u001f",
+                                          "\x7f",
+                                          "\xc3\xa4",
+                                          "\xe6\xbc\xa2",
+                                          "\xf0\x9f\x98\x80"};
+
+    for (int size = 0; size < 20; size++) {
+        for (int at = 0; at <= size; at++) {
+            for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+                const char *plain = "abcdefghijklmnopqrstuvwxyz";
+                const char *text = apr_psprintf(pool, "%.*s%s%s%.*s", at, plain, odd[i], odd[i],
+                                                size - at, plain + at);
+                const char *wanted = apr_psprintf(pool, "\"%.*s%s%s%.*s\"", at, plain, escaped[i],
+                                                  escaped[i], size - at, plain + at);
+                const char *got = value(25, false, 0, text, (int)strlen(text));
+                json_t *read = json_loads(got, JSON_DECODE_ANY, NULL);
+
+                ck_assert_str_eq(got, wanted);
+                ck_assert_str_eq(json_string_value(read), text);
+                json_decref(read);
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(not_utf8)
+{
+    static const char *const bad[] = {"\x80",
+                                      "\xff",
+                                      "\xc3",
+                                      "\xc3(",
+                                      "\xc0\xaf",
+                                      "\xe0\x80\xaf",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x80\x80\xaf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf8\x88\x80\x80\x80",
+                                      "\xe6\xbc",
+                                      "\xf0\x9f\x98"};
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        for (int before = 0; before < 10; before++) {
+            const char *text = apr_psprintf(pool, "%.*s%s", before, "0123456789", bad[i]);
+            udm_error_t *error = fault(25, false, 0, text, (int)strlen(text));
+
+            unit_fails(error, UDM_E_SOURCE, "column \"broken\" holds text that is not UTF-8");
+            ck_assert(udm_source_permanent(error));
+            unit_fails(fault(114, true, 0, text, (int)strlen(text)), UDM_E_SOURCE, "UTF-8");
+        }
+    }
+}
+END_TEST
+
+/* The decision about a sequence is that of core/text.c. */
+START_TEST(utf8_as_elsewhere)
+{
+    uint32_t state = 5;
+
+    for (int i = 0; i < 100000; i++) {
+        char text[8];
+        int size = 1 + (int)(unit_random(&state) % sizeof(text));
+        udm_buffer_t *out = udm_buffer_make(pool);
+
+        for (int k = 0; k < size; k++) {
+            static const unsigned char likely[] = {0x41, 0x80, 0xbf, 0xc2, 0xe0, 0xed,
+                                                   0xef, 0xf0, 0xf4, 0x90, 0x9f, 0xa0};
+
+            text[k] = (char)likely[unit_random(&state) % sizeof(likely)];
+        }
+        ck_assert_int_eq(udm_buffer_string(out, text, (apr_size_t)size),
+                         udm_text_is_utf8(text, (apr_size_t)size));
+        if (i % 1000 == 0) {
+            apr_pool_clear(pool);
+        }
+    }
+}
+END_TEST
+
+START_TEST(json)
+{
+    static const char raw[] = "{ \"a\\n\" :\n[1,\r\n 2]}";
+
+    ck_assert_str_eq(value(114, true, 0, raw, sizeof(raw) - 1), "{ \"a\\n\" : [1,   2]}");
+    ck_assert_str_eq(value(25, true, 0, "\"x\"", 3), "\"x\"");
+    ck_assert_str_eq(value(3802, true, 0, "\1{\"a\": 1}", 9), "{\"a\": 1}");
+    unit_fails(fault(3802, true, 0, "\2{}", 3), UDM_E_SOURCE, "form that is not known");
+    unit_fails(fault(3802, true, 0, "\1", 1), UDM_E_SOURCE, "form that is not known");
+}
+END_TEST
+
+START_TEST(bytes_and_uuid)
+{
+    static const unsigned char id[16] = {0x0b, 0x3c, 0x7c, 0x1e, 0x11, 0x11, 0x42, 0x22,
+                                         0x83, 0x33, 0x44, 0x44, 0x55, 0x55, 0x66, 0x66};
+
+    ck_assert_str_eq(value(2950, false, 0, id, 16), "\"0b3c7c1e-1111-4222-8333-444455556666\"");
+    ck_assert_str_eq(value(17, false, 0, "", 0), "\"\"");
+    ck_assert_str_eq(value(17, false, 0, "\0\xff", 2), "\"AP8=\"");
+    ck_assert_str_eq(value(17, false, 0, "abc", 3), "\"YWJj\"");
+    unit_fails(fault(2950, false, 0, id, 15), UDM_E_SOURCE, "form that is not known");
+}
+END_TEST
+
+static const char *float8(double number)
+{
+    udm_buffer_t *out = udm_buffer_make(pool);
+
+    udm_number_float8(out, number);
+    return apr_pstrmemdup(pool, out->data, out->size);
+}
+
+static const char *float4(float number)
+{
+    udm_buffer_t *out = udm_buffer_make(pool);
+
+    udm_number_float4(out, number);
+    return apr_pstrmemdup(pool, out->data, out->size);
+}
+
+/* As PostgreSQL 15 prints them. */
+START_TEST(floats)
+{
+    ck_assert_str_eq(float8(0), "0");
+    ck_assert_str_eq(float8(-0.0), "-0");
+    ck_assert_str_eq(float8(1), "1");
+    ck_assert_str_eq(float8(0.1), "0.1");
+    ck_assert_str_eq(float8(0.1 + 0.2), "0.30000000000000004");
+    ck_assert_str_eq(float8(123456789012345.0), "123456789012345");
+    ck_assert_str_eq(float8(1e15), "1e+15");
+    ck_assert_str_eq(float8(1234567890123456.0), "1.234567890123456e+15");
+    ck_assert_str_eq(float8(0.0001), "0.0001");
+    ck_assert_str_eq(float8(0.00001234), "1.234e-05");
+    /* 1e23 itself is the midpoint of two numbers, and midpoints are not taken. */
+    ck_assert_str_eq(float8(1e23), "9.999999999999999e+22");
+    ck_assert_str_eq(float8(9007199254740993.0), "9.007199254740992e+15");
+    ck_assert_str_eq(float8(DBL_MAX), "1.7976931348623157e+308");
+    ck_assert_str_eq(float8(DBL_MIN), "2.2250738585072014e-308");
+    ck_assert_str_eq(float8(5e-324), "5e-324");
+    ck_assert_str_eq(float8(-2.5), "-2.5");
+    ck_assert_str_eq(float8(NAN), "\"NaN\"");
+    ck_assert_str_eq(float8(-INFINITY), "\"-Infinity\"");
+    ck_assert_str_eq(float4(0.1f), "0.1");
+    ck_assert_str_eq(float4(16777216.0f), "1.6777216e+07");
+    ck_assert_str_eq(float4(1e6f), "1e+06");
+    ck_assert_str_eq(float4(FLT_MAX), "3.4028235e+38");
+    ck_assert_str_eq(float4(1e-45f), "1e-45");
+    ck_assert_str_eq(float4(INFINITY), "\"Infinity\"");
+}
+END_TEST
+
+/* Any bits: it reads back as the same number. */
+START_TEST(floats_round_trip)
+{
+    uint32_t state = 11;
+
+    for (int i = 0; i < 200000; i++) {
+        uint64_t bits = (uint64_t)unit_random(&state) << 32 | unit_random(&state);
+        uint32_t half = (uint32_t)bits;
+        double d;
+        float f;
+
+        memcpy(&d, &bits, sizeof(d));
+        memcpy(&f, &half, sizeof(f));
+        if (isfinite(d)) {
+            ck_assert_double_eq(strtod(float8(d), NULL), d);
+            ck_assert_uint_le(strlen(float8(d)), 24);
+        }
+        if (isfinite(f)) {
+            ck_assert_float_eq(strtof(float4(f), NULL), f);
+            ck_assert_uint_le(strlen(float4(f)), 16);
+        }
+        if (i % 1000 == 0) {
+            apr_pool_clear(pool);
+        }
+    }
+}
+END_TEST
+
+static const char *numeric(int count, int weight, unsigned sign, int scale, const int *digits)
+{
+    unsigned char data[64];
+    int size = 8;
+
+    data[0] = (unsigned char)(count >> 8), data[1] = (unsigned char)count;
+    data[2] = (unsigned char)((unsigned)weight >> 8), data[3] = (unsigned char)weight;
+    data[4] = (unsigned char)(sign >> 8), data[5] = (unsigned char)sign;
+    data[6] = (unsigned char)(scale >> 8), data[7] = (unsigned char)scale;
+    for (int i = 0; i < count; i++) {
+        data[size++] = (unsigned char)(digits[i] >> 8);
+        data[size++] = (unsigned char)digits[i];
+    }
+    return value(1700, false, 0, data, size);
+}
+
+START_TEST(numerics)
+{
+    ck_assert_str_eq(numeric(0, 0, 0, 0, NULL), "0");
+    ck_assert_str_eq(numeric(0, 0, 0, 3, NULL), "0.000");
+    ck_assert_str_eq(numeric(1, 0, 0, 0, (int[]){7}), "7");
+    ck_assert_str_eq(numeric(1, 2, 0x4000, 0, (int[]){12}), "-1200000000");
+    ck_assert_str_eq(numeric(3, 1, 0, 4, (int[]){1, 23, 4500}), "10023.4500");
+    ck_assert_str_eq(numeric(1, -1, 0, 2, (int[]){500}), "0.05");
+    ck_assert_str_eq(numeric(1, -2, 0x4000, 8, (int[]){1}), "-0.00000001");
+    ck_assert_str_eq(numeric(2, 0, 0, 5, (int[]){3, 1415}), "3.14150");
+    ck_assert_str_eq(numeric(0, 0, 0xc000, 0, NULL), "\"NaN\"");
+    ck_assert_str_eq(numeric(0, 0, 0xd000, 0, NULL), "\"Infinity\"");
+    ck_assert_str_eq(numeric(0, 0, 0xf000, 0, NULL), "\"-Infinity\"");
+    unit_fails(fault(1700, false, 0, "\0\1\0\0\0\0\0\0", 8), UDM_E_SOURCE, "form");
+    unit_fails(fault(1700, false, 0, "\0\1\0\0\0\0\0\0\x7f\xff", 10), UDM_E_SOURCE, "form");
+}
+END_TEST
+
+static const char *number(Oid type, uint64_t bits, int bytes)
+{
+    unsigned char data[8];
+
+    for (int i = 0; i < bytes; i++) {
+        data[i] = (unsigned char)(bits >> (8 * (bytes - 1 - i)));
+    }
+    return value(type, false, 0, data, bytes);
+}
+
+START_TEST(numbers_and_times)
+{
+    ck_assert_str_eq(number(21, 0x8000, 2), "-32768");
+    ck_assert_str_eq(number(23, 0x80000000, 4), "-2147483648");
+    ck_assert_str_eq(number(20, UINT64_C(0x8000000000000000), 8), "-9223372036854775808");
+    ck_assert_str_eq(number(20, INT64_MAX, 8), "9223372036854775807");
+    ck_assert_str_eq(number(16, 0, 1), "false");
+    ck_assert_str_eq(number(26, 0xffffffff, 4), "\"4294967295\"");
+    ck_assert_str_eq(number(1082, 0, 4), "\"2000-01-01\"");
+    ck_assert_str_eq(number(1082, (uint32_t)-1, 4), "\"1999-12-31\"");
+    ck_assert_str_eq(number(1082, 59, 4), "\"2000-02-29\"");
+    ck_assert_str_eq(number(1082, INT32_MAX, 4), "\"infinity\"");
+    ck_assert_str_eq(number(1082, 0x80000000, 4), "\"-infinity\"");
+    ck_assert_str_eq(number(1082, 2921940, 4), "\"10000-01-01\"");
+    ck_assert_str_eq(number(1082, (uint32_t)-730120, 4), "\"0001-12-31 BC\"");
+    ck_assert_str_eq(number(1184, 0, 8), "\"2000-01-01T00:00:00.000000Z\"");
+    ck_assert_str_eq(number(1184, (uint64_t)-1, 8), "\"1999-12-31T23:59:59.999999Z\"");
+    ck_assert_str_eq(number(1184, INT64_MAX, 8), "\"infinity\"");
+    ck_assert_str_eq(number(1184, UINT64_C(0x8000000000000000), 8), "\"-infinity\"");
+    ck_assert_str_eq(number(1114, 0, 8), "\"2000-01-01T00:00:00\"");
+    ck_assert_str_eq(number(1114, 1500000, 8), "\"2000-01-01T00:00:01.5\"");
+    ck_assert_str_eq(number(1114, 100, 8), "\"2000-01-01T00:00:00.0001\"");
+}
+END_TEST
+
+START_TEST(arrays)
+{
+    static const char two_by_two[] = "\0\0\0\2\0\0\0\1\0\0\0\x17"
+                                     "\0\0\0\2\0\0\0\1\0\0\0\2\0\0\0\1"
+                                     "\0\0\0\4\0\0\0\1\xff\xff\xff\xff"
+                                     "\0\0\0\4\0\0\0\3\0\0\0\4\0\0\0\4";
+    static const char empty[] = "\0\0\0\0\0\0\0\0\0\0\0\x17";
+    static const char zero[] = "\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\0\0\0\0\1";
+    int size = sizeof(two_by_two) - 1;
+
+    ck_assert_str_eq(value(1007, false, 23, two_by_two, size), "[[1,null],[3,4]]");
+    ck_assert_str_eq(value(1007, false, 23, empty, sizeof(empty) - 1), "[]");
+    unit_fails(fault(1007, false, 23, zero, sizeof(zero) - 1), UDM_E_SOURCE, "form");
+    for (int i = 0; i < size; i++) {
+        unit_fails(fault(1007, false, 23, two_by_two, i), UDM_E_SOURCE, "form");
+    }
+    unit_fails(fault(1009, false, 25, two_by_two, size + 1), UDM_E_SOURCE, "form");
+}
+END_TEST
+
+START_TEST(unknown_type)
+{
+    unit_fails(fault(600, false, 0, "", 0), UDM_E_SOURCE, "column \"broken\" is of a type");
+}
+END_TEST
+
+/* Whatever comes over the wire: an error or JSON, and no byte beyond the end. */
+START_TEST(any_bytes)
+{
+    static const Oid types[] = {16,  17,  18,  19,   20,   21,   23,   25,
+                                114, 700, 701, 1082, 1184, 1700, 2950, 3802};
+    uint32_t state = 3;
+
+    for (int i = 0; i < 50000; i++) {
+        Oid type = types[unit_random(&state) % (sizeof(types) / sizeof(types[0]))];
+        bool array = unit_random(&state) % 3 == 0;
+        apr_array_header_t *columns = apr_array_make(pool, 1, sizeof(udm_column_t));
+        unsigned char data[48];
+        int size = (int)(unit_random(&state) % sizeof(data));
+        const char *text;
+
+        for (int k = 0; k < size; k++) {
+            data[k] = unit_random(&state) % 3 != 0 ? 0 : (unsigned char)unit_random(&state);
+        }
+        if (array && size > 4) {
+            data[3] = (unsigned char)(unit_random(&state) % 4);
+        }
+        column(columns, "x", array ? 1 : type, type == 114 && !array, array ? type : 0);
+        begin(3);
+        put_field(NULL, -1);
+        put_field("", 0);
+        put_field(data, size);
+        if (encode(&text, columns) == NULL) {
+            ck_assert_int_eq(text[strlen(text) - 1], '}');
+        }
+        if (i % 100 == 0) {
+            apr_pool_clear(pool);
+        }
+    }
+}
+END_TEST
+
+TCase *encode_case(void)
+{
+    TCase *tc = unit_case("encode");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, a_row);
+    tcase_add_test(tc, strings);
+    tcase_add_test(tc, not_utf8);
+    tcase_add_test(tc, utf8_as_elsewhere);
+    tcase_add_test(tc, json);
+    tcase_add_test(tc, bytes_and_uuid);
+    tcase_add_test(tc, floats);
+    tcase_add_test(tc, floats_round_trip);
+    tcase_add_test(tc, numerics);
+    tcase_add_test(tc, numbers_and_times);
+    tcase_add_test(tc, arrays);
+    tcase_add_test(tc, unknown_type);
+    tcase_add_test(tc, any_bytes);
+    return tc;
+}

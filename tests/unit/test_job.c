@@ -1,0 +1,448 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_job.c: what is taken as a job, every fault of one that is not, and JobInfo.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "core/job.h"
+#include "core/json.h"
+#include "core/text.h"
+#include "unit.h"
+
+/* A v10 body that is right, with ' for ". */
+static const char base[] =
+    "{'source':'UCS','type':'UCS','title':'Weekly','timeFrame':{'all':true},"
+    "'schedulerParam':{'immediately':true},'jobParams':{'type':'Interaction','media':[]},"
+    "'suspended':false}";
+
+/* The document in a text with ' for ". */
+static json_t *document(const char *text)
+{
+    char *copy = apr_pstrdup(pool, text), *c;
+    json_t *json;
+
+    for (c = copy; *c; c++) {
+        if (*c == '\'') {
+            *c = '"';
+        }
+    }
+    unit_ok(udm_json_parse(&json, pool, copy, strlen(copy)));
+    return json;
+}
+
+/* The right body with some members replaced by those of `changes`; null removes one. */
+static json_t *changed(const char *changes)
+{
+    json_t *body = document(base), *with = document(changes), *value;
+    const char *key;
+
+    json_object_foreach(with, key, value)
+    {
+        if (json_is_null(value)) {
+            json_object_del(body, key);
+        }
+        else {
+            json_object_set(body, key, value);
+        }
+    }
+    return body;
+}
+
+static udm_job_t *takes_version(const char *changes, udm_version version)
+{
+    udm_job_t *job;
+
+    unit_ok(udm_job_parse(&job, pool, changed(changes), version));
+    ck_assert_ptr_nonnull(job);
+    return job;
+}
+
+static udm_job_t *takes(const char *changes)
+{
+    return takes_version(changes, UDM_V10);
+}
+
+/* Expects exactly one fault. */
+static void refuses_version(const char *changes, const char *pointer, const char *words,
+                            udm_version version)
+{
+    udm_job_t *job = (udm_job_t *)-1;
+    udm_error_t *error = udm_job_parse(&job, pool, changed(changes), version);
+    const udm_fault_t *fault;
+
+    ck_assert_ptr_null(job);
+    unit_fails(error, UDM_E_INVALID, words);
+    ck_assert_msg(error->faults->nelts == 1, "%s: %d faults", changes, error->faults->nelts);
+    fault = &APR_ARRAY_IDX(error->faults, 0, udm_fault_t);
+    ck_assert_str_eq(fault->pointer, pointer);
+}
+
+static void refuses(const char *changes, const char *pointer, const char *words)
+{
+    refuses_version(changes, pointer, words, UDM_V10);
+}
+
+START_TEST(test_whole_job)
+{
+    udm_job_t *job = takes(
+        "{'source':'Contact History','type':'DataSync','title':'W\xc3\xb6"
+        "chentlich','description':"
+        "'two\\nlines','timeFrame':{'dateFrom':'2026-01-01','dateTo':'2026-02-01T00:00:00+01:00'},"
+        "'schedulerParam':{'startDate':'2026-11-24T06:00:00Z'},'jobParams':{'type':'Contact',"
+        "'media':['voice','email'],'exportAttachments':true,'fileSplitSize':'100 MB','filters':[],"
+        "'unknown':1},'suspended':true,'unknown':{'a':1}}");
+
+    ck_assert_str_eq(job->source, "Contact History");
+    ck_assert_str_eq(job->family, "DataSync");
+    ck_assert_str_eq(job->title, "W\xc3\xb6"
+                                 "chentlich");
+    ck_assert_str_eq(job->description, "two\nlines");
+    ck_assert_str_eq(job->type, "Contact");
+    ck_assert(!job->time_all);
+    ck_assert_str_eq(udm_text_time(pool, job->date_from), "2026-01-01T00:00:00.000Z");
+    ck_assert_str_eq(udm_text_time(pool, job->date_to), "2026-01-31T23:00:00.000Z");
+    ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_ONCE);
+    ck_assert_int_eq(job->start, 1795500000000000);
+    ck_assert_str_eq(job->schedule_json, "{\"startDate\":\"2026-11-24T06:00:00Z\"}");
+    ck_assert_int_eq(job->media->nelts, 2);
+    ck_assert_str_eq(APR_ARRAY_IDX(job->media, 1, const char *), "email");
+    ck_assert(job->export_attachments);
+    ck_assert_str_eq(job->file_split_size, "100 MB");
+    ck_assert_int_eq(job->file_split_bytes, 100000000);
+    ck_assert(job->suspended);
+}
+END_TEST
+
+START_TEST(test_least_job)
+{
+    udm_job_t *job = takes("{}");
+
+    ck_assert_ptr_null(job->description);
+    ck_assert(job->time_all);
+    ck_assert_int_eq(job->date_from, UDM_NO_TIME);
+    ck_assert_int_eq(job->date_to, UDM_NO_TIME);
+    ck_assert_int_eq(job->media->nelts, 0);
+    ck_assert(!job->export_attachments);
+    ck_assert_ptr_null(job->file_split_size);
+    ck_assert_int_eq(job->file_split_bytes, 0);
+    ck_assert(!job->suspended);
+    ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_NOW);
+    ck_assert_int_eq(job->start, UDM_NO_TIME);
+}
+END_TEST
+
+START_TEST(test_every_fault_is_told)
+{
+    static const char *const pointers[] = {
+        "/source", "/type", "/title", "/timeFrame", "/schedulerParam", "/jobParams", "/suspended"};
+    udm_error_t *error;
+    udm_job_t *job;
+    size_t i;
+
+    error = udm_job_parse(&job, pool, document("{}"), UDM_V10);
+    unit_fails(error, UDM_E_INVALID, "is required");
+    ck_assert_int_eq(error->faults->nelts, 7);
+    for (i = 0; i < 7; i++) {
+        ck_assert_str_eq(APR_ARRAY_IDX(error->faults, i, udm_fault_t).pointer, pointers[i]);
+        ck_assert_str_eq(APR_ARRAY_IDX(error->faults, i, udm_fault_t).detail, "is required");
+    }
+    error = udm_job_parse(&job, pool,
+                          document("{'source':'','type':'X','title':5,'timeFrame':{'all':'yes',"
+                                   "'dateFrom':1,'dateTo':'x'},'description':[],'schedulerParam':"
+                                   "{'immediately':1,'startDate':2},'jobParams':{'media':['',3],"
+                                   "'fileSplitSize':'1'},'suspended':'no'}"),
+                          UDM_V10);
+    ck_assert_int_eq(error->faults->nelts, 14);
+    unit_fails(udm_job_parse(&job, pool, document("[]"), UDM_V10), UDM_E_INVALID, "JSON object");
+    unit_fails(udm_job_parse(&job, pool, document("'x'"), UDM_V10), UDM_E_INVALID, "JSON object");
+}
+END_TEST
+
+START_TEST(test_names)
+{
+    const char *long_title = apr_psprintf(pool, "{'title':'%0255d'}", 1);
+    char *umlauts = apr_pcalloc(pool, 2 * 255 + 1);
+    int i;
+
+    for (i = 0; i < 255; i++) {
+        strcat(umlauts, "\xc3\xa4");
+    }
+    ck_assert_uint_eq(strlen(takes(long_title)->title), 255);
+    ck_assert_uint_eq(strlen(takes(apr_psprintf(pool, "{'title':'%s'}", umlauts))->title), 510);
+    refuses(apr_psprintf(pool, "{'title':'%0256d'}", 1), "/title", "at most 255 characters");
+    refuses(apr_psprintf(pool, "{'title':'%sx'}", umlauts), "/title", "at most 255 characters");
+    refuses("{'title':''}", "/title", "must not be empty");
+    refuses("{'title':' \\t'}", "/title", "must not be empty");
+    refuses("{'title':'a\\nb'}", "/title", "control characters");
+    refuses("{'title':'a\\u007fb'}", "/title", "control characters");
+    refuses("{'title':'a\\u0085b'}", "/title", "control characters");
+    takes("{'title':'a\\u00a0b \\ud83d\\ude00'}");
+    refuses("{'source':''}", "/source", "must not be empty");
+    refuses("{'source':7}", "/source", "must be a string");
+    refuses("{'type':'ucs'}", "/type", "UCS or DataSync");
+    refuses("{'type':'Interaction'}", "/type", "jobParams.type");
+    takes(apr_psprintf(pool, "{'description':'%04000d'}", 1));
+    refuses(apr_psprintf(pool, "{'description':'%04001d'}", 1), "/description",
+            "at most 4000 characters");
+    ck_assert_str_eq(takes("{'description':''}")->description, "");
+}
+END_TEST
+
+START_TEST(test_time_frame)
+{
+    udm_job_t *job;
+
+    ck_assert(takes("{'timeFrame':{}}")->time_all);
+    ck_assert(takes("{'timeFrame':{'all':false}}")->time_all);
+    ck_assert(takes("{'timeFrame':{'all':null,'dateFrom':null,'dateTo':null}}")->time_all);
+    job = takes("{'timeFrame':{'dateFrom':'2026-01-01'}}");
+    ck_assert(!job->time_all && job->date_to == UDM_NO_TIME);
+    job = takes("{'timeFrame':{'all':false,'dateTo':'2026-01-01'}}");
+    ck_assert(!job->time_all && job->date_from == UDM_NO_TIME);
+
+    refuses("{'timeFrame':[]}", "/timeFrame", "must be an object");
+    refuses("{'timeFrame':{'all':1}}", "/timeFrame/all", "true or false");
+    refuses("{'timeFrame':{'all':true,'dateFrom':'2026-01-01'}}", "/timeFrame/all", "beside");
+    refuses("{'timeFrame':{'all':true,'dateTo':'2026-01-01'}}", "/timeFrame/all", "beside");
+    refuses("{'timeFrame':{'dateFrom':'2026-01-02','dateTo':'2026-01-01'}}", "/timeFrame/dateTo",
+            "later than dateFrom");
+    refuses("{'timeFrame':{'dateFrom':'2026-01-01','dateTo':'2026-01-01T01:00:00+01:00'}}",
+            "/timeFrame/dateTo", "later than dateFrom");
+    refuses("{'timeFrame':{'dateFrom':''}}", "/timeFrame/dateFrom", "RFC 3339");
+    refuses("{'timeFrame':{'dateTo':'2026-02-30'}}", "/timeFrame/dateTo", "RFC 3339");
+    refuses("{'timeFrame':{'dateTo':1795500000}}", "/timeFrame/dateTo", "must be a string");
+}
+END_TEST
+
+START_TEST(test_schedule)
+{
+    udm_job_t *job;
+
+    ck_assert_int_eq(takes("{'schedulerParam':{}}")->schedule_type, UDM_SCHEDULE_NOW);
+    ck_assert_str_eq(takes("{'schedulerParam':{}}")->schedule_json, "{}");
+    job = takes("{'schedulerParam':{'immediately':false,'startDate':'2001-01-01'}}");
+    ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_ONCE); /* in the past: due at once */
+    ck_assert_str_eq(udm_text_time(pool, job->start), "2001-01-01T00:00:00.000Z");
+
+    refuses("{'schedulerParam':'now'}", "/schedulerParam", "must be an object");
+    refuses("{'schedulerParam':{'immediately':false}}", "/schedulerParam/immediately",
+            "false alone");
+    refuses("{'schedulerParam':{'immediately':'true'}}", "/schedulerParam/immediately",
+            "without quotes");
+    refuses("{'schedulerParam':{'immediately':true,'startDate':'2030-01-01'}}",
+            "/schedulerParam/startDate", "beside immediately");
+    refuses("{'schedulerParam':{'startDate':'soon'}}", "/schedulerParam/startDate", "RFC 3339");
+    refuses("{'schedulerParam':{'cron':'0 0 * * *'}}", "/schedulerParam/cron",
+            "recurring schedules are not available in this version: use immediately or startDate");
+    refuses("{'schedulerParam':{'immediately':true,'cron':'0 0 * * *'}}", "/schedulerParam/cron",
+            "recurring");
+    refuses("{'schedulerParam':{'immediately':false,'cron':''}}", "/schedulerParam/cron",
+            "recurring");
+    refuses("{'schedulerParam':{'runs':'daily','startDate':'2030-01-01'}}", "/schedulerParam/runs",
+            "recurring");
+    refuses("{'schedulerParam':{'runs':'3'}}", "/schedulerParam/runs", "recurring");
+    refuses("{'schedulerParam':{'runs':3}}", "/schedulerParam/runs", "recurring");
+}
+END_TEST
+
+START_TEST(test_params)
+{
+#define PARAMS(rest) "{'jobParams':{'type':'Interaction','media':[]," rest "}}"
+    ck_assert(!takes(PARAMS("'exportAttachments':false"))->export_attachments);
+    ck_assert_int_eq(takes(PARAMS("'fileSplitSize':'65536'"))->file_split_bytes, 65536);
+    ck_assert_int_eq(takes(PARAMS("'fileSplitSize':'1 GiB'"))->file_split_bytes, 1073741824);
+    ck_assert_ptr_null(takes(PARAMS("'fileSplitSize':''"))->file_split_size);
+    takes(PARAMS("'filters':[]"));
+    refuses("{'jobParams':{'media':[]}}", "/jobParams/type", "is required");
+    refuses("{'jobParams':{'type':'','media':[]}}", "/jobParams/type", "must not be empty");
+    refuses("{'jobParams':{'type':'Interaction'}}", "/jobParams/media", "is required");
+    refuses("{'jobParams':{'type':'Interaction','media':'voice'}}", "/jobParams/media",
+            "array of strings");
+    refuses("{'jobParams':{'type':'Interaction','media':['voice',null]}}", "/jobParams/media/1",
+            "not empty");
+    refuses("{'jobParams':{'type':'Interaction','media':['']}}", "/jobParams/media/0", "not empty");
+    refuses(PARAMS("'exportAttachments':'true'"), "/jobParams/exportAttachments", "without quotes");
+    refuses(PARAMS("'fileSplitSize':65536"), "/jobParams/fileSplitSize", "must be a string");
+    refuses(PARAMS("'fileSplitSize':'65535'"), "/jobParams/fileSplitSize", "at least 65536");
+    refuses(PARAMS("'fileSplitSize':'64KB'"), "/jobParams/fileSplitSize", "at least 65536");
+    refuses(PARAMS("'fileSplitSize':'1.5 GB'"), "/jobParams/fileSplitSize", "number of bytes");
+    refuses(PARAMS("'filters':[{'attribute':'a','operator':'eq','value':1}]"), "/jobParams/filters",
+            "not available in this version");
+    refuses(PARAMS("'filters':{}"), "/jobParams/filters", "not available in this version");
+#undef PARAMS
+}
+END_TEST
+
+START_TEST(test_v4)
+{
+    udm_job_t *job =
+        takes_version("{'type':null,'suspended':'True','fileSplitSize':'1 MB'}", UDM_V4);
+
+    ck_assert_ptr_null(job->family);
+    ck_assert(job->suspended);
+    ck_assert_int_eq(job->file_split_bytes, 1000000);
+    job = takes_version("{'suspended':'false','fileSplitSize':'bad','jobParams':{'type':'Contact',"
+                        "'media':[],'fileSplitSize':'2 MB'}}",
+                        UDM_V4);
+    ck_assert(!job->suspended);
+    ck_assert_int_eq(job->file_split_bytes, 2000000); /* that of jobParams wins */
+    ck_assert(takes_version("{'suspended':true}", UDM_V4)->suspended);
+    refuses_version("{'suspended':'maybe'}", "/suspended", "true or false", UDM_V4);
+    refuses_version("{'suspended':null}", "/suspended", "is required", UDM_V4);
+    refuses_version("{'fileSplitSize':'1'}", "/fileSplitSize", "at least 65536", UDM_V4);
+    refuses_version("{'type':'x'}", "/type", "UCS or DataSync", UDM_V4);
+    /* and v10 is strict, and does not know the size at the top */
+    refuses("{'suspended':'true'}", "/suspended", "without quotes");
+    refuses("{'type':null}", "/type", "is required");
+    ck_assert_int_eq(takes("{'fileSplitSize':'1 MB'}")->file_split_bytes, 0);
+}
+END_TEST
+
+START_TEST(test_lives_in_the_pool)
+{
+    json_t *body = json_incref(changed("{'title':'mine'}"));
+    apr_pool_t *own;
+    udm_job_t *job;
+
+    apr_pool_create(&own, NULL);
+    unit_ok(udm_job_parse(&job, own, body, UDM_V10));
+    json_decref(body);
+    apr_pool_clear(pool);
+    ck_assert_str_eq(job->title, "mine");
+    ck_assert_str_eq(job->type, "Interaction");
+    apr_pool_destroy(own);
+}
+END_TEST
+
+START_TEST(test_info)
+{
+    udm_job_info_t info = {.id = 42,
+                           .parent_id = 41,
+                           .type = "Interaction",
+                           .source = "UCS",
+                           .title = "T",
+                           .file_split_size = "1 GB",
+                           .file_name = "export-1.zip.smime",
+                           .file_size = 9000000000,
+                           .status = "FAILED",
+                           .status_reason = "the store is full",
+                           .created = 1795500000123456,
+                           .date_from = 0,
+                           .date_to = 1795500000000000,
+                           .description = "D",
+                           .progress = 100,
+                           .export_attachments = true};
+    json_t *json;
+
+    info.media = apr_array_make(pool, 2, sizeof(const char *));
+    APR_ARRAY_PUSH(info.media, const char *) = "voice";
+    APR_ARRAY_PUSH(info.media, const char *) = "email";
+    json = udm_json_own(pool, udm_job_info_json(pool, &info, UDM_V10));
+    ck_assert_str_eq(
+        udm_json_text(pool, json),
+        "{\"id\":42,\"type\":\"Interaction\",\"source\":\"UCS\",\"title\":\"T\","
+        "\"fileSplitSize\":\"1 GB\",\"fileName\":\"export-1.zip.smime\",\"fileSize\":9000000000,"
+        "\"status\":\"FAILED\",\"createdDate\":\"2026-11-24T06:00:00.123Z\","
+        "\"dateFrom\":\"1970-01-01T00:00:00.000Z\",\"dateTo\":\"2026-11-24T06:00:00.000Z\","
+        "\"description\":\"D\",\"media\":[\"voice\",\"email\"],\"progress\":100,\"parentId\":41,"
+        "\"exportAttachments\":true,\"statusReason\":\"the store is full\"}");
+    json = udm_json_own(pool, udm_job_info_json(pool, &info, UDM_V4));
+    ck_assert_ptr_null(json_object_get(json, "exportAttachments"));
+    ck_assert_ptr_nonnull(json_object_get(json, "parentId"));
+}
+END_TEST
+
+START_TEST(test_info_without)
+{
+    udm_job_info_t info = {.id = 1,
+                           .type = "Contact",
+                           .source = "UCS",
+                           .title = "T",
+                           .file_split_size = "",
+                           .status = "QUEUED",
+                           .created = 0,
+                           .date_from = UDM_NO_TIME,
+                           .date_to = UDM_NO_TIME,
+                           .description = ""};
+    json_t *json = udm_json_own(pool, udm_job_info_json(pool, &info, UDM_V10));
+
+    ck_assert_str_eq(
+        udm_json_text(pool, json),
+        "{\"id\":1,\"type\":\"Contact\",\"source\":\"UCS\",\"title\":\"T\","
+        "\"fileSplitSize\":\"\",\"fileName\":null,\"fileSize\":0,\"status\":\"QUEUED\","
+        "\"createdDate\":\"1970-01-01T00:00:00.000Z\",\"dateFrom\":null,"
+        "\"dateTo\":null,\"description\":\"\",\"media\":[],\"progress\":0,"
+        "\"parentId\":0,\"exportAttachments\":false}");
+}
+END_TEST
+
+START_TEST(test_words)
+{
+    const udm_label_t *status = udm_job_statuses();
+    int count;
+
+    for (count = 0; status[count].value; count++) {
+        ck_assert_ptr_nonnull(status[count].label);
+    }
+    ck_assert_int_eq(count, 7);
+    ck_assert_str_eq(status[2].value, "IN_PROGRESS");
+    ck_assert_str_eq(status[2].label, "In Progress");
+    ck_assert_str_eq(udm_schedule_type_name(UDM_SCHEDULE_NOW), "immediately");
+    ck_assert_str_eq(udm_schedule_type_name(UDM_SCHEDULE_ONCE), "once");
+    ck_assert_str_eq(udm_schedule_type_name(UDM_SCHEDULE_RECURRING), "recurring");
+}
+END_TEST
+
+START_TEST(test_mutations)
+{
+    static const char seed[] =
+        "{\"source\":\"UCS\",\"type\":\"UCS\",\"title\":\"W\xc3\xb6\",\"description\":\"d\","
+        "\"timeFrame\":{\"all\":false,\"dateFrom\":\"2026-01-01T10:00:00.5+02:00\","
+        "\"dateTo\":\"2026-02-01\"},\"schedulerParam\":{\"startDate\":\"2026-11-24 06:00\"},"
+        "\"jobParams\":{\"type\":\"Contact\",\"media\":[\"voice\",\"email\"],\"fileSplitSize\":"
+        "\"100 MiB\",\"exportAttachments\":true},\"suspended\":false}";
+    uint32_t state = 1812433253u;
+    int i, good = 0;
+
+    for (i = 0; i < 6000; i++) {
+        char *text = unit_mutate(&state, seed);
+        udm_job_t *job = NULL;
+        json_t *body;
+
+        if (!udm_json_parse(&body, pool, text, strlen(text))) {
+            udm_error_t *error = udm_job_parse(&job, pool, body, i % 2 ? UDM_V10 : UDM_V4);
+
+            ck_assert((error == NULL) == (job != NULL));
+            ck_assert(!error || error->faults->nelts > 0);
+            good += !error;
+        }
+        free(text);
+        apr_pool_clear(pool);
+    }
+    ck_assert_int_gt(good, 100);
+    ck_assert_int_lt(good, 6000);
+}
+END_TEST
+
+TCase *job_case(void)
+{
+    TCase *tc = unit_case("job");
+
+    tcase_add_test(tc, test_whole_job);
+    tcase_add_test(tc, test_least_job);
+    tcase_add_test(tc, test_every_fault_is_told);
+    tcase_add_test(tc, test_names);
+    tcase_add_test(tc, test_time_frame);
+    tcase_add_test(tc, test_schedule);
+    tcase_add_test(tc, test_params);
+    tcase_add_test(tc, test_v4);
+    tcase_add_test(tc, test_lives_in_the_pool);
+    tcase_add_test(tc, test_info);
+    tcase_add_test(tc, test_info_without);
+    tcase_add_test(tc, test_words);
+    tcase_add_test(tc, test_mutations);
+    return tc;
+}
