@@ -11,7 +11,7 @@
 #include "core/text.h"
 #include "db/row.h"
 
-/* Always one row; what is unknown is NULL. */
+/* Always one row; what is unknown is NULL. What belongs to other tenants is unknown. */
 /* clang-format off */
 static const udm_statement_t check_select = {
     "udm_job_check",
@@ -20,9 +20,12 @@ static const udm_statement_t check_select = {
     " WHERE m.source = t.source AND m.type = t.name)::text,"
     " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_DB_TIME("c.not_after")
     " FROM (SELECT) one"
-    " LEFT JOIN LATERAL (SELECT name, family FROM udm.source WHERE name = $1 OR alias = $1"
+    " LEFT JOIN LATERAL (SELECT name, family FROM udm.source o WHERE (name = $1 OR alias = $1)"
+    " AND EXISTS (SELECT FROM udm.data_type d WHERE d.source = o.name"
+    " AND (d.tenants IS NULL OR $3 = ANY (d.tenants)))"
     " ORDER BY name = $1 DESC LIMIT 1) s ON true"
     " LEFT JOIN udm.data_type t ON t.source = s.name AND t.name = $2"
+    " AND (t.tenants IS NULL OR $3 = ANY (t.tenants))"
     " LEFT JOIN udm.certificate c ON c.ccid = $3"};
 /* clang-format on */
 

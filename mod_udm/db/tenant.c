@@ -25,11 +25,11 @@ static const udm_statement_t authenticate = {
     " SELECT k.ccid, k.label, encode(k.secret_sha256, 'hex'), k.revoked_at IS NOT NULL,"
     " coalesce(k.expires_at <= now(), false), to_json(k.roles)::text,"
     " CASE WHEN k.key_id IS NOT NULL THEN (SELECT json_agg(json_build_array(source, type, may_read,"
-    " may_write)) FROM udm.rights(k.roles))::text END,"
+    " may_write)) FROM udm.rights(k.roles, k.ccid))::text END,"
     " CASE WHEN k.key_id IS NOT NULL THEN udm.may_certificate(k.roles) END,"
     " t.ccid,"
     " CASE WHEN t.ccid IS NOT NULL THEN (SELECT json_agg(json_build_array(source, type, may_read,"
-    " may_write)) FROM udm.rights($4::text[]))::text END,"
+    " may_write)) FROM udm.rights($4::text[], t.ccid))::text END,"
     " CASE WHEN t.ccid IS NOT NULL THEN udm.may_certificate($4::text[]) END"
     " FROM (SELECT) one LEFT JOIN udm.api_key k ON k.key_id = $1"
     " LEFT JOIN udm.tenant t ON t.ccid = $3"};

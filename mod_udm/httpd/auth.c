@@ -2,8 +2,8 @@
 /*
  * auth.c: AuthType UDM.
  *
- * The handler calls udm_auth_find() again when no hook did: an AuthType that is missing, or a section
- * that lets everybody in, never opens the API.
+ * The handler calls udm_auth_find() again when no hook did: an AuthType that is missing, or a
+ * section that lets everybody in, never opens the API.
  */
 #include <string.h>
 
@@ -50,7 +50,7 @@ static const char *quotable(apr_pool_t *p, const char *text)
     return copy;
 }
 
-/* The challenge of RFC 6750; `token_error` says what is wrong with a token that was sent, or NULL. */
+/* The challenge of RFC 6750; `token_error` says what is wrong with a token, NULL that none is. */
 static void challenge(request_rec *r, const char *token_error)
 {
     const char *realm = ap_auth_name(r);

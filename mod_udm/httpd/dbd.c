@@ -3,9 +3,9 @@
  * dbd.c: the only file that knows mod_dbd.
  *
  * mod_dbd hands out connections; what is done with them goes through libpq, because apr_dbd hides
- * SQLSTATEs, loses its prepared statements when a connection is reset, and crashes when a transaction
- * begins on a lost one. ap_dbd_acquire() is never used: it holds a connection until the response is
- * delivered, however slow the client.
+ * SQLSTATEs, loses its prepared statements when a connection is reset, and crashes when a
+ * transaction begins on a lost one. ap_dbd_acquire() is never used: it holds a connection until the
+ * response is delivered, however slow the client.
  */
 #include <string.h>
 
@@ -21,7 +21,7 @@
 
 APLOG_USE_MODULE(udm);
 
-/* After a failed connect nobody tries again for this long: mod_dbd connects under its pool's lock. */
+/* After a failed connect nobody tries for this long: mod_dbd connects under its pool's lock. */
 #define FAIL_FAST apr_time_from_sec(1)
 /* The loss of the database is logged at most this often by each child. */
 #define LOG_EVERY apr_time_from_sec(10)

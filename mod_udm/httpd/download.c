@@ -3,8 +3,8 @@
  * download.c: GET <mount>/download/{name}: hands a file to whoever holds a signed link.
  *
  * The file goes through httpd's own path: sendfile, Range, If-Range and conditional requests are
- * httpd's. The link is the credential; any other one that is sent along is neither needed nor looked
- * at.
+ * httpd's. The link is the credential; any other one that is sent along is neither needed nor
+ * looked at.
  */
 #include <string.h>
 

@@ -28,8 +28,8 @@ udm_error_t *udm_keys_load(udm_key_file_t *file, apr_pool_t *pconf);
 apr_status_t udm_keys_child_init(udm_key_file_t *file, apr_pool_t *pchild);
 
 /*
- * The keys that hold now, until the end of the request. Looks at most every 5 s whether the file has
- * changed; a new file that is no good leaves the old keys in place and is logged once.
+ * The keys that hold now, until the end of the request. Looks at most every 5 s whether the file
+ * has changed; a new file that is no good leaves the old keys in place and is logged once.
  */
 const udm_link_keys_t *udm_keys_link(udm_key_file_t *file, request_rec *r);
 const udm_jwks_t *udm_keys_token(udm_key_file_t *file, request_rec *r);

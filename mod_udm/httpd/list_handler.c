@@ -2,8 +2,8 @@
 /*
  * list_handler.c: lists of jobs, runs and files, of any length.
  *
- * A list is read and written in batches. Each batch borrows a connection only while it is read, so a
- * slow client holds none; and lives in a pool that is cleared, so memory does not depend on the
+ * A list is read and written in batches. Each batch borrows a connection only while it is read, so
+ * a slow client holds none; and lives in a pool that is cleared, so memory does not depend on the
  * length of the list.
  */
 #include <httpd.h>

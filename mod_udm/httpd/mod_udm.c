@@ -2,9 +2,9 @@
 /*
  * mod_udm.c: where httpd meets the module: the hooks, and the record that names everything.
  *
- * A request goes through these, in this order: translate_name notes it, map_to_storage keeps it away
- * from the file system, check_authn finds who asks, the handler answers. An error page that httpd
- * writes on the way becomes JSON.
+ * A request goes through these, in this order: translate_name notes it, map_to_storage keeps it
+ * away from the file system, check_authn finds who asks, the handler answers. An error page that
+ * httpd writes on the way becomes JSON.
  */
 #include <string.h>
 

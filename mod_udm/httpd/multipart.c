@@ -20,8 +20,8 @@ static udm_error_t *malformed(apr_pool_t *p, const char *what)
 }
 
 /*
- * Reads the parameter `name` of a header value ("form-data; name=\"file\""), quoted or not. `size` is
- * that of the value. @return NULL when it is not there
+ * Reads the parameter `name` of a header value ("form-data; name=\"file\""), quoted or not. `size`
+ * is that of the value. @return NULL when it is not there
  */
 static const char *parameter(apr_pool_t *p, const char *value, apr_size_t size, const char *name)
 {

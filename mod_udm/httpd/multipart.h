@@ -10,8 +10,8 @@
 #include "core/error.h"
 
 /*
- * Finds the field `name`, which must be there exactly once. `field` points into `body`. Other fields
- * are ignored.
+ * Finds the field `name`, which must be there exactly once. `field` points into `body`. Other
+ * fields are ignored.
  * @return UDM_E_INVALID that says what is wrong with the body
  */
 udm_error_t *udm_multipart_field(const char **field, apr_size_t *field_size, apr_pool_t *p,

@@ -137,7 +137,7 @@ udm_request_t *udm_request_guarded(request_rec *r)
     return q ? q : make_request(r, udm_config_dir(r), NULL);
 }
 
-/* Why the body could not be read: LimitRequestBody, or a client that went, stalled or sent rubbish. */
+/* Why the body was not read: LimitRequestBody, or a client that went, stalled or sent rubbish. */
 static udm_error_t *unread(request_rec *r, apr_status_t status)
 {
     if (ap_map_http_request_error(status, HTTP_BAD_REQUEST) == HTTP_REQUEST_ENTITY_TOO_LARGE) {

@@ -16,7 +16,7 @@
 #include "db/tenant.h"
 #include "httpd/config.h"
 
-/* One request below a section with UDM On (or, with path NULL, one that only AuthType UDM guards). */
+/* A request below a section with UDM On (or, with path NULL, one that only AuthType UDM guards). */
 typedef struct udm_request_t {
     const udm_dir_t *dir;     /* what holds where the request is now */
     const char *path;         /* below the mount, "/v10/version"; NULL for AuthType UDM elsewhere */
@@ -43,7 +43,7 @@ udm_request_t *udm_request_guarded(request_rec *r);
 /* @return the record if there is one already, whatever section holds now; else NULL */
 udm_request_t *udm_request_known(const request_rec *r);
 
-/* Reads the whole body. @return UDM_E_TOO_LARGE above `limit` bytes, UDM_E_INVALID if it breaks off */
+/* Reads the whole body. @return UDM_E_TOO_LARGE above `limit` bytes, UDM_E_INVALID if cut off */
 udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *r,
                               apr_int64_t limit);
 
@@ -54,8 +54,8 @@ bool udm_request_has_type(const request_rec *r, const char *type);
 bool udm_request_takes_json(const request_rec *r);
 
 /*
- * The answers. Each takes over the JSON it is given, writes headers and body, and returns OK for the
- * handler.
+ * The answers. Each takes over the JSON it is given, writes headers and body, and returns OK for
+ * the handler.
  */
 int udm_respond_json(request_rec *r, int status, json_t *json);
 int udm_respond_empty(request_rec *r, int status);

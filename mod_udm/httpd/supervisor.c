@@ -4,8 +4,8 @@
  *
  * The worker reads its settings from stdin, which is a socket that the parent keeps. At a graceful
  * restart the socket closes: the worker finishes what it runs and takes no more, while the next
- * generation of httpd starts a worker of its own. When httpd ends, the line "stop" makes it hand its
- * runs back at once. The worker is in a session of its own, because some MPMs signal the whole
+ * generation of httpd starts a worker of its own. When httpd ends, the line "stop" makes it hand
+ * its runs back at once. The worker is in a session of its own, because some MPMs signal the whole
  * process group; and it is not noted in a pool for killing, because httpd would then kill it three
  * seconds after each reload.
  */

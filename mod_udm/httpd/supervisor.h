@@ -7,7 +7,7 @@
 
 #include <httpd.h>
 
-/* Starts the worker; called in the pass of post_config that counts. @return OK, or a logged fault */
+/* Starts the worker, in the pass of post_config that counts. @return OK, or a logged fault */
 int udm_supervisor_start(apr_pool_t *pconf, server_rec *s);
 
 /* Called in the parent every few seconds: starts a worker that died, after a while. */

@@ -245,12 +245,14 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
     RETURNING name
 $$;
 
--- What a set of roles may do with each registered data type. '*' stands for every right.
-CREATE FUNCTION udm.rights(roles text[])
+-- What a set of roles may do with each data type that can hold rows of a contact centre. '*' stands
+-- for every right. A relation that belongs to others does not exist here: neither does its name.
+CREATE FUNCTION udm.rights(roles text[], ccid text)
 RETURNS TABLE (source text, type text, may_read boolean, may_write boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT t.source, t.name, true, true
-      FROM udm.data_type t WHERE '*' = ANY ($1)
+      FROM udm.data_type t
+     WHERE '*' = ANY ($1) AND (t.tenants IS NULL OR $2 = ANY (t.tenants))
     UNION ALL
     SELECT t.source, t.name, bool_or(r.may_read), bool_or(r.may_write)
       FROM udm.data_type t
@@ -259,7 +261,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
                            AND (g.source IS NULL OR g.source = t.source)
                            AND (g.type IS NULL OR g.type = t.name)
       JOIN udm.role r ON r.name = g.role
-     WHERE r.name = ANY ($1) AND NOT '*' = ANY ($1)
+     WHERE r.name = ANY ($1) AND NOT '*' = ANY ($1) AND (t.tenants IS NULL OR $2 = ANY (t.tenants))
      GROUP BY t.source, t.name
 $$;
 
@@ -270,6 +272,6 @@ $$;
 
 GRANT SELECT ON udm.source, udm.data_type, udm.sub_type, udm.media TO udm_httpd, udm_worker;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA udm FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION udm.rights(text[]), udm.may_certificate(text[]) TO udm_httpd;
+GRANT EXECUTE ON FUNCTION udm.rights(text[], text), udm.may_certificate(text[]) TO udm_httpd;
 
 RESET ROLE;

@@ -152,6 +152,6 @@ GRANT SELECT, UPDATE ON udm.job TO udm_worker;
 GRANT SELECT, INSERT, UPDATE ON udm.run, udm.file TO udm_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON udm.run_progress TO udm_worker;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA udm FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION udm.rights(text[]), udm.may_certificate(text[]) TO udm_httpd;
+GRANT EXECUTE ON FUNCTION udm.rights(text[], text), udm.may_certificate(text[]) TO udm_httpd;
 
 RESET ROLE;

@@ -562,7 +562,12 @@ START_TEST(flat_memory)
     b->run.export_id = "0b3c7c1e-1111-4222-8333-444455556667";
     dbtest_ok(try_export(b, source, "Many"));
     ck_assert_int_eq(b->rows, 200000);
+    /* AddressSanitizer holds freed memory back, so that its peak says nothing. */
+#ifndef __SANITIZE_ADDRESS__
     ck_assert_int_lt(peak_kib() - before, 8 * 1024);
+#else
+    (void)before;
+#endif
 }
 END_TEST
 

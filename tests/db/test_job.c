@@ -259,6 +259,20 @@ START_TEST(unknown_source)
 }
 END_TEST
 
+/* A source of which nothing belongs to the caller is answered as one that does not exist. */
+START_TEST(source_of_somebody_else)
+{
+    udm_job_t *job = make_job();
+
+    job->source = "iWD";
+    job->family = "DataSync";
+    job->type = "Task";
+    job->media = apr_array_make(pool, 1, sizeof(const char *));
+    dbtest_fault(refused(job, dbtest_principal_of("other", "UCS", "Contact", true, true)),
+                 "/source", "there is no source \"iWD\"; it must be one of UCS");
+}
+END_TEST
+
 START_TEST(faults_come_together)
 {
     udm_job_t *job = make_job();
@@ -563,6 +577,7 @@ TCase *job_case(void)
     tcase_add_test(tc, suspended_makes_no_run);
     tcase_add_test(tc, tells_the_worker);
     tcase_add_test(tc, unknown_source);
+    tcase_add_test(tc, source_of_somebody_else);
     tcase_add_test(tc, faults_come_together);
     tcase_add_test(tc, attachments_of_a_type_without);
     tcase_add_test(tc, family_follows_from_the_source);

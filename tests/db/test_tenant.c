@@ -76,15 +76,29 @@ END_TEST
 
 START_TEST(token_alone)
 {
-    udm_principal_t *who = authenticate(NULL, make_claims("other", "iWD Administrator"));
+    udm_principal_t *who = authenticate(NULL, make_claims("acme", "iWD Administrator"));
 
-    ck_assert_str_eq(who->ccid, "other");
+    ck_assert_str_eq(who->ccid, "acme");
     ck_assert_str_eq(who->subject, "jane");
     ck_assert_ptr_null(who->key_id);
     ck_assert(who->certificate);
     ck_assert_int_eq(who->rights->nelts, 1);
     ck_assert(udm_principal_may(who, "iWD", "Task", true));
     ck_assert_int_eq(who->roles->nelts, 1);
+}
+END_TEST
+
+/* iWD/Task belongs to acme alone: for the other contact centre it does not exist, whoever asks. */
+START_TEST(what_others_own_is_not_there)
+{
+    udm_principal_t *who = authenticate(NULL, make_claims("other", "iWD Administrator"));
+
+    ck_assert_int_eq(who->rights->nelts, 0);
+    who = authenticate(make_key("other", "{*}"), NULL);
+    ck_assert_int_eq(who->rights->nelts, 3);
+    ck_assert(!udm_principal_may(who, "iWD", "Task", false));
+    who = authenticate(make_key("acme", "{*}"), NULL);
+    ck_assert_int_eq(who->rights->nelts, 4);
 }
 END_TEST
 
@@ -383,6 +397,7 @@ TCase *tenant_case(void)
 
     tcase_add_test(tc, key_alone);
     tcase_add_test(tc, token_alone);
+    tcase_add_test(tc, what_others_own_is_not_there);
     tcase_add_test(tc, both_have_what_both_grant);
     tcase_add_test(tc, read_write_and_certificate_are_apart);
     tcase_add_test(tc, no_role_no_right);

@@ -167,7 +167,8 @@ def test_new_jwks_is_read_without_a_restart(site):
 
 
 class TestConfigured:
-    """The door with other directives. Each test reloads httpd with lines of its own."""
+    """The door with other directives. Each test starts httpd anew with lines of its own: after a
+    graceful restart the generation before may still answer for a moment."""
 
     @pytest.fixture(autouse=True)
     def restore(self, site):
@@ -176,18 +177,20 @@ class TestConfigured:
         before = (list(site.httpd.base_location), list(site.httpd.location), list(site.httpd.server))
         yield
         site.httpd.base_location, site.httpd.location, site.httpd.server = before
-        site.httpd.reload()
+        site.httpd.stop()
+        site.httpd.start()
 
-    def reload(self, site, base=None, location=(), server=()):
+    def restart(self, site, base=None, location=(), server=()):
         if base is not None:
             site.httpd.base_location = base
         site.httpd.location, site.httpd.server = list(location), list(server)
-        site.httpd.reload()
+        site.httpd.stop()
+        site.httpd.start()
 
     @pytest.mark.parametrize("auth", [[], ["Require all granted"], ["AuthType None"],
                                       ["AuthType None", "Require all granted"]])
     def test_without_auth_type_the_handler_asks(self, site, auth):
-        self.reload(site, ["UDM On", f"UDMTokenKeys {site.env.tokens.jwks_path}", *auth])
+        self.restart(site, ["UDM On", f"UDMTokenKeys {site.env.tokens.jwks_path}", *auth])
         anonymous = Client(site.httpd.url)
         for path in (JOBS, "/v10/version", "/v10/cipher", "/v10/files/x", "/v10/data/sources"):
             answer = anonymous.get(path)
@@ -198,13 +201,13 @@ class TestConfigured:
 
     def test_auth_type_below_a_granted_parent(self, site):
         """An inherited "Require all granted" would switch authentication off."""
-        self.reload(site, ["UDM On", "AuthType UDM", f"UDMTokenKeys {site.env.tokens.jwks_path}"],
+        self.restart(site, ["UDM On", "AuthType UDM", f"UDMTokenKeys {site.env.tokens.jwks_path}"],
                     server=['<Location "/">', "Require all granted", "</Location>"])
         assert Client(site.httpd.url).get(JOBS).status_code == 401
         assert site.client().get(JOBS).status_code in (200, 204)
 
     def test_valid_user_lets_links_through(self, site):
-        self.reload(site, location=["Require valid-user"])
+        self.restart(site, location=["Require valid-user"])
         link = "/download/export-x?expires=1&signature=" + "0" * 64
         answer = Client(site.httpd.url).get(link)
         assert answer.status_code == 403 and "signature" in answer.json()["detail"]
@@ -212,7 +215,7 @@ class TestConfigured:
         assert site.client().get(JOBS).status_code in (200, 204)
 
     def test_require_udm_role(self, site):
-        self.reload(site, [x for x in site.httpd.base_location if not x.startswith("Require")],
+        self.restart(site, [x for x in site.httpd.base_location if not x.startswith("Require")],
                     location=['Require udm-role "UDM UCSX Exporter" other'])
         assert site.client().get(JOBS).status_code in (200, 204)
         site.httpd.allow_log("AH01631|AH01797|AH01630|authoriz")
@@ -221,38 +224,38 @@ class TestConfigured:
         problem(Client(site.httpd.url).get(JOBS), 401)
 
     def test_other_rules_of_the_server_answer_in_json(self, site):
-        self.reload(site, [x for x in site.httpd.base_location if not x.startswith("Require")],
+        self.restart(site, [x for x in site.httpd.base_location if not x.startswith("Require")],
                     location=["Require ip 192.0.2.1", 'ErrorDocument 403 "/nothing.html"'])
         site.httpd.allow_log("AH01630|AH01631|AH01797")
         problem(site.client().get(JOBS), 403)
 
     def test_require_key(self, site):
-        self.reload(site, location=["UDMRequire key"])
+        self.restart(site, location=["UDMRequire key"])
         assert site.client(token=None).get(JOBS).status_code in (200, 204)
         assert site.client(token="nonsense").get(JOBS).status_code == 401
         assert site.client(key=None).get(JOBS).status_code == 401
 
     def test_require_token(self, site):
-        self.reload(site, location=["UDMRequire token"])
+        self.restart(site, location=["UDMRequire token"])
         assert site.client(key=None).get(JOBS).status_code in (200, 204)
         assert site.client(key="nonsense").get(JOBS).status_code == 401
         assert site.client(token=None).get("/v10/version").status_code == 401
 
     def test_require_any(self, site):
-        self.reload(site, location=["UDMRequire any"])
+        self.restart(site, location=["UDMRequire any"])
         assert site.client(key=None).get(JOBS).status_code in (200, 204)
         assert site.client(token=None).get(JOBS).status_code in (200, 204)
         assert site.client(token=None, key=None).get(JOBS).status_code == 401
         assert site.client(token="nonsense").get(JOBS).status_code == 401
 
     def test_no_token_keys(self, site):
-        self.reload(site, [x for x in site.httpd.base_location if "TokenKeys" not in x],
+        self.restart(site, [x for x in site.httpd.base_location if "TokenKeys" not in x],
                     location=["UDMRequire key"])
         assert site.client(token=None).get(JOBS).status_code in (200, 204)
         assert site.client().get(JOBS).status_code == 401
 
     def test_issuer_audience_and_claims(self, site):
-        self.reload(site, location=["UDMTokenIssuer https://idp", "UDMTokenAudience udm",
+        self.restart(site, location=["UDMTokenIssuer https://idp", "UDMTokenAudience udm",
                                     "UDMTokenTenantClaim tenant", "UDMTokenRolesClaim groups",
                                     "UDMTokenSkew 1s"])
         tokens = site.env.tokens
@@ -269,12 +272,12 @@ class TestConfigured:
         assert status(groups=[]) == 204
 
     def test_certificate_upload_off(self, site):
-        self.reload(site, location=["UDMCertificateUpload Off"])
+        self.restart(site, location=["UDMCertificateUpload Off"])
         problem(site.client().upload_certificate(site.env.certificate.pem), 403)
 
     def test_inner_section_overrides(self, site):
         # sections hold in the order of the file, so these stand behind the outer one
-        self.reload(site, location=["</Location>", '<Location "/udm/v10/cipher">',
+        self.restart(site, location=["</Location>", '<Location "/udm/v10/cipher">',
                                     "UDMCertificateUpload Off", "</Location>",
                                     '<Location "/udm/v10/data">', "UDM Off"])
         problem(site.client().upload_certificate(site.env.certificate.pem), 403)
@@ -282,7 +285,7 @@ class TestConfigured:
         assert site.client().get(JOBS).status_code in (200, 204)
 
     def test_auth_type_guards_other_content(self, site):
-        self.reload(site, server=[f'DocumentRoot "{site.store}"', '<Location "/">', "AuthType UDM",
+        self.restart(site, server=[f'DocumentRoot "{site.store}"', '<Location "/">', "AuthType UDM",
                                   "AuthName UDM", 'Require udm-role "iWD Administrator"',
                                   f"UDMTokenKeys {site.env.tokens.jwks_path}", "</Location>"])
         root = site.httpd.url[:-len(site.httpd.mount)]
@@ -292,7 +295,7 @@ class TestConfigured:
     def test_mount_at_the_root(self, site):
         mount, site.httpd.mount = site.httpd.mount, "/"
         try:
-            site.httpd.reload()
+            self.restart(site)
             base = f"http://127.0.0.1:{site.httpd.port}"
             client = Client(base, site.key(), site.env.tokens.token())
             assert client.get("/v10/version").status_code == 200

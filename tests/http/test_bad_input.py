@@ -76,7 +76,8 @@ def test_body_over_the_limit(client):
 def test_limit_of_the_server(site, client):
     """LimitRequestBody is httpd's, but its answer is JSON like every other."""
     site.httpd.location = ["LimitRequestBody 1000"]
-    site.httpd.reload()
+    site.httpd.stop()
+    site.httpd.start()
     try:
         big = json.dumps(client.job(description="x" * 3000)).encode()
         site.httpd.allow_log("AH01587|AH01588|AH01589")
@@ -84,7 +85,8 @@ def test_limit_of_the_server(site, client):
             problem(site.client().post("/v10/export/jobs", data=data, headers=JSON), 413)
     finally:
         site.httpd.location = []
-        site.httpd.reload()
+        site.httpd.stop()
+        site.httpd.start()
 
 
 def test_broken_chunks(site, client):

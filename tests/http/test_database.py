@@ -18,8 +18,10 @@ def site(request):
         result.sql("SELECT udm.create_tenant(%s)", [ccid])
     result.start_httpd()
     yield result
-    assert not environment.unexpected_log_lines()
-    assert not environment.close(), "credentials in logs"
+    lines = environment.unexpected_log_lines()
+    leaks = environment.close()
+    assert not lines, "unexpected in the logs:\n" + "\n".join(lines)
+    assert not leaks, f"credentials in logs: {leaks}"
 
 
 def problem(answer, status):
@@ -98,7 +100,8 @@ def test_slow_client_holds_no_connection(site):
         client = site.client(key=site.new_key(roles=["*"]), token=None)
         site.sql("SELECT udm.register_source('UCS', 'UCS')")
         site.httpd.location = ["UDMRequire any"]
-        site.httpd.reload()
+        site.httpd.stop()
+        site.httpd.start()
         head = f"Host: x\r\nx-api-key: {client.key}\r\n"
         with socket.create_connection(("127.0.0.1", site.httpd.port)) as post, \
                 socket.create_connection(("127.0.0.1", site.httpd.port)) as get:
@@ -137,7 +140,8 @@ def test_list_that_breaks_off_is_not_well_ended(site):
              " status, description) SELECT 'harbour-insurance', 'UCS', 'UCS', 'Contact', 'broken', true,"
              " 'once', '{}', 'SCHEDULED', repeat('x', 3900) FROM generate_series(1, 20000)")
     site.httpd.location = ["UDMRequire any"]
-    site.httpd.reload()
+    site.httpd.stop()
+    site.httpd.start()
     connection = http.client.HTTPConnection("127.0.0.1", site.httpd.port, timeout=30)
     try:
         connection.request("GET", "/udm/v10/export/jobs", headers={"x-api-key": site.new_key(roles=["*"])})
@@ -154,4 +158,5 @@ def test_list_that_breaks_off_is_not_well_ended(site):
         site.sql("ALTER TABLE IF EXISTS udm.job_elsewhere RENAME TO job")
         site.sql("DELETE FROM udm.job")
         site.httpd.location = []
-        site.httpd.reload()
+        site.httpd.stop()
+        site.httpd.start()

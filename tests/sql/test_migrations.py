@@ -280,7 +280,8 @@ def test_attachments_need_their_own_tenant_column(env, demo):
     ([], set()), (["Astronaut"], set()),
 ])
 def test_rights_of_roles(env, demo, roles, expected):
-    rows = env.postgres.sql("SELECT source, type, may_read, may_write FROM udm.rights(%s)", [roles],
+    rows = env.postgres.sql("SELECT source, type, may_read, may_write FROM udm.rights(%s, 'acme')",
+                            [roles],
                             dbname=demo, user="udm_httpd")
     assert {row[:2] for row in rows} == expected and all(row[2] and row[3] for row in rows)
 
