@@ -561,6 +561,9 @@ static udm_error_t *make_files_sql(udm_source_t *s)
     if (error) {
         return error;
     }
+    if (!id_type || !entity_type || !content_type || !key_type) {
+        return udm_error_make(p, UDM_E_INTERNAL, "the catalog entry of %s is not whole", f->shown);
+    }
     switch (content_type->type) {
     case TYPE_BYTEA:
         break;
@@ -577,7 +580,7 @@ static udm_error_t *make_files_sql(udm_source_t *s)
                                         content_type->name, f->shown, type->source,
                                         content_type->cast));
     }
-    if (tenant) {
+    if (tenant_type) {
         tenant = apr_psprintf(p, "%s = current_setting('udm.ccid')::%s", tenant, tenant_type->cast);
         add_condition(conditions, tenant);
     }

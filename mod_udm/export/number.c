@@ -259,12 +259,13 @@ static int parse(char *digits, int *point, const char *text)
 {
     int count = 0;
 
+    digits[count++] = *text++;
     for (; *text != 'e'; text++) {
         if (*text != '.') {
             digits[count++] = *text;
         }
     }
-    *point = atoi(text + 1);
+    *point = (int)strtol(text + 1, NULL, 10);
     return count;
 }
 
@@ -479,7 +480,7 @@ static bool day_text(udm_buffer_t *out, int64_t days)
     *to++ = '-';
     to = two(to, month);
     *to++ = '-';
-    to = two(to, day);
+    two(to, day);
     out->size += 6;
     return before;
 }
