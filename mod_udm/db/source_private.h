@@ -1,0 +1,72 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source_private.h: what the three files of a source share: source_connection.c finds the reader,
+ * source_query.c turns a catalog entry into statements, source.c runs them.
+ */
+#ifndef UDM_SOURCE_PRIVATE_H
+#define UDM_SOURCE_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "db/source.h"
+
+/* A column of a relation, its type without domains. */
+typedef struct attribute_t {
+    const char *name;
+    Oid type;
+    Oid element;      /* 0 unless an array */
+    const char *cast; /* the type as SQL writes it in a cast */
+} attribute_t;
+
+typedef struct relation_t {
+    const char *shown; /* "schema.name", for reasons */
+    const char *sql;   /* quoted */
+    apr_array_header_t *attributes;
+} relation_t;
+
+struct udm_source_t {
+    apr_pool_t *pool;
+    const udm_data_type_t *type;
+    const udm_run_t *run;
+    const char *conninfo;
+    udm_db_t *db;
+    udm_db_t *slices; /* the second connection; NULL until it is needed */
+    PGcancel *cancel;
+    int wake[2]; /* a pipe: readable once cancelled */
+    atomic_bool cancelled;
+    relation_t rows;
+    relation_t files;
+    apr_array_header_t *columns;
+    const char *rows_sql;
+    const char *files_sql;
+    const char *slice_sql;
+    const char *snapshot;
+    const char *exported; /* snapshot id for the second connection */
+    apr_int64_t estimate;
+    const relation_t *reading; /* of the COPY in progress, else NULL */
+    bool header_done;
+    char *buffer; /* of the last row, from libpq */
+};
+
+/* Marks an error that no second try will cure. @return it */
+udm_error_t *udm_source_lasting(udm_error_t *error);
+
+/* What a failed statement means, in words that a tenant may read; `rel` is what it read. */
+udm_error_t *udm_source_explain_error(const udm_source_t *s, udm_error_t *error, const char *rel);
+
+/* Runs a statement on the first connection; `rel` as above. */
+udm_error_t *udm_source_query(udm_result_t **result, udm_source_t *s, const char *rel,
+                              const char *sql, int count, const char *const *values);
+
+/* The libpq string in the file `<source_dir>/<connection>` of the type's source. */
+udm_error_t *udm_source_read_connection(const char **conninfo, apr_pool_t *p,
+                                        const char *source_dir, const udm_data_type_t *type);
+
+/* Makes rows_sql and columns and, with `files`, files_sql and slice_sql, from what the catalog of the
+ * source's database says about the relations. */
+udm_error_t *udm_source_make_statements(udm_source_t *s, bool files);
+
+/* The array literal of the values that the media names of the run stand for. */
+udm_error_t *udm_source_media_values(const char **literal, udm_source_t *s);
+
+#endif

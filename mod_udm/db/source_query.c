@@ -1,0 +1,401 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source_query.c: from a catalog entry to SQL: looks up the relations and their columns, and writes
+ * the statements that read them. Every identifier passes through udm_db_identifier; every value is
+ * read with current_setting().
+ */
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "core/text.h"
+#include "db/source_private.h"
+
+/* Types of PostgreSQL that never change their number; see pg_type.dat. */
+enum {
+    TYPE_BOOL = 16,
+    TYPE_BYTEA = 17,
+    TYPE_NAME = 19,
+    TYPE_INT8 = 20,
+    TYPE_INT2 = 21,
+    TYPE_INT4 = 23,
+    TYPE_TEXT = 25,
+    TYPE_JSON = 114,
+    TYPE_FLOAT4 = 700,
+    TYPE_FLOAT8 = 701,
+    TYPE_BPCHAR = 1042,
+    TYPE_VARCHAR = 1043,
+    TYPE_DATE = 1082,
+    TYPE_TIMESTAMP = 1114,
+    TYPE_TIMESTAMPTZ = 1184,
+    TYPE_NUMERIC = 1700,
+    TYPE_UUID = 2950,
+    TYPE_JSONB = 3802
+};
+
+/* What is read in its binary form; everything else as its to_json(). */
+static const Oid fast_types[] = {
+    TYPE_BOOL, TYPE_BYTEA,     TYPE_NAME,   TYPE_INT8,   TYPE_INT2,    TYPE_INT4,
+    TYPE_TEXT, TYPE_JSON,      TYPE_FLOAT4, TYPE_FLOAT8, TYPE_BPCHAR,  TYPE_VARCHAR,
+    TYPE_DATE, TYPE_TIMESTAMP, TYPE_UUID,   TYPE_JSONB,  TYPE_NUMERIC, TYPE_TIMESTAMPTZ};
+
+static const attribute_t *find_attribute(const relation_t *relation, const char *name)
+{
+    int i;
+
+    for (i = 0; i < relation->attributes->nelts; i++) {
+        const attribute_t *a = &APR_ARRAY_IDX(relation->attributes, i, attribute_t);
+
+        if (strcmp(a->name, name) == 0) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
+/* The columns of a relation, with domains followed down to the type below them. */
+static udm_error_t *load_relation(relation_t *relation, udm_source_t *s, const char *schema,
+                                  const char *name)
+{
+    const char *values[] = {schema, name};
+    apr_pool_t *p = s->pool;
+    udm_result_t *result;
+    udm_error_t *error;
+    int i;
+
+    relation->shown = apr_pstrcat(p, schema, ".", name, NULL);
+    relation->sql =
+        apr_pstrcat(p, udm_db_identifier(p, schema), ".", udm_db_identifier(p, name), NULL);
+    error =
+        udm_source_query(&result, s, relation->shown,
+                         "WITH RECURSIVE base AS ("
+                         " SELECT a.attnum, a.attname, a.atttypid AS typid"
+                         "   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+                         "   JOIN pg_namespace n ON n.oid = c.relnamespace"
+                         "  WHERE n.nspname = $1::text AND c.relname = $2::text"
+                         "    AND a.attnum > 0 AND NOT a.attisdropped"
+                         " UNION ALL"
+                         " SELECT b.attnum, b.attname, t.typbasetype"
+                         "   FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd')"
+                         "SELECT b.attname, b.typid::bigint,"
+                         "       CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END::bigint,"
+                         "       format_type(b.typid, -1)"
+                         "  FROM base b JOIN pg_type t ON t.oid = b.typid"
+                         " WHERE t.typtype <> 'd' ORDER BY b.attnum",
+                         2, values);
+    if (error) {
+        return error;
+    }
+    if (result->rows == 0) {
+        return udm_source_lasting(udm_error_make(p, UDM_E_SOURCE,
+                                                 "there is no relation %s in source \"%s\"",
+                                                 relation->shown, s->type->source));
+    }
+    relation->attributes = apr_array_make(p, result->rows, sizeof(attribute_t));
+    for (i = 0; i < result->rows; i++) {
+        attribute_t *a = apr_array_push(relation->attributes);
+
+        a->name = udm_result_text(result, i, 0);
+        a->type = (Oid)udm_result_int(result, i, 1);
+        a->element = (Oid)udm_result_int(result, i, 2);
+        a->cast = udm_result_text(result, i, 3);
+    }
+    return NULL;
+}
+
+static bool is_fast(Oid type)
+{
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(fast_types) / sizeof(fast_types[0]); i++) {
+        if (fast_types[i] == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Adds a column to the output and its expression to the select list. */
+static void add_column(udm_source_t *s, apr_array_header_t *expressions, const attribute_t *a)
+{
+    udm_column_t *column = apr_array_push(s->columns);
+    const char *sql = apr_pstrcat(s->pool, "r.", udm_db_identifier(s->pool, a->name), NULL);
+
+    column->name = a->name;
+    column->type = a->type;
+    if (is_fast(a->type)) {
+        column->json = a->type == TYPE_JSON || a->type == TYPE_JSONB;
+    }
+    else if (is_fast(a->element)) {
+        column->element = a->element;
+    }
+    else {
+        column->type = TYPE_TEXT;
+        column->json = true;
+        sql = apr_pstrcat(s->pool, "to_json(", sql, ")::text", NULL);
+    }
+    APR_ARRAY_PUSH(expressions, const char *) = sql;
+}
+
+static udm_error_t *no_column(udm_source_t *s, const relation_t *relation, const char *name)
+{
+    return udm_source_lasting(udm_error_make(s->pool, UDM_E_SOURCE,
+                                             "%s of source \"%s\" has no column \"%s\"",
+                                             relation->shown, s->type->source, name));
+}
+
+/* ---- the statements ---- */
+
+/* "alias"."name", after making sure that the column is there. `name` may be NULL: then no column. */
+static udm_error_t *column_sql(const char **sql, const attribute_t **attribute, udm_source_t *s,
+                               const relation_t *relation, const char *alias, const char *name)
+{
+    const attribute_t *a = name ? find_attribute(relation, name) : NULL;
+
+    *sql = NULL;
+    *attribute = a;
+    if (name && !a) {
+        return no_column(s, relation, name);
+    }
+    if (a) {
+        *sql = apr_pstrcat(s->pool, alias, ".", udm_db_identifier(s->pool, name), NULL);
+    }
+    return NULL;
+}
+
+static void add_condition(apr_array_header_t *conditions, const char *condition)
+{
+    APR_ARRAY_PUSH(conditions, const char *) = condition;
+}
+
+static const char *joined(apr_pool_t *p, const apr_array_header_t *conditions, const char *with)
+{
+    const char *text = "";
+    int i;
+
+    for (i = 0; i < conditions->nelts; i++) {
+        text =
+            apr_pstrcat(p, text, i ? with : "", APR_ARRAY_IDX(conditions, i, const char *), NULL);
+    }
+    return text;
+}
+
+/*
+ * The conditions of the main rows: tenant, window, media. The setting is cast to the column's type,
+ * not the column to text, so that an index of the relation can be used.
+ */
+static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t *s)
+{
+    const udm_data_type_t *type = s->type;
+    const attribute_t *a;
+    apr_pool_t *p = s->pool;
+    udm_error_t *error;
+    const char *sql;
+
+    error = column_sql(&sql, &a, s, &s->rows, "r", type->tenant_column);
+    if (error) {
+        return error;
+    }
+    if (sql) {
+        add_condition(conditions,
+                      apr_psprintf(p, "%s = current_setting('udm.ccid')::%s", sql, a->cast));
+    }
+    error = column_sql(&sql, &a, s, &s->rows, "r", type->time_column);
+    if (error) {
+        return error;
+    }
+    if (!s->run->window_all) {
+        if (!sql) {
+            return udm_source_lasting(
+                udm_error_make(p, UDM_E_SOURCE,
+                               "type \"%s\" of source \"%s\" has no time column, so "
+                               "it cannot be exported by time frame",
+                               type->name, type->source));
+        }
+        if (s->run->window_from != UDM_NO_TIME) {
+            add_condition(
+                conditions,
+                apr_pstrcat(p, sql, " >= current_setting('udm.from')::timestamptz", NULL));
+        }
+        if (s->run->window_to != UDM_NO_TIME) {
+            add_condition(conditions,
+                          apr_pstrcat(p, sql, " < current_setting('udm.to')::timestamptz", NULL));
+        }
+    }
+    error = column_sql(&sql, &a, s, &s->rows, "r", type->media_column);
+    if (error) {
+        return error;
+    }
+    if (s->run->media->nelts > 0) {
+        if (!sql) {
+            return udm_source_lasting(
+                udm_error_make(p, UDM_E_SOURCE, "type \"%s\" of source \"%s\" has no media column",
+                               type->name, type->source));
+        }
+        add_condition(conditions, apr_psprintf(p, "%s = ANY (current_setting('udm.media')::%s[])",
+                                               sql, a->cast));
+    }
+    return NULL;
+}
+
+static const char *where(apr_pool_t *p, const apr_array_header_t *conditions)
+{
+    return conditions->nelts ? apr_pstrcat(p, " WHERE ", joined(p, conditions, " AND "), NULL) : "";
+}
+
+/* The select list of the rows, and the columns that come of it. */
+static udm_error_t *make_rows_sql(udm_source_t *s)
+{
+    const udm_data_type_t *type = s->type;
+    apr_array_header_t *conditions = apr_array_make(s->pool, 4, sizeof(const char *));
+    apr_array_header_t *list = apr_array_make(s->pool, 32, sizeof(const char *));
+    const attribute_t *a;
+    udm_error_t *error;
+    const char *sql;
+    int i;
+
+    s->columns = apr_array_make(s->pool, 32, sizeof(udm_column_t));
+    error = column_sql(&sql, &a, s, &s->rows, "r", type->subtype_column);
+    if (error) {
+        return error;
+    }
+    APR_ARRAY_PUSH(list, const char *) =
+        sql ? apr_pstrcat(s->pool, sql, "::text", NULL) : "NULL::text";
+    error = column_sql(&sql, &a, s, &s->rows, "r", type->key_column);
+    if (error) {
+        return error;
+    }
+    APR_ARRAY_PUSH(list, const char *) = apr_pstrcat(s->pool, sql, "::text", NULL);
+    if (type->columns) {
+        for (i = 0; i < type->columns->nelts; i++) {
+            const char *name = APR_ARRAY_IDX(type->columns, i, const char *);
+
+            a = find_attribute(&s->rows, name);
+            if (!a) {
+                return no_column(s, &s->rows, name);
+            }
+            add_column(s, list, a);
+        }
+    }
+    else {
+        for (i = 0; i < s->rows.attributes->nelts; i++) {
+            add_column(s, list, &APR_ARRAY_IDX(s->rows.attributes, i, attribute_t));
+        }
+    }
+    error = row_conditions(conditions, s);
+    if (error) {
+        return error;
+    }
+    s->rows_sql = apr_pstrcat(s->pool, "SELECT ", joined(s->pool, list, ", "), " FROM ",
+                              s->rows.sql, " r", where(s->pool, conditions), NULL);
+    return NULL;
+}
+
+static udm_error_t *make_files_sql(udm_source_t *s)
+{
+    const udm_data_type_t *type = s->type;
+    apr_array_header_t *conditions = apr_array_make(s->pool, 4, sizeof(const char *));
+    const attribute_t *id_type, *entity_type, *content_type, *tenant_type, *key_type, *other;
+    const char *id, *entity, *name, *mime, *content, *tenant, *key, *subtype, *same;
+    const relation_t *f = &s->files;
+    apr_pool_t *p = s->pool;
+    udm_error_t *error;
+
+    error = column_sql(&id, &id_type, s, f, "a", type->attachment_id_column);
+    error = error ? error
+                  : column_sql(&entity, &entity_type, s, f, "a", type->attachment_entity_column);
+    error = error ? error : column_sql(&name, &other, s, f, "a", type->attachment_name_column);
+    error = error ? error : column_sql(&mime, &other, s, f, "a", type->attachment_mime_column);
+    error = error ? error
+                  : column_sql(&content, &content_type, s, f, "a", type->attachment_content_column);
+    error = error ? error
+                  : column_sql(&tenant, &tenant_type, s, f, "a", type->attachment_tenant_column);
+    error = error ? error : column_sql(&key, &key_type, s, &s->rows, "r", type->key_column);
+    error = error ? error : column_sql(&subtype, &other, s, &s->rows, "r", type->subtype_column);
+    error = error ? error : row_conditions(conditions, s);
+    if (error) {
+        return error;
+    }
+    if (!id_type || !entity_type || !content_type || !key_type) {
+        return udm_error_make(p, UDM_E_INTERNAL, "the catalog entry of %s is not whole", f->shown);
+    }
+    switch (content_type->type) {
+    case TYPE_BYTEA:
+        break;
+    case TYPE_TEXT:
+    case TYPE_VARCHAR:
+    case TYPE_BPCHAR:
+    case TYPE_JSON:
+        content = apr_pstrcat(p, "convert_to(", content, "::text, 'UTF8')", NULL);
+        break;
+    default:
+        return udm_source_lasting(
+            udm_error_make(p, UDM_E_SOURCE,
+                           "column \"%s\" of %s in source \"%s\" is of type %s; "
+                           "content must be bytea or text",
+                           content_type->name, f->shown, type->source, content_type->cast));
+    }
+    if (tenant_type) {
+        tenant = apr_psprintf(p, "%s = current_setting('udm.ccid')::%s", tenant, tenant_type->cast);
+        add_condition(conditions, tenant);
+    }
+    same = key_type->type == entity_type->type ? "" : "::text";
+    s->files_sql = apr_psprintf(
+        p,
+        "SELECT %s::text, %s::text, %s::text, %s::text, %s::text, octet_length(%s)::text, "
+        "CASE WHEN octet_length(%s) <= %d THEN %s END "
+        "FROM %s a JOIN %s r ON %s%s = %s%s%s",
+        subtype ? subtype : "NULL", entity, id, name, mime, content, content, UDM_SOURCE_SLICE,
+        content, f->sql, s->rows.sql, entity, same, key, same, where(p, conditions));
+    s->slice_sql = apr_psprintf(p,
+                                "SELECT substring(%s FROM $3::integer FOR $4::integer) FROM %s a "
+                                "WHERE %s = $1::%s AND %s = $2::%s%s%s LIMIT 1",
+                                content, f->sql, entity, entity_type->cast, id, id_type->cast,
+                                tenant ? " AND " : "", tenant ? tenant : "");
+    return NULL;
+}
+
+/* The values that the media names of the run stand for. */
+udm_error_t *udm_source_media_values(const char **literal, udm_source_t *s)
+{
+    const apr_array_header_t *known = s->type->media;
+    apr_array_header_t *values = apr_array_make(s->pool, 4, sizeof(const char *));
+    int i, j;
+
+    for (i = 0; i < s->run->media->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(s->run->media, i, const char *);
+        bool found = false;
+
+        for (j = 0; known && j < known->nelts; j++) {
+            const udm_value_t *value = &APR_ARRAY_IDX(known, j, udm_value_t);
+
+            if (strcmp(value->name, name) == 0) {
+                APR_ARRAY_PUSH(values, const char *) = value->value;
+                found = true;
+            }
+        }
+        if (!found) {
+            return udm_source_lasting(
+                udm_error_make(s->pool, UDM_E_SOURCE,
+                               "type \"%s\" of source \"%s\" has no media \"%s\" "
+                               "any more",
+                               s->type->name, s->type->source, name));
+        }
+    }
+    *literal = udm_db_array(s->pool, values);
+    return NULL;
+}
+
+udm_error_t *udm_source_make_statements(udm_source_t *s, bool files)
+{
+    const udm_data_type_t *type = s->type;
+    udm_error_t *error;
+
+    error = load_relation(&s->rows, s, type->relation_schema, type->relation_name);
+    error = error ? error : make_rows_sql(s);
+    if (!error && files) {
+        error = load_relation(&s->files, s, type->attachment_schema, type->attachment_relation);
+        error = error ? error : make_files_sql(s);
+    }
+    return error;
+}
