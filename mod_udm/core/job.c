@@ -189,7 +189,7 @@ static void read_time_frame(reader *r, udm_job_t *job, const json_t *body)
         FAULT(r, "/timeFrame/dateTo",
               "must be later than dateFrom, for dateTo itself is not exported");
     }
-    job->time_all = job->date_from == UDM_NO_TIME && job->date_to == UDM_NO_TIME;
+    job->time_all = all;
 }
 
 static void read_schedule(reader *r, udm_job_t *job, const json_t *body)

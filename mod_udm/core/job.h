@@ -27,8 +27,8 @@ typedef struct udm_job_t {
     const char *source; /* as sent; the catalog resolves an alias */
     const char *type;   /* jobParams.type */
     const char *title;
-    const char *description;   /* NULL when absent */
-    bool time_all;             /* no bound in time (also for an empty timeFrame) */
+    const char *description; /* NULL when absent */
+    bool time_all; /* no bound in time; without it and without dates: up to the scheduled time */
     apr_time_t date_from;      /* UDM_NO_TIME when absent */
     apr_time_t date_to;        /* UDM_NO_TIME when absent; exclusive */
     apr_array_header_t *media; /* of const char *; empty means all */

@@ -169,7 +169,8 @@ udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const
 }
 
 /*
- * Updates run_progress alone, so it stays a HOT update of a narrow row. "unwanted" also covers a job
+ * The lock on the run makes a renewal that waited for another worker's claim see that claim. Updates
+ * run_progress alone, so it stays a HOT update of a narrow row. "unwanted" also covers a job
  * that was suspended while its run goes on.
  */
 static const udm_statement_t renew = {
@@ -179,7 +180,7 @@ static const udm_statement_t renew = {
     "         EXISTS (SELECT FROM udm.job j WHERE j.id = r.job_id AND j.suspended) AS suspended"
     "    FROM udm.run r"
     "   WHERE r.id = $1::bigint AND r.worker_id = $2::text AND r.attempt = $3::integer"
-    "     AND r.export_id = $4::uuid),"
+    "     AND r.export_id = $4::uuid FOR SHARE OF r),"
     " renewed AS ("
     "  UPDATE udm.run_progress p SET lease_until = now() + " LEASE ","
     "         percent = $5::smallint, rows_done = $6::bigint"

@@ -128,7 +128,8 @@ static apr_status_t source_close(void *data)
         PQfreemem(s->buffer);
     }
     /* Nothing else tells the server that nobody reads any more, before it next sends something. */
-    if (s->cancel && s->db && PQtransactionStatus(s->db->conn) == PQTRANS_ACTIVE) {
+    if (s->cancel && s->db && PQstatus(s->db->conn) == CONNECTION_OK &&
+        PQtransactionStatus(s->db->conn) == PQTRANS_ACTIVE) {
         PQcancel(s->cancel, ignored, sizeof(ignored));
     }
     PQfreeCancel(s->cancel);

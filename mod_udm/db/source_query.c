@@ -9,35 +9,14 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
+#include "db/pgtype.h"
 #include "db/source_private.h"
-
-/* Types of PostgreSQL that never change their number; see pg_type.dat. */
-enum {
-    TYPE_BOOL = 16,
-    TYPE_BYTEA = 17,
-    TYPE_NAME = 19,
-    TYPE_INT8 = 20,
-    TYPE_INT2 = 21,
-    TYPE_INT4 = 23,
-    TYPE_TEXT = 25,
-    TYPE_JSON = 114,
-    TYPE_FLOAT4 = 700,
-    TYPE_FLOAT8 = 701,
-    TYPE_BPCHAR = 1042,
-    TYPE_VARCHAR = 1043,
-    TYPE_DATE = 1082,
-    TYPE_TIMESTAMP = 1114,
-    TYPE_TIMESTAMPTZ = 1184,
-    TYPE_NUMERIC = 1700,
-    TYPE_UUID = 2950,
-    TYPE_JSONB = 3802
-};
 
 /* What is read in its binary form; everything else as its to_json(). */
 static const Oid fast_types[] = {
-    TYPE_BOOL, TYPE_BYTEA,     TYPE_NAME,   TYPE_INT8,   TYPE_INT2,    TYPE_INT4,
-    TYPE_TEXT, TYPE_JSON,      TYPE_FLOAT4, TYPE_FLOAT8, TYPE_BPCHAR,  TYPE_VARCHAR,
-    TYPE_DATE, TYPE_TIMESTAMP, TYPE_UUID,   TYPE_JSONB,  TYPE_NUMERIC, TYPE_TIMESTAMPTZ};
+    TYPE_CHAR, TYPE_OID,       TYPE_BOOL, TYPE_BYTEA,  TYPE_NAME,    TYPE_INT8,       TYPE_INT2,
+    TYPE_INT4, TYPE_TEXT,      TYPE_JSON, TYPE_FLOAT4, TYPE_FLOAT8,  TYPE_BPCHAR,     TYPE_VARCHAR,
+    TYPE_DATE, TYPE_TIMESTAMP, TYPE_UUID, TYPE_JSONB,  TYPE_NUMERIC, TYPE_TIMESTAMPTZ};
 
 static const attribute_t *find_attribute(const relation_t *relation, const char *name)
 {
@@ -181,9 +160,21 @@ static const char *joined(apr_pool_t *p, const apr_array_header_t *conditions, c
 }
 
 /*
- * The conditions of the main rows: tenant, window, media. The setting is cast to the column's type,
- * not the column to text, so that an index of the relation can be used.
+ * That a row is the tenant's. The setting is cast to the column's type, not the column to text, so that
+ * an index can be used. Casting may make two tenants equal ('007' and '7' as integers, long names cut
+ * to 63 bytes), so for any type but text the texts must be equal, too.
  */
+static const char *is_tenants(apr_pool_t *p, const char *column, const attribute_t *a)
+{
+    const char *equal = apr_psprintf(p, "%s = current_setting('udm.ccid')::%s", column, a->cast);
+
+    if (a->type == TYPE_TEXT || a->type == TYPE_VARCHAR) {
+        return equal;
+    }
+    return apr_psprintf(p, "(%s AND %s::text = current_setting('udm.ccid'))", equal, column);
+}
+
+/* The conditions of the main rows: tenant, window, media. */
 static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t *s)
 {
     const udm_data_type_t *type = s->type;
@@ -197,8 +188,7 @@ static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t 
         return error;
     }
     if (sql) {
-        add_condition(conditions,
-                      apr_psprintf(p, "%s = current_setting('udm.ccid')::%s", sql, a->cast));
+        add_condition(conditions, is_tenants(p, sql, a));
     }
     error = column_sql(&sql, &a, s, &s->rows, "r", type->time_column);
     if (error) {
@@ -336,7 +326,7 @@ static udm_error_t *make_files_sql(udm_source_t *s)
                            content_type->name, f->shown, type->source, content_type->cast));
     }
     if (tenant_type) {
-        tenant = apr_psprintf(p, "%s = current_setting('udm.ccid')::%s", tenant, tenant_type->cast);
+        tenant = is_tenants(p, tenant, tenant_type);
         add_condition(conditions, tenant);
     }
     same = key_type->type == entity_type->type ? "" : "::text";

@@ -657,7 +657,7 @@ static udm_error_t *run_export(apr_array_header_t **published, apr_pool_t *p, ex
             "the certificate is too large for files of %" APR_INT64_T_FMT " bytes", file_limit(x));
     }
     head.fingerprint = certificate->fingerprint;
-    parts = udm_parts_make(x->pool, store, x->run->export_id, recipient);
+    parts = udm_parts_make(x->pool, store, x->run->export_id, recipient, file_limit(x));
     target = udm_parts_target(parts);
     error = udm_volumes_open(&volumes, x->pool, &target, capacity, spool_dir);
     if (error == NULL) {

@@ -19,6 +19,7 @@ struct udm_parts_t {
     udm_store_t *store;
     const char *export_id;
     const udm_recipient_t *recipient;
+    apr_int64_t limit;
     apr_array_header_t *written; /* of written_t */
     udm_object_t *object;        /* of the part under way */
     udm_envelope_t *envelope;
@@ -26,7 +27,7 @@ struct udm_parts_t {
 };
 
 udm_parts_t *udm_parts_make(apr_pool_t *p, udm_store_t *store, const char *export_id,
-                            const udm_recipient_t *recipient)
+                            const udm_recipient_t *recipient, apr_int64_t limit)
 {
     udm_parts_t *parts = apr_pcalloc(p, sizeof(*parts));
 
@@ -34,6 +35,7 @@ udm_parts_t *udm_parts_make(apr_pool_t *p, udm_store_t *store, const char *expor
     parts->store = store;
     parts->export_id = export_id;
     parts->recipient = recipient;
+    parts->limit = limit;
     parts->written = apr_array_make(p, 4, sizeof(written_t));
     return parts;
 }
@@ -81,6 +83,11 @@ static udm_error_t *part_close(void *context)
 
     part.object = parts->object;
     error = udm_envelope_finish(&part.size, &part.sha256, parts->pool, parts->envelope);
+    if (error == NULL && part.size > parts->limit) {
+        error =
+            udm_error_make(parts->pool, UDM_E_INTERNAL,
+                           "a file of %" APR_INT64_T_FMT " bytes is larger than asked", part.size);
+    }
     if (error == NULL) {
         error = parts->store->finish(parts->object);
     }

@@ -17,8 +17,9 @@
 
 typedef struct udm_parts_t udm_parts_t;
 
+/* `limit`: the largest file that may come of a volume; a larger one is UDM_E_INTERNAL. */
 udm_parts_t *udm_parts_make(apr_pool_t *p, udm_store_t *store, const char *export_id,
-                            const udm_recipient_t *recipient);
+                            const udm_recipient_t *recipient, apr_int64_t limit);
 
 /* Where volumes go. */
 udm_volume_target_t udm_parts_target(udm_parts_t *parts);

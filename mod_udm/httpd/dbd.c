@@ -125,9 +125,12 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
         error = out_of_reach(r, "a pooled connection is lost and cannot be made anew");
     }
     else {
-        error = fn(udm_db_wrap(r->pool, conn), baton);
+        /* on the stack: a long list leases once for each of its batches */
+        udm_db_t db = {conn, r->pool};
+
+        error = fn(&db, baton);
         if (error && again && PQstatus(conn) != CONNECTION_OK && revive(dbd, conn, r->pool)) {
-            error = fn(udm_db_wrap(r->pool, conn), baton);
+            error = fn(&db, baton);
         }
         tidy(conn);
     }

@@ -66,28 +66,6 @@ static json_t *file_json(apr_pool_t *p, const udm_file_info_t *file)
                      "sha256", file->sha256);
 }
 
-/* Writes one batch. @return false once the client is gone */
-static bool write_batch(const list_read_t *read, bool *comma)
-{
-    request_rec *r = read->r;
-    int i;
-
-    for (i = 0; i < read->batch->nelts; i++) {
-        const void *row = APR_ARRAY_IDX(read->batch, i, const void *);
-        json_t *item = read->kind == UDM_LIST_FILES
-                           ? file_json(read->batch_pool, row)
-                           : udm_job_info_json(read->batch_pool, row, read->q->route->version);
-        const char *text = udm_json_text(read->batch_pool, item);
-
-        json_decref(item);
-        if ((*comma && ap_rputc(',', r) < 0) || ap_rputs(text, r) < 0) {
-            return false;
-        }
-        *comma = true;
-    }
-    return true;
-}
-
 /*
  * Ends an answer that cannot be completed, so that nobody takes it for whole: the bucket makes the
  * chunk filter leave out the last chunk (and HTTP/2 reset the stream), then the connection closes.
@@ -103,6 +81,32 @@ static void break_off(request_rec *r, const udm_error_t *error)
     APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
     (void)ap_pass_brigade(r->output_filters, bb);
+}
+
+/* Writes one batch. @return false once the client is gone */
+static bool write_batch(const list_read_t *read, bool *comma)
+{
+    request_rec *r = read->r;
+    int i;
+
+    for (i = 0; i < read->batch->nelts; i++) {
+        const void *row = APR_ARRAY_IDX(read->batch, i, const void *);
+        json_t *item = read->kind == UDM_LIST_FILES
+                           ? file_json(read->batch_pool, row)
+                           : udm_job_info_json(read->batch_pool, row, read->q->route->version);
+        const char *text = udm_json_text(read->batch_pool, item);
+
+        json_decref(item);
+        if (!text) {
+            break_off(r, udm_error_make(r->pool, UDM_E_INTERNAL, "a row is not UTF-8"));
+            return false;
+        }
+        if ((*comma && ap_rputc(',', r) < 0) || ap_rputs(text, r) < 0) {
+            return false;
+        }
+        *comma = true;
+    }
+    return true;
 }
 
 /* Writes the page, batch by batch; the first one is read already. */

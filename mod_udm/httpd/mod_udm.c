@@ -49,6 +49,9 @@ static int udm_translate_name(request_rec *r)
     if (!udm_request_get(r)) {
         return DECLINED;
     }
+    if (r->args) {
+        udm_request_hide(r);
+    }
     for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
         ap_custom_response(r, statuses[i], "\"refused");
     }

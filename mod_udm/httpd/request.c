@@ -10,6 +10,7 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <scoreboard.h>
 #include <util_filter.h>
 
 #include <apr_buckets.h>
@@ -412,6 +413,15 @@ static const char *redacted(apr_pool_t *p, const char *text)
         }
     }
     return text;
+}
+
+void udm_request_hide(request_rec *r)
+{
+    char *line = r->the_request;
+
+    r->the_request = (char *)redacted(r->pool, line);
+    ap_update_child_status(r->connection->sbh, SERVER_BUSY_WRITE, r);
+    r->the_request = line;
 }
 
 void udm_request_redact(request_rec *r)

@@ -69,6 +69,9 @@ void udm_respond_headers(request_rec *r);
 /* The text of a problem document for a status that httpd itself chose. */
 const char *udm_respond_problem_text(request_rec *r, int status);
 
+/* Shows the request without the signature of its link in the scoreboard (mod_status). */
+void udm_request_hide(request_rec *r);
+
 /* Hides signatures of links from the access log; runs once the request is over. */
 void udm_request_redact(request_rec *r);
 

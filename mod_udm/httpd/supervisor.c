@@ -305,16 +305,49 @@ static apr_status_t let_go(void *data)
     return APR_SUCCESS;
 }
 
+/*
+ * When httpd ends, the workers of earlier generations hand their runs back like the last one does. A
+ * restart leaves them alone.
+ */
+static apr_status_t end_old(void *data)
+{
+    const pid_t *parent = data;
+    retained_t *retained = ap_retained_data_get(RETAINED_KEY);
+    int i, steps = STOP_STEPS;
+
+    if (getpid() != *parent || ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_EXITING || !retained) {
+        return APR_SUCCESS;
+    }
+    for (i = 0; i < OLD_MAX; i++) {
+        if (retained->old[i] && waitpid(retained->old[i], NULL, WNOHANG) == 0) {
+            kill(retained->old[i], SIGTERM);
+        }
+        else {
+            retained->old[i] = 0;
+        }
+    }
+    for (i = 0; i < OLD_MAX; i++) {
+        while (retained->old[i] && steps-- > 0 && waitpid(retained->old[i], NULL, WNOHANG) == 0) {
+            apr_sleep(10 * 1000);
+        }
+    }
+    return APR_SUCCESS;
+}
+
 int udm_supervisor_start(apr_pool_t *pconf, server_rec *s)
 {
     udm_server_t *conf = udm_config_main();
     retained_t *retained = ap_retained_data_get(RETAINED_KEY);
     udm_supervisor_t *sup;
+    pid_t *parent;
     int error;
 
     if (!retained) {
         retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
     }
+    parent = apr_palloc(pconf, sizeof(*parent));
+    *parent = getpid();
+    apr_pool_cleanup_register(pconf, parent, end_old, apr_pool_cleanup_null);
     adopt(pconf, retained);
     if (conf->worker != 1) {
         return OK;

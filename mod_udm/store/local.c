@@ -155,11 +155,14 @@ static udm_error_t *make_directory(local_store_t *store, apr_pool_t *p, const ch
     int status;
 
     if (mkdir(path, 0750) != 0) {
-        return errno == EEXIST ? NULL : store_error(p, errno, path);
+        if (errno != EEXIST) {
+            return store_error(p, errno, path);
+        }
     }
-    if (chmod(path, store->directory_mode) != 0) {
+    else if (chmod(path, store->directory_mode) != 0) {
         return store_error(p, errno, path);
     }
+    /* Also when it was there: whoever made it may have died before this, or not be there yet. */
     status = sync_directory(store->base.root);
     return status != 0 ? store_error(p, status, store->base.root) : NULL;
 }

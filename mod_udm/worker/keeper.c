@@ -207,10 +207,9 @@ static void connect_database(keeper_t *k)
         database_lost(k, error);
         return;
     }
-    udm_worker_database_up(k->worker);
-    k->backoff = 0;
     /* Whatever was notified meanwhile was not heard. */
     k->hint = true;
+    k->schedule_at = udm_worker_now();
 }
 
 /* ---- leases ---- */
@@ -313,6 +312,9 @@ static void schedule(keeper_t *k)
         database_lost(k, error);
         return;
     }
+    /* Not when it connects: a server that answers but cannot do this is not back. */
+    udm_worker_database_up(k->worker);
+    k->backoff = 0;
     if (made > 0) {
         udm_log(LIMIT(k), UDM_LOG_INFO, "UDM0236: %d jobs were due and are queued", made);
         wake_slots(k);

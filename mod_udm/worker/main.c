@@ -158,7 +158,7 @@ static udm_error_t *drop_privileges(apr_pool_t *p, const udm_settings_t *setting
 
     if (geteuid() != 0) {
         if (name && (!find_user(&uid, &gid, name) || uid != geteuid())) {
-            udm_log(settings->log_level, UDM_LOG_WARN,
+            udm_log(settings->log_level, UDM_LOG_INFO,
                     "UDM0201: user %s is not used: only root can change to it", name);
         }
         return NULL;

@@ -357,7 +357,6 @@ static void settle_stopped(desk_t *d, const udm_run_t *run, udm_verdict verdict)
     ending_t ending = {.kind = END_RELEASE};
     udm_error_t *error;
 
-    remove_output_or_log(d, run);
     udm_log(LIMIT(d->worker), UDM_LOG_INFO, "UDM0219: run %" APR_INT64_T_FMT " stopped: %s",
             run->id,
             verdict == UDM_VERDICT_UNWANTED ? "cancelled or suspended"
@@ -417,7 +416,6 @@ static void run_one(desk_t *d, const udm_run_t *run, apr_int64_t claimed)
         settle_stopped(d, run, verdict);
     }
     else {
-        remove_output_or_log(d, run);
         try_later(d, run, error);
     }
     apr_thread_mutex_lock(d->worker->lock);
@@ -443,7 +441,12 @@ static udm_error_t *work(desk_t *d)
         if (!going) {
             return NULL;
         }
-        error = connected(d);
+        error = d->store ? NULL
+                         : udm_store_local_open(&d->store, d->pool, d->worker->settings->store,
+                                                d->worker->installation);
+        if (!error) {
+            error = connected(d);
+        }
         claimed = udm_worker_now();
         if (!error) {
             error = udm_queue_claim(&run, d->run_pool, d->db, d->slot->id,
@@ -476,7 +479,7 @@ static bool wait_for_work(desk_t *d, unsigned *seen, int ms)
     return going;
 }
 
-static udm_error_t *make_desk(desk_t *d, udm_slot_t *slot, apr_allocator_t *allocator)
+static void make_desk(desk_t *d, udm_slot_t *slot, apr_allocator_t *allocator)
 {
     memset(d, 0, sizeof(*d));
     d->slot = slot;
@@ -486,8 +489,6 @@ static udm_error_t *make_desk(desk_t *d, udm_slot_t *slot, apr_allocator_t *allo
     apr_allocator_owner_set(allocator, d->pool);
     apr_pool_create(&d->db_pool, d->pool);
     apr_pool_create(&d->run_pool, d->pool);
-    return udm_store_local_open(&d->store, d->pool, d->worker->settings->store,
-                                d->worker->installation);
 }
 
 static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
@@ -502,26 +503,25 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
     desk_t d;
 
     apr_allocator_create(&allocator);
-    error = make_desk(&d, slot, allocator);
-    if (error) {
-        udm_log(LIMIT(worker), UDM_LOG_ERROR, "UDM0222: a slot cannot open the store: %s",
-                udm_error_line(d.pool, error));
-    }
-    else {
-        do {
-            error = work(&d);
-            pause = UDM_POLL_SECONDS * 1000;
-            if (!error) {
-                backoff = 0;
-            }
-            else {
-                udm_worker_database_down(worker, d.run_pool, error);
-                d.db = NULL;
-                apr_pool_clear(d.db_pool);
-                pause = udm_worker_backoff(&backoff);
-            }
-        } while (wait_for_work(&d, &seen, pause));
-    }
+    make_desk(&d, slot, allocator);
+    do {
+        error = work(&d);
+        pause = UDM_POLL_SECONDS * 1000;
+        if (!error) {
+            backoff = 0;
+        }
+        else if (error->kind == UDM_E_STORE) {
+            udm_log(LIMIT(worker), UDM_LOG_ERROR, "UDM0222: a slot cannot open the store: %s",
+                    udm_error_line(d.run_pool, error));
+            pause = udm_worker_backoff(&backoff);
+        }
+        else {
+            udm_worker_database_down(worker, d.run_pool, error);
+            d.db = NULL;
+            apr_pool_clear(d.db_pool);
+            pause = udm_worker_backoff(&backoff);
+        }
+    } while (wait_for_work(&d, &seen, pause));
     apr_pool_destroy(d.pool);
     apr_thread_mutex_lock(worker->lock);
     worker->running--;

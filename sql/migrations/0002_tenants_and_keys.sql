@@ -89,6 +89,7 @@ CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON udm.a
 
 CREATE FUNCTION udm.create_tenant(ccid text, name text DEFAULT NULL) RETURNS text
 LANGUAGE sql SET search_path = pg_catalog AS $$
+    INSERT INTO udm.audit (ccid, subject, action) VALUES ($1, session_user, 'tenant.create');
     INSERT INTO udm.tenant (ccid, name) VALUES ($1, coalesce($2, $1)) RETURNING ccid
 $$;
 COMMENT ON FUNCTION udm.create_tenant(text, text) IS 'Adds a contact centre; returns its ccid.';

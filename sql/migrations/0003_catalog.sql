@@ -86,6 +86,7 @@ CREATE FUNCTION udm.register_source(
     name text, family text, layout text DEFAULT 'lines', connection text DEFAULT NULL,
     label text DEFAULT NULL, alias text DEFAULT NULL, remote boolean DEFAULT false) RETURNS text
 LANGUAGE sql SET search_path = pg_catalog AS $$
+    INSERT INTO udm.audit (subject, action, object) VALUES (session_user, 'catalog.source', $1);
     INSERT INTO udm.source (name, family, layout, connection, label, alias, remote)
     VALUES ($1, $2, $3, coalesce($4, lower($1)), coalesce($5, $1), $6, $7)
     ON CONFLICT (name) DO UPDATE
@@ -182,6 +183,10 @@ BEGIN
            attachment_id_column = NULL, attachment_entity_column = NULL,
            attachment_name_column = NULL, attachment_mime_column = NULL,
            attachment_content_column = NULL;
+    -- Whose rows these are is the one thing that must never change unnoticed.
+    INSERT INTO udm.audit (subject, action, object, detail)
+    VALUES (session_user, 'catalog.type', $1 || '/' || $2,
+            jsonb_build_object('relation', $3, 'tenantColumn', $5, 'tenants', to_jsonb($6)));
     RETURN $1 || '/' || $2;
 END
 $$;
@@ -223,6 +228,9 @@ BEGIN
            attachment_tenant_column = $9, attachment_id_column = $4, attachment_entity_column = $5,
            attachment_name_column = $6, attachment_mime_column = $7, attachment_content_column = $8
      WHERE d.source = $1 AND d.name = $2;
+    INSERT INTO udm.audit (subject, action, object, detail)
+    VALUES (session_user, 'catalog.attachments', $1 || '/' || $2,
+            jsonb_build_object('relation', $3, 'tenantColumn', $9));
     RETURN $1 || '/' || $2;
 END
 $$;
@@ -230,6 +238,8 @@ $$;
 CREATE FUNCTION udm.register_sub_type(source text, type text, value text, name text,
                                       label text DEFAULT NULL) RETURNS text
 LANGUAGE sql SET search_path = pg_catalog AS $$
+    INSERT INTO udm.audit (subject, action, object)
+    VALUES (session_user, 'catalog.sub-type', $1 || '/' || $2 || '/' || $4);
     INSERT INTO udm.sub_type (source, type, value, name, label)
     VALUES ($1, $2, $3, $4, coalesce($5, $4))
     ON CONFLICT (source, type, value) DO UPDATE SET name = excluded.name, label = excluded.label
@@ -239,6 +249,8 @@ $$;
 CREATE FUNCTION udm.register_media(source text, type text, value text, name text,
                                    label text DEFAULT NULL) RETURNS text
 LANGUAGE sql SET search_path = pg_catalog AS $$
+    INSERT INTO udm.audit (subject, action, object)
+    VALUES (session_user, 'catalog.media', $1 || '/' || $2 || '/' || $4);
     INSERT INTO udm.media (source, type, value, name, label)
     VALUES ($1, $2, $3, $4, coalesce($5, $4))
     ON CONFLICT (source, type, value) DO UPDATE SET name = excluded.name, label = excluded.label

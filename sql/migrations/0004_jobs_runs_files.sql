@@ -97,8 +97,7 @@ CREATE TABLE udm.run_progress (
     run_id       bigint PRIMARY KEY REFERENCES udm.run (id) ON DELETE CASCADE,
     lease_until  timestamptz,
     percent      smallint NOT NULL DEFAULT 0 CHECK (percent BETWEEN 0 AND 100),
-    rows_done    bigint NOT NULL DEFAULT 0,
-    rows_total   bigint
+    rows_done    bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE TABLE udm.file (

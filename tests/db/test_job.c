@@ -46,7 +46,8 @@ static udm_error_t *refused(const udm_job_t *job, const udm_principal_t *who)
     ck_assert_ptr_null(info);
     ck_assert_str_eq(dbtest_value("SELECT (SELECT count(*) FROM udm.job)"
                                   " + (SELECT count(*) FROM udm.run)"
-                                  " + (SELECT count(*) FROM udm.audit)"),
+                                  " + (SELECT count(*) FROM udm.audit"
+                                  " WHERE action = 'job.create')"),
                      "0");
     return error;
 }
@@ -164,6 +165,19 @@ START_TEST(open_window)
     create(job, dbtest_principal("acme"));
     ck_assert_str_eq(dbtest_value("SELECT NOT window_all AND window_from = '2026-01-01Z'"
                                   " AND window_to IS NULL FROM udm.run"),
+                     "t");
+}
+END_TEST
+
+/* No dates and not all: everything up to the scheduled time, which leaves out rows without a time. */
+START_TEST(window_up_to_the_run)
+{
+    udm_job_t *job = make_job();
+
+    job->time_all = false;
+    create(job, dbtest_principal("acme"));
+    ck_assert_str_eq(dbtest_value("SELECT NOT window_all AND window_from IS NULL"
+                                  " AND window_to = scheduled_at FROM udm.run"),
                      "t");
 }
 END_TEST
@@ -572,6 +586,7 @@ TCase *job_case(void)
     tcase_add_test(tc, runs_at_once);
     tcase_add_test(tc, whole_window);
     tcase_add_test(tc, open_window);
+    tcase_add_test(tc, window_up_to_the_run);
     tcase_add_test(tc, starts_later);
     tcase_add_test(tc, started_in_the_past_is_now);
     tcase_add_test(tc, suspended_makes_no_run);

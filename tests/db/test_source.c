@@ -204,6 +204,24 @@ START_TEST(reads_by_time_without_zone)
 }
 END_TEST
 
+/* As integers '7' and '007' are equal, as contact centres they are not. */
+START_TEST(tenants_that_a_cast_makes_equal)
+{
+    udm_data_type_t *type;
+
+    make_folder();
+    dbtest_exec("CREATE TABLE demo.numbered (id integer, centre integer);"
+                "INSERT INTO demo.numbered VALUES (1, 7), (2, 8);"
+                "GRANT SELECT ON demo.numbered TO udm_test_reader");
+    type = type_of("iWD", "Task");
+    type->relation_name = "numbered";
+    type->tenants = NULL;
+    type->tenant_column = "centre";
+    ck_assert_str_eq(rows(opened(type, run_of("7")), 2), "- 1");
+    ck_assert_str_eq(rows(opened(type, run_of("007")), 2), "");
+}
+END_TEST
+
 START_TEST(reads_by_media)
 {
     udm_run_t *run = run_of("acme");
@@ -740,6 +758,7 @@ TCase *source_case(void)
     tcase_add_test(tc, reads_the_tenants_rows);
     tcase_add_test(tc, reads_by_time);
     tcase_add_test(tc, reads_by_time_without_zone);
+    tcase_add_test(tc, tenants_that_a_cast_makes_equal);
     tcase_add_test(tc, reads_by_media);
     tcase_add_test(tc, reads_a_relation_of_listed_tenants);
     tcase_add_test(tc, refuses_a_type_of_nobody);

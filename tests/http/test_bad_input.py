@@ -167,10 +167,10 @@ def test_certificate_forms(site, client):
         problem(client.post(path, data=body, headers=boundary), 400)
 
 
-@pytest.mark.parametrize("name", ["..", "a%5Cb", "a%01b", "a%7fb", "x" * 256, "%ff"])
-def test_certificate_with_a_bad_name(site, client, name):
-    answer = client.upload_certificate(site.env.certificate.pem, name)
-    assert answer.status_code in (400, 404, 405)
+@pytest.mark.parametrize("name, status", [("..", 404), ("a%5Cb", 400), ("a%01b", 400),
+                                          ("a%7fb", 400), ("x" * 256, 400), ("%ff", 400)])
+def test_certificate_with_a_bad_name(site, client, name, status):
+    problem(client.upload_certificate(site.env.certificate.pem, name), status)
 
 
 def test_role_without_the_right(site):

@@ -14,7 +14,7 @@ from udmtest.site import Site
 # Notes its settings, then how its stdin ended; runs on after the end of stdin until it is let go.
 # (bash does not start with a sanitizer's library preloaded, as httpd has it in such a build.)
 SCRIPT = """#!/usr/bin/env -S -u LD_PRELOAD bash
-echo "start $$ $* $(ps -o pgid= -p $$ | tr -d ' ')" >> {log}
+echo "start $$ $* $(cut -d' ' -f5 /proc/$$/stat)" >> {log}
 while read -r line; do
     echo "$$ $line" >> {log}
     [ "$line" = stop ] && exit 0
@@ -92,6 +92,17 @@ def test_graceful_restart_lets_it_finish(site):
     assert alive(third) and len(starts(site)) == 3
     os.unlink(site.log + ".finish")
     assert f"{first} stop" not in said(site)
+
+
+def test_the_end_of_httpd_ends_the_workers_of_earlier_generations(site):
+    site.start_httpd()
+    first = settled(site, 1)
+    site.httpd.reload()
+    second = settled(site, 2)
+    wait_for(lambda: f"{first} eof" in said(site), 20, "the first worker to see the end of stdin")
+    site.httpd.stop()
+    assert not alive(first) and not alive(second)
+    assert f"{first} finished" not in said(site), "it was told to end, by a signal"
 
 
 def test_it_is_started_again(site):

@@ -121,6 +121,19 @@ def test_two_at_once(env, fresh):
     assert env.postgres.sql("SELECT count(*) FROM udm.schema_version", dbname=name) == [(len(NUMBERS),)]
 
 
+def test_a_database_that_is_not_utf8_is_refused(env, fresh):
+    name, _ = fresh
+    other = name + "_ascii"
+    env.postgres.sql(f"CREATE DATABASE {other} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+                     " TEMPLATE template0", dbname="postgres")
+    try:
+        done = env.migrate(env.postgres.dsn(other), check=False)
+        assert done.returncode == 1 and "SQL_ASCII" in done.stdout and "UTF8" in done.stdout
+        assert env.postgres.sql("SELECT to_regnamespace('udm')", dbname=other) == [(None,)]
+    finally:
+        env.postgres.drop_database(other)
+
+
 def test_bad_usage(env):
     done = subprocess.run([os.path.join(TOP, "sql", "udm-migrate")], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True)

@@ -195,9 +195,11 @@ START_TEST(test_time_frame)
 {
     udm_job_t *job;
 
-    ck_assert(takes("{'timeFrame':{}}")->time_all);
-    ck_assert(takes("{'timeFrame':{'all':false}}")->time_all);
-    ck_assert(takes("{'timeFrame':{'all':null,'dateFrom':null,'dateTo':null}}")->time_all);
+    ck_assert(takes("{'timeFrame':{'all':true}}")->time_all);
+    /* All up to the scheduled time is not all: rows without a time, and later ones, stay out. */
+    ck_assert(!takes("{'timeFrame':{}}")->time_all);
+    ck_assert(!takes("{'timeFrame':{'all':false}}")->time_all);
+    ck_assert(!takes("{'timeFrame':{'all':null,'dateFrom':null,'dateTo':null}}")->time_all);
     job = takes("{'timeFrame':{'dateFrom':'2026-01-01'}}");
     ck_assert(!job->time_all && job->date_to == UDM_NO_TIME);
     job = takes("{'timeFrame':{'all':false,'dateTo':'2026-01-01'}}");
