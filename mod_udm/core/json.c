@@ -110,8 +110,10 @@ udm_error_t *udm_json_parse(json_t **json, apr_pool_t *p, const char *text, apr_
         if (json_error_code(&error) == json_error_out_of_memory) {
             return udm_error_status(p, UDM_E_INTERNAL, APR_ENOMEM, "out of memory");
         }
-        return udm_error_make(p, UDM_E_INVALID, "not valid JSON: at line %d, column %d: %s",
-                              error.line, error.column, error.text);
+        return udm_error_make(
+            p, UDM_E_INVALID, "not valid JSON: at line %d, column %d: %s", error.line, error.column,
+            json_error_code(&error) == json_error_null_character ? "a string must not hold \\u0000"
+                                                                 : error.text);
     }
     udm_json_own(p, *json);
     return NULL;

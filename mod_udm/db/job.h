@@ -51,11 +51,12 @@ udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db, 
                            const udm_audit_t *audit);
 
 /*
- * A file by name, for whoever holds a good link (no principal); writes the audit ("file.download").
+ * A file by name, for whoever holds a good link (no principal); writes the audit ("file.download")
+ * when `size` is its size: what is not in the store, or not whole, is not downloaded.
  * @return as udm_file_link
  */
 udm_error_t *udm_file_download(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db,
-                               const char *name, const udm_audit_t *audit);
+                               const char *name, apr_int64_t size, const udm_audit_t *audit);
 
 /* What the three lists offer (decisions 1.4). Static. */
 const udm_listing_spec_t *udm_job_listing(void);

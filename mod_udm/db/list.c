@@ -53,6 +53,9 @@ static const udm_order_spec_t job_orders[] = {
     {"description", "coalesce(j.description, '')", "text"},
     {"progress", UDM_JOB_PROGRESS, "integer"},
     {"parentId", "0::bigint", "bigint"},
+    {"statusReason",
+     "coalesce(CASE WHEN j.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END, '')",
+     "text"},
     {"exportAttachments", "j.export_attachments", "boolean"},
     {NULL, NULL, NULL}};
 
@@ -80,6 +83,9 @@ static const udm_order_spec_t run_orders[] = {
     {"description", "coalesce(r.description, '')", "text"},
     {"progress", UDM_RUN_PROGRESS, "integer"},
     {"parentId", "r.job_id", "bigint"},
+    {"statusReason",
+     "coalesce(CASE WHEN r.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END, '')",
+     "text"},
     {"exportAttachments", "r.export_attachments", "boolean"},
     {NULL, NULL, NULL}};
 

@@ -125,13 +125,17 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
         error = out_of_reach(r, "a pooled connection is lost and cannot be made anew");
     }
     else {
-        /* on the stack: a long list leases once for each of its batches */
-        udm_db_t db = {conn, r->pool};
+        /* of its own: a long list leases once for each of its batches */
+        apr_pool_t *lease;
+        udm_db_t *db;
 
-        error = fn(&db, baton);
+        apr_pool_create(&lease, r->pool);
+        db = udm_db_wrap(lease, conn);
+        error = fn(db, baton);
         if (error && again && PQstatus(conn) != CONNECTION_OK && revive(dbd, conn, r->pool)) {
-            error = fn(&db, baton);
+            error = fn(db, baton);
         }
+        apr_pool_destroy(lease);
         tidy(conn);
     }
     dbd_close(r->server, dbd);

@@ -30,6 +30,7 @@ APLOG_USE_MODULE(udm);
 typedef struct download_work_t {
     request_rec *r;
     const udm_request_t *q;
+    apr_int64_t size; /* of the open file, or -1 */
     udm_file_info_t *info;
 } download_work_t;
 
@@ -37,19 +38,21 @@ static udm_error_t *note_download(udm_db_t *db, void *baton)
 {
     download_work_t *work = baton;
 
-    return udm_file_download(&work->info, work->r->pool, db, work->q->parameter, &work->q->audit);
+    /* what cannot be sent is not to stand in the audit as downloaded */
+    return udm_file_download(&work->info, work->r->pool, db, work->q->parameter, work->size,
+                             &work->q->audit);
 }
 
-/* Opens the file in the store and notes its state in r->finfo. */
-static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const udm_file_info_t *info)
+/* Opens the file in the store and notes its state in r->finfo; whether it is listed is not known. */
+static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const char *name)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    const char *path = udm_store_local_path(r->pool, udm_config_main()->store, info->name);
+    const char *path = udm_store_local_path(r->pool, udm_config_main()->store, name);
     apr_status_t status;
 
     if (!path) {
         return udm_error_make(r->pool, UDM_E_INTERNAL, "file %s has not the name of an object",
-                              info->name);
+                              name);
     }
     status =
         apr_file_open(fd, path, APR_READ | APR_BINARY | AP_SENDFILE_ENABLED(core->enable_sendfile),
@@ -60,13 +63,10 @@ static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const udm_file_in
     }
     if (status != APR_SUCCESS) {
         return udm_error_status(r->pool, UDM_E_INTERNAL, status,
-                                "file %s is listed but cannot be opened in the store", info->name);
+                                "file %s is listed but cannot be opened in the store", name);
     }
-    if (r->finfo.filetype != APR_REG || r->finfo.size != info->size) {
-        return udm_error_make(r->pool, UDM_E_INTERNAL,
-                              "file %s has %" APR_OFF_T_FMT
-                              " bytes in the store, not %" APR_INT64_T_FMT,
-                              info->name, r->finfo.size, info->size);
+    if (r->finfo.filetype != APR_REG) {
+        return udm_error_make(r->pool, UDM_E_INTERNAL, "file %s is no file in the store", name);
     }
     return NULL;
 }
@@ -115,18 +115,27 @@ static int send_file(request_rec *r, apr_file_t *fd)
 
 int udm_handle_file_download(request_rec *r, udm_request_t *q)
 {
-    download_work_t work = {r, q, NULL};
+    download_work_t work = {r, q, -1, NULL};
     const udm_link_keys_t *keys = udm_keys_link(udm_config_main()->link_keys, r);
-    apr_file_t *fd;
+    apr_file_t *fd = NULL;
+    udm_error_t *not_open = NULL;
     int status;
     udm_error_t *error =
         udm_link_check(r->pool, keys, q->parameter, r->args ? r->args : "", apr_time_now());
 
     if (!error) {
+        not_open = open_file(&fd, r, q->parameter);
+        work.size = not_open ? -1 : r->finfo.size;
         error = udm_dbd_with(r, false, note_download, &work);
     }
     if (!error) {
-        error = open_file(&fd, r, work.info);
+        error = not_open;
+    }
+    if (!error && r->finfo.size != work.info->size) {
+        error = udm_error_make(r->pool, UDM_E_INTERNAL,
+                               "file %s has %" APR_OFF_T_FMT
+                               " bytes in the store, not %" APR_INT64_T_FMT,
+                               q->parameter, r->finfo.size, work.info->size);
     }
     if (error) {
         return udm_respond_error(r, error);

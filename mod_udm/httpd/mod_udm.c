@@ -147,7 +147,9 @@ static int udm_log_transaction(request_rec *r)
 {
     const udm_server_t *own = ap_get_module_config(r->server->module_config, &udm_module);
     const request_rec *any = r;
-    bool ours = is_below_mount(r, own) || is_below_mount(r, udm_config_main());
+    /* a request line that httpd could not read has no path to go by */
+    bool ours = !r->parsed_uri.path || r->assbackwards || r->status == HTTP_REQUEST_URI_TOO_LARGE ||
+                is_below_mount(r, own) || is_below_mount(r, udm_config_main());
 
     for (; any && !ours; any = any->next) {
         ours = udm_request_known(any) != NULL;

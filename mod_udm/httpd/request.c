@@ -17,6 +17,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "core/apikey.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "httpd/dbd.h"
@@ -216,8 +217,12 @@ udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *
 bool udm_request_has_type(const request_rec *r, const char *type)
 {
     const char *sent = apr_table_get(r->headers_in, "Content-Type");
+    const char *coding = apr_table_get(r->headers_in, "Content-Encoding");
     apr_size_t length = strlen(type);
 
+    if (coding && ap_cstr_casecmp(coding, "identity")) {
+        return false; /* nothing here unpacks it */
+    }
     return sent && !ap_cstr_casecmpn(sent, type, length) &&
            (!sent[length] || sent[length] == ';' || apr_isspace(sent[length]));
 }
@@ -394,22 +399,38 @@ const char *udm_respond_problem_text(request_rec *r, int status)
     return problem_text(r, status, udm_error_make(r->pool, UDM_E_INVALID, "%s", reason));
 }
 
-/* A copy of `text` in which the value of each parameter "signature" is hidden, or `text` itself. */
-static const char *redacted(apr_pool_t *p, const char *text)
+/* Replaces what stands between two places of a text. @return the place behind it in the new text */
+static char *replace(char **text, apr_pool_t *p, char *from, const char *to)
 {
-    static const char name[] = "signature=";
-    const char *at = text;
-    const char *end;
+    apr_size_t before = from - *text;
 
-    while (at && (at = ap_strcasestr(at, name)) != NULL) {
-        at += sizeof(name) - 1;
-        for (end = at; *end && *end != '&' && !apr_isspace(*end); end++) {
+    *text = apr_pstrcat(p, apr_pstrmemdup(p, *text, before), "REDACTED", to, NULL);
+    return *text + before + sizeof("REDACTED") - 1;
+}
+
+/*
+ * Without signatures of links and without API keys, which some clients put into a query. A signature
+ * ends its URL, so everything up to a blank goes, whatever somebody put between its digits.
+ */
+static char *redacted(apr_pool_t *p, char *text)
+{
+    static const char signature[] = "signature=";
+    static const char key[] = "udm_";
+    char *at, *end;
+
+    for (at = text; at && (at = ap_strcasestr(at, signature)) != NULL;) {
+        at += sizeof(signature) - 1;
+        for (end = at; *end && !apr_isspace(*end); end++) {
         }
-        if (end > at) {
-            apr_size_t done = at - text + sizeof("REDACTED") - 1;
-
-            text = apr_pstrcat(p, apr_pstrmemdup(p, text, at - text), "REDACTED", end, NULL);
-            at = text + done;
+        at = end > at ? replace(&text, p, at, end) : end;
+    }
+    for (at = text; at && (at = ap_strcasestr(at, key)) != NULL;) {
+        at += sizeof(key) - 1;
+        for (end = at; apr_isalnum(*end) || *end == '_'; end++) {
+        }
+        /* "udm_" and an id of 12 digits stay readable, the secret does not */
+        if (end - at > UDM_APIKEY_ID_SIZE) {
+            at = replace(&text, p, at + UDM_APIKEY_ID_SIZE, end);
         }
     }
     return text;
@@ -419,7 +440,7 @@ void udm_request_hide(request_rec *r)
 {
     char *line = r->the_request;
 
-    r->the_request = (char *)redacted(r->pool, line);
+    r->the_request = redacted(r->pool, line);
     ap_update_child_status(r->connection->sbh, SERVER_BUSY_WRITE, r);
     r->the_request = line;
 }
@@ -431,9 +452,9 @@ void udm_request_redact(request_rec *r)
         r = r->prev;
     }
     for (; r; r = r->next) {
-        r->the_request = (char *)redacted(r->pool, r->the_request);
-        r->args = (char *)redacted(r->pool, r->args);
-        r->unparsed_uri = (char *)redacted(r->pool, r->unparsed_uri);
-        r->parsed_uri.query = (char *)redacted(r->pool, r->parsed_uri.query);
+        r->the_request = redacted(r->pool, r->the_request);
+        r->args = redacted(r->pool, r->args);
+        r->unparsed_uri = redacted(r->pool, r->unparsed_uri);
+        r->parsed_uri.query = redacted(r->pool, r->parsed_uri.query);
     }
 }

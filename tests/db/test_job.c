@@ -510,7 +510,11 @@ START_TEST(file_by_name)
                                   " WHERE action = 'file.link'"),
                      "tester192.0.2.1");
 
-    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, &nobody));
+    /* What is not whole in the store is found, but not downloaded. */
+    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, -1, &nobody));
+    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, 5999999999LL, &nobody));
+    ck_assert_str_eq(audited("file.download"), "0");
+    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, 6000000000LL, &nobody));
     ck_assert_str_eq(info->ccid, "acme");
     ck_assert_str_eq(audited("file.download"), "1");
     ck_assert_str_eq(dbtest_value("SELECT (subject IS NULL)::text || client_address || request_id"
@@ -548,7 +552,7 @@ static void file_is_gone(udm_error_kind kind)
     dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
                                dbtest_audit(dbtest_principal("acme"))),
                  kind, FILE_NAME);
-    dbtest_fails(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, &nobody), kind,
+    dbtest_fails(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, -1, &nobody), kind,
                  FILE_NAME);
     ck_assert_ptr_null(info);
     ck_assert_str_eq(audited("file.link"), "0");

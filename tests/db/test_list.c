@@ -80,7 +80,8 @@ static const char *const relations[] = {
         " description, CASE status WHEN 'COMPLETED' THEN 100 WHEN 'QUEUED' THEN 0"
         " WHEN 'SCHEDULED' THEN 0 WHEN 'SUSPENDED' THEN 0 ELSE coalesce((SELECT percent"
         " FROM udm.run_progress WHERE run_id = latest_run_id), 0) END AS progress, 0 AS "
-        "\"parentId\","
+        "\"parentId\", (SELECT status_reason FROM udm.run r WHERE r.id = latest_run_id"
+        " AND j.status IN ('FAILED', 'CANCELLED')) AS \"statusReason\","
         " export_attachments AS \"exportAttachments\", schedule_type, suspended FROM udm.job j) x",
     [UDM_LIST_RUNS] =
         "(SELECT id, ccid, type, source, title, file_split_bytes AS \"fileSplitSize\","
@@ -89,6 +90,7 @@ static const char *const relations[] = {
         " description, CASE status WHEN 'COMPLETED' THEN 100 WHEN 'QUEUED' THEN 0"
         " WHEN 'SUSPENDED' THEN 0 ELSE coalesce((SELECT percent FROM udm.run_progress"
         " WHERE run_id = id), 0) END AS progress, job_id AS \"parentId\","
+        " CASE WHEN status IN ('FAILED', 'CANCELLED') THEN status_reason END AS \"statusReason\","
         " export_attachments AS \"exportAttachments\" FROM udm.run) x",
     [UDM_LIST_FILES] =
         "(SELECT id, ccid, name, size, type, source, job_title AS \"jobTitle\","

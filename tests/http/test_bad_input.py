@@ -65,6 +65,7 @@ def test_body_of_another_type(client):
         answer = client.post("/v10/export/jobs", data=json.dumps(client.job()).encode(),
                              headers={"Content-Type": kind} if kind else {})
         problem(answer, 415, "application/json")
+    problem(client.post("/v10/export/jobs", data=b"{}", headers={**JSON, "Content-Encoding": "gzip"}), 415)
 
 
 def test_body_over_the_limit(client):

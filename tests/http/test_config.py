@@ -176,7 +176,7 @@ def test_sample_configuration(site, httpd):
     """conf/udm.conf is taken as it is, but for its paths."""
     with open(os.path.join(site.env.top, "conf", "udm.conf"), encoding="utf-8") as f:
         sample = f.read()
-    for path, here in (("/var/lib/udm/store", site.store), ("/etc/udm/link.keys", site.link_key_file),
+    for path, here in (("/var/lib/udm/store", site.store), ("/etc/udm/link.key", site.link_key_file),
                        ("/etc/udm/sources", site.sources), ("/var/lib/udm/spool", site.spool),
                        ("/etc/udm/jwks.json", site.env.tokens.jwks_path)):
         assert path in sample

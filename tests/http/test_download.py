@@ -3,6 +3,7 @@ import hashlib
 import hmac
 import os
 import re
+import socket
 import time
 
 import pytest
@@ -205,6 +206,8 @@ def test_listed_but_not_in_the_store(site, client):
         assert answer.headers["X-Request-Id"] in detail and site.store not in answer.text
         lines = [x for x in site.httpd.watch.text().splitlines() if "UDM0040" in x]
         assert published.name in lines[-1] and answer.headers["X-Request-Id"] in lines[-1]
+        assert site.sql("SELECT count(*) FROM udm.audit WHERE action = 'file.download' AND"
+                        f" request_id = '{answer.headers['X-Request-Id']}'") == [(0,)]
 
 
 def test_signatures_are_not_logged(site, client, published, link):
@@ -215,6 +218,18 @@ def test_signatures_are_not_logged(site, client, published, link):
     anonymous.get(link.replace("/download/", "/download%2f"))
     anonymous.get(link.replace("/download/", "/downloads/"))
     anonymous.request("POST", link)
+    # what somebody put between the digits does not save the rest of them
+    anonymous.get(link.replace("signature=" + signature[:1], "signature=&"))
+    # lines that httpd refuses before it has a path: too long, and without a method
+    anonymous.get(link + "x" * 9000)
+    path = link[link.index("/", 8):]
+    with socket.create_connection(("127.0.0.1", site.httpd.port), 10) as raw:
+        raw.sendall(path.encode() + b"\r\n\r\n")
+        while raw.recv(65536):
+            pass
+    # some clients put the key where the reference once listed it
+    key = client.key
+    assert problem(anonymous.get("/v10/file-metadatas?x-api-key=" + key), 401)
     # the marker is the last line: what was asked before it is then written
     anonymous.get("/v10/marker-of-this-test")
 
@@ -222,5 +237,7 @@ def test_signatures_are_not_logged(site, client, published, link):
         with open(site.httpd.access_log, encoding="utf-8") as f:
             return f.read()
     wait_for(lambda: "marker-of-this-test" in log(), 10, "the access log")
+    assert signature[1:] not in log() and signature[1:] not in site.httpd.watch.text()
+    assert key.rsplit("_", 1)[1] not in log() and "x-api-key=" in log()
     assert signature not in log() and signature not in site.httpd.watch.text()
     assert f"{published.name}?expires=" in log() and "signature=REDACTED" in log()
