@@ -6,6 +6,8 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+pytest.register_assert_rewrite("udmtest")
+
 from udmtest.env import Environment  # noqa: E402
 from udmtest.site import Site  # noqa: E402
 
@@ -63,3 +65,14 @@ def pytest_collection_modifyitems(config, items):
     keep = [item for item in items if "full" not in item.keywords]
     config.hook.pytest_deselected(items=[item for item in items if "full" in item.keywords])
     items[:] = keep
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """Says last how many operations of the API were tried in how many cases, of those that passed."""
+    yield
+    names = [report.nodeid.partition("test_case[")[2] for report in terminalreporter.stats.get("passed", [])
+             if "test_operations.py::test_case[" in report.nodeid]
+    if names:
+        operations = {name.partition(" - ")[0] for name in names}
+        terminalreporter.write_line(f"operations: {len(operations)}, cases: {len(names)}")

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * job.c: reads the definition of an export, collecting every fault, and writes JobInfo.
+ * job.c: reads the definition of an export, collecting every fault, and writes it and JobInfo.
  */
 #include <string.h>
 
@@ -139,11 +139,18 @@ static void read_description(reader *r, udm_job_t *job, const json_t *body)
     }
 }
 
-/* The family: v10 asks for it, in v4 it may be missing. */
+/*
+ * The family: v10 asks for it. In v4 it may be missing, and what is documented as "type of job" holds
+ * the data type with some clients: what names no family says nothing there.
+ */
 static void read_family(reader *r, udm_job_t *job, const json_t *body)
 {
-    job->family = read_string(r, body, "/type", r->version == UDM_V10);
-    if (job->family && strcmp(job->family, "UCS") != 0 && strcmp(job->family, "DataSync") != 0) {
+    const char *text = read_string(r, body, "/type", r->version == UDM_V10);
+
+    if (text && (strcmp(text, "UCS") == 0 || strcmp(text, "DataSync") == 0)) {
+        job->family = text;
+    }
+    else if (text && r->version == UDM_V10) {
         FAULT(r, "/type", "must be UCS or DataSync; the data type belongs in jobParams.type");
     }
 }
@@ -254,13 +261,16 @@ static void read_media(reader *r, udm_job_t *job, const json_t *params)
     }
 }
 
-/* v4 has the size at two places, that in jobParams wins; "" is what JobInfo shows for none. */
+/*
+ * v4 has the size at two places, that in jobParams wins; "" is what the API shows for none, so a
+ * client that reads a job, sets one of the two and sends it back means the one it has set.
+ */
 static void read_split_size(reader *r, udm_job_t *job, const json_t *body, const json_t *params)
 {
     const char *pointer = "/jobParams/fileSplitSize";
     const char *text = params ? read_string(r, params, pointer, false) : NULL;
 
-    if (r->version == UDM_V4 && !(params && member(params, "fileSplitSize"))) {
+    if (r->version == UDM_V4 && !(text && *text)) {
         pointer = "/fileSplitSize";
         text = read_string(r, body, pointer, false);
     }
@@ -280,17 +290,14 @@ static void read_split_size(reader *r, udm_job_t *job, const json_t *body, const
 static void read_params(reader *r, udm_job_t *job, const json_t *body)
 {
     const json_t *params = read_object(r, body, "/jobParams");
-    const json_t *filters;
 
     if (params) {
         job->type = read_name(r, params, "/jobParams/type");
         job->export_attachments = read_boolean(r, params, "/jobParams/exportAttachments", false);
         read_media(r, job, params);
-        filters = member(params, "filters");
-        if (filters && !(json_is_array(filters) && json_array_size(filters) == 0)) {
-            FAULT(r, "/jobParams/filters", "attribute filters are not available in this version");
-        }
     }
+    udm_filter_parse(&job->filters, &r->error, r->p, "/jobParams/filters",
+                     params ? member(params, "filters") : NULL);
     read_split_size(r, job, body, params);
 }
 
@@ -330,14 +337,63 @@ static void set_plain_text(json_t *object, const char *key, const char *text)
     set_text(object, key, text ? text : "");
 }
 
-json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version version)
+/* What media a job or a run names. */
+static json_t *media_json(const apr_array_header_t *media)
 {
-    json_t *json = json_object(), *media = json_array();
+    json_t *json = json_array();
     int i;
 
-    for (i = 0; info->media && i < info->media->nelts; i++) {
-        json_array_append_new(media, json_string(APR_ARRAY_IDX(info->media, i, const char *)));
+    for (i = 0; media && i < media->nelts; i++) {
+        json_array_append_new(json, json_string(APR_ARRAY_IDX(media, i, const char *)));
     }
+    return json;
+}
+
+/* The time frame: "all" always, of the bounds those that there are. */
+static json_t *time_frame_json(apr_pool_t *p, const udm_job_t *job)
+{
+    json_t *json = json_object();
+
+    json_object_set_new(json, "all", json_boolean(job->time_all));
+    if (job->date_from != UDM_NO_TIME) {
+        set_text(json, "dateFrom", udm_text_time(p, job->date_from));
+    }
+    if (job->date_to != UDM_NO_TIME) {
+        set_text(json, "dateTo", udm_text_time(p, job->date_to));
+    }
+    return json;
+}
+
+json_t *udm_job_json(apr_pool_t *p, const udm_job_t *job, apr_int64_t id)
+{
+    json_t *json = json_object(), *params = json_object();
+    json_t *schedule = job->schedule_json ? json_loads(job->schedule_json, 0, NULL) : NULL;
+
+    set_plain_text(params, "fileSplitSize", job->file_split_size);
+    set_plain_text(params, "type", job->type);
+    json_object_set_new(params, "media", media_json(job->media));
+    if (job->filters && job->filters->nelts > 0) {
+        json_object_set_new(params, "filters", udm_filter_json(job->filters));
+    }
+    if (job->export_attachments) {
+        json_object_set_new(params, "exportAttachments", json_true());
+    }
+    json_object_set_new(json, "id", json_integer(id));
+    set_plain_text(json, "source", job->source);
+    set_plain_text(json, "title", job->title);
+    json_object_set_new(json, "timeFrame", time_frame_json(p, job));
+    set_plain_text(json, "fileSplitSize", job->file_split_size);
+    set_plain_text(json, "description", job->description);
+    json_object_set_new(json, "schedulerParam", schedule ? schedule : json_object());
+    json_object_set_new(json, "jobParams", params);
+    set_text(json, "suspended", job->suspended ? "true" : "false");
+    return json;
+}
+
+json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version version)
+{
+    json_t *json = json_object();
+
     json_object_set_new(json, "id", json_integer(info->id));
     set_plain_text(json, "type", info->type);
     set_plain_text(json, "source", info->source);
@@ -350,7 +406,7 @@ json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version
     set_text(json, "dateFrom", udm_text_time(p, info->date_from));
     set_text(json, "dateTo", udm_text_time(p, info->date_to));
     set_plain_text(json, "description", info->description);
-    json_object_set_new(json, "media", media);
+    json_object_set_new(json, "media", media_json(info->media));
     json_object_set_new(json, "progress", json_integer(info->progress));
     json_object_set_new(json, "parentId", json_integer(info->parent_id));
     if (version == UDM_V10) {

@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "error.h"
+#include "filter.h"
 #include "route.h"
 
 #define UDM_TITLE_MAX       255   /* characters (code points) */
@@ -35,6 +36,7 @@ typedef struct udm_job_t {
     bool export_attachments;
     const char *file_split_size;  /* as sent; NULL when absent */
     apr_int64_t file_split_bytes; /* 0 when absent */
+    apr_array_header_t *filters;  /* of udm_job_filter_t */
     bool suspended;
     udm_schedule_type schedule_type;
     apr_time_t start;          /* UDM_SCHEDULE_ONCE: when; else UDM_NO_TIME */
@@ -46,6 +48,12 @@ typedef struct udm_job_t {
  * @return UDM_E_INVALID with every fault of the body, each with its JSON Pointer
  */
 udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, udm_version version);
+
+/*
+ * The definition of a job with its id, as GET of v4 shows it; a new reference. Of `job` the
+ * schedule is taken from schedule_json.
+ */
+json_t *udm_job_json(apr_pool_t *p, const udm_job_t *job, apr_int64_t id);
 
 /* JobInfo: a job or a run as the API shows it. Strings are never NULL where not said otherwise. */
 typedef struct udm_job_info_t {

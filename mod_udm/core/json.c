@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * json.c: reads and writes JSON with jansson, in pools, and makes problem documents.
+ * json.c: reads and writes JSON with jansson, in pools, and makes problem documents and envelopes.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -168,6 +168,47 @@ json_t *udm_json_problem(apr_pool_t *p, const udm_error_t *error)
         json_object_set_new(problem, "errors", faults);
     }
     return problem;
+}
+
+/* The "status" of an envelope. Takes over `detail`. */
+static json_t *envelope_status(int code, json_t *detail, const char *message)
+{
+    json_t *status = json_object();
+
+    json_object_set_new(status, "code", json_integer(code));
+    json_object_set_new(status, "detail", detail);
+    json_object_set_new(status, "message", json_string(message));
+    return status;
+}
+
+json_t *udm_json_success(void)
+{
+    json_t *envelope = json_object();
+
+    json_object_set_new(envelope, "status", envelope_status(0, json_object(), "successful"));
+    return envelope;
+}
+
+json_t *udm_json_envelope(json_t *bare)
+{
+    json_t *envelope = udm_json_success();
+
+    json_object_set_new(envelope, "data", bare);
+    return envelope;
+}
+
+json_t *udm_json_error_envelope(int http_status, json_t *problem, json_t *data)
+{
+    const char *title = json_string_value(json_object_get(problem, "title"));
+    json_t *envelope = json_object();
+
+    json_object_set_new(envelope, "status",
+                        envelope_status(http_status, problem ? problem : json_object(),
+                                        title ? title : udm_json_title(http_status)));
+    if (data) {
+        json_object_set_new(envelope, "data", data);
+    }
+    return envelope;
 }
 
 const char *udm_json_title(int http_status)

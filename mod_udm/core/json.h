@@ -32,6 +32,24 @@ const char *udm_json_text(apr_pool_t *p, const json_t *json);
  */
 json_t *udm_json_problem(apr_pool_t *p, const udm_error_t *error);
 
+/*
+ * The envelope of UDMEnvelope wrapped (decisions 1.1): {"status":{"code":0,...},"data":<bare>}. A
+ * list that is streamed writes the two texts around its own. Takes over `bare`; a new reference.
+ */
+#define UDM_JSON_ENVELOPE_BEFORE                                                                   \
+    "{\"status\":{\"code\":0,\"detail\":{},\"message\":\"successful\"},\"data\":"
+#define UDM_JSON_ENVELOPE_AFTER "}"
+json_t *udm_json_envelope(json_t *bare);
+
+/* {"status":{"code":0,"detail":{},"message":"successful"}}: v4's answer to suspend and resume. */
+json_t *udm_json_success(void);
+
+/*
+ * The envelope of an error: code is the HTTP status, detail the problem document, message its title;
+ * `data` is the array that some errors have for a body, else NULL. Takes over both.
+ */
+json_t *udm_json_error_envelope(int http_status, json_t *problem, json_t *data);
+
 /* The reason phrase of an HTTP status ("Not Found"). Static. */
 const char *udm_json_title(int http_status);
 

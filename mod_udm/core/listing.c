@@ -7,6 +7,7 @@
 #include <apr_cstr.h>
 #include <apr_strings.h>
 
+#include "filter.h"
 #include "job.h"
 #include "listing.h"
 #include "text.h"
@@ -65,25 +66,30 @@ static udm_error_t *read_number(apr_int64_t *number, apr_pool_t *p, const apr_ta
     return NULL;
 }
 
-/* Finds the order by its field; the message lists all of them. */
+/* Finds the order by its field; the message lists all that the version has. */
 static udm_error_t *read_order(const udm_order_spec_t **order, apr_pool_t *p,
-                               const udm_listing_spec_t *spec, const apr_table_t *query)
+                               const udm_listing_spec_t *spec, udm_version version,
+                               const apr_table_t *query)
 {
     const char *text = parameter(query, "orderField");
-    const udm_order_spec_t *o;
+    const udm_order_spec_t *o, *first = NULL;
     const char *legal = "";
 
     for (o = spec->orders; o->field; o++) {
+        if (!(o->versions & (int)version)) {
+            continue;
+        }
         if (strcmp(o->field, text ? text : DEFAULT_ORDER) == 0) {
             *order = o;
             return NULL;
         }
+        first = first ? first : o;
         legal = apr_pstrcat(p, legal, *legal ? ", " : "", o->field, NULL);
     }
     if (text) {
         return bad_value(p, "orderField", apr_pstrcat(p, "one of: ", legal, NULL));
     }
-    *order = spec->orders; /* a list without createdDate begins with its own default */
+    *order = first; /* a list without createdDate begins with its own default */
     return NULL;
 }
 
@@ -98,7 +104,8 @@ static const char *find_status(const char **legal, apr_pool_t *p, const char *te
             apr_cstr_casecmp(status->label, text) == 0) {
             return status->value;
         }
-        *legal = apr_pstrcat(p, *legal, status->value, status[1].value ? ", " : "", NULL);
+        *legal = apr_pstrcat(p, *legal, status->value, " (", status->label, ")",
+                             status[1].value ? ", " : "", NULL);
     }
     return NULL;
 }
@@ -118,17 +125,6 @@ static const char *find_schedule(const char **legal, apr_pool_t *p, const char *
         *legal = apr_pstrcat(p, *legal, name, type < UDM_SCHEDULE_RECURRING ? ", " : "", NULL);
     }
     return NULL;
-}
-
-/* An instant with all its microseconds, which the API's own form would cut off. */
-static const char *exact_time(apr_pool_t *p, apr_time_t when)
-{
-    apr_time_t micro = when % APR_USEC_PER_SEC;
-
-    if (micro < 0) {
-        micro += APR_USEC_PER_SEC;
-    }
-    return apr_psprintf(p, "%.19s.%06" APR_TIME_T_FMT "Z", udm_text_time(p, when), micro);
 }
 
 /* Checks one filter. @return the normal form, or NULL with `legal` saying what may be */
@@ -155,13 +151,14 @@ static const char *filter_value(const char **legal, apr_pool_t *p, udm_filter_ki
     case UDM_FILTER_FROM:
     case UDM_FILTER_TO:
         *legal = "a date or an instant, like 2026-11-24 or 2026-11-24T06:00:00Z";
-        return udm_text_parse_time(&when, text) ? exact_time(p, when) : NULL;
+        return udm_text_parse_time(&when, text) ? udm_filter_time(p, when) : NULL;
     }
     return NULL;
 }
 
 udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
-                               const udm_listing_spec_t *spec, const apr_table_t *query)
+                               const udm_listing_spec_t *spec, udm_version version,
+                               const apr_table_t *query)
 {
     udm_listing_t *made = apr_pcalloc(p, sizeof(*made));
     const udm_filter_spec_t *f;
@@ -173,7 +170,7 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
     made->filters = apr_array_make(p, 4, sizeof(udm_filter_t));
     if ((error = read_number(&made->from, p, query, "from", 0)) ||
         (error = read_number(&made->size, p, query, "size", 1)) ||
-        (error = read_order(&made->order, p, spec, query))) {
+        (error = read_order(&made->order, p, spec, version, query))) {
         return error;
     }
     text = parameter(query, "descAsc");
@@ -181,7 +178,7 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
         return bad_value(p, "descAsc", "true (descending) or false (ascending)");
     }
     for (f = spec->filters; f->parameter; f++) {
-        text = parameter(query, f->parameter);
+        text = f->versions & (int)version ? parameter(query, f->parameter) : NULL;
         if (text) {
             udm_filter_t *filter = apr_array_push(made->filters);
 

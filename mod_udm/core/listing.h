@@ -13,6 +13,7 @@
 #include <apr_time.h>
 
 #include "error.h"
+#include "route.h"
 
 typedef enum {
     UDM_FILTER_CONTAINS, /* case-insensitive, % and _ literal */
@@ -28,12 +29,14 @@ typedef struct udm_filter_spec_t {
     const char *parameter; /* in the query string */
     udm_filter_kind kind;
     const char *expression; /* the SQL it is compared with; used by db/ only */
+    int versions;           /* mask of those that have it; in others it is an unknown parameter */
 } udm_filter_spec_t;
 
 typedef struct udm_order_spec_t {
     const char *field;      /* as in the JSON of an item */
     const char *expression; /* SQL, never NULL for any row; used by db/ only */
     const char *sql_type;   /* the type of the expression: "bigint", "text", "timestamptz" ... */
+    int versions;           /* mask of those whose items have the field */
 } udm_order_spec_t;
 
 /* What one list offers. Static tables, each ended by a NULL name. */
@@ -57,12 +60,13 @@ typedef struct udm_listing_t {
 } udm_listing_t;
 
 /*
- * Reads a decoded query: `query` maps parameter names to values; unknown ones are ignored and an
- * empty value means absent.
+ * Reads a decoded query as one version has it: `query` maps parameter names to values; unknown ones
+ * are ignored and an empty value means absent.
  * @return UDM_E_INVALID that names the parameter and the legal values
  */
 udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
-                               const udm_listing_spec_t *spec, const apr_table_t *query);
+                               const udm_listing_spec_t *spec, udm_version version,
+                               const apr_table_t *query);
 
 /*
  * Splits a raw query string into a table: %XX and + decoded, the first of equal names wins.

@@ -10,22 +10,71 @@
 #include "route.h"
 
 static const udm_route_t table[] = {
-    {UDM_OP_VERSION, UDM_V10, "GET", "/v10/version", UDM_NEED_KEY},
     {UDM_OP_CERTIFICATE_GET, UDM_V10, "GET", "/v10/cipher", UDM_NEED_BOTH},
     {UDM_OP_CERTIFICATE_UPLOAD, UDM_V10, "POST", "/v10/cipher/{certificatefilename}",
      UDM_NEED_BOTH},
+    {UDM_OP_ATTRIBUTE_LIST, UDM_V10, "GET", "/v10/data/attributes", UDM_NEED_BOTH},
+    {UDM_OP_STATUS_LIST, UDM_V10, "GET", "/v10/data/job-statuses", UDM_NEED_BOTH},
     {UDM_OP_SOURCE_LIST, UDM_V10, "GET", "/v10/data/sources", UDM_NEED_BOTH},
+    {UDM_OP_SUB_TYPE_LIST, UDM_V10, "GET", "/v10/data/sub-types", UDM_NEED_BOTH},
     {UDM_OP_TYPE_LIST, UDM_V10, "GET", "/v10/data/types", UDM_NEED_BOTH},
-    {UDM_OP_JOB_CREATE, UDM_V10, "POST", "/v10/export/jobs", UDM_NEED_BOTH},
-    {UDM_OP_JOB_LIST, UDM_V10, "GET", "/v10/export/jobs", UDM_NEED_BOTH},
-    {UDM_OP_JOB_GET, UDM_V10, "GET", "/v10/export/jobs/{id}", UDM_NEED_BOTH},
     {UDM_OP_RUN_LIST, UDM_V10, "GET", "/v10/export/history", UDM_NEED_BOTH},
+    {UDM_OP_RUN_DELETE_MANY, UDM_V10, "DELETE", "/v10/export/history", UDM_NEED_BOTH},
     {UDM_OP_RUN_GET, UDM_V10, "GET", "/v10/export/history/{id}", UDM_NEED_BOTH},
+    {UDM_OP_RUN_DELETE, UDM_V10, "DELETE", "/v10/export/history/{id}", UDM_NEED_BOTH},
     {UDM_OP_RUN_PROGRESS, UDM_V10, "GET", "/v10/export/history/{id}/progress", UDM_NEED_BOTH},
+    {UDM_OP_JOB_LIST, UDM_V10, "GET", "/v10/export/jobs", UDM_NEED_BOTH},
+    {UDM_OP_JOB_CREATE, UDM_V10, "POST", "/v10/export/jobs", UDM_NEED_BOTH},
+    {UDM_OP_JOB_DELETE_MANY, UDM_V10, "DELETE", "/v10/export/jobs", UDM_NEED_BOTH},
+    {UDM_OP_JOB_CANCEL, UDM_V10, "POST", "/v10/export/jobs/cancel/{id}", UDM_NEED_BOTH},
+    {UDM_OP_JOB_RESUME, UDM_V10, "POST", "/v10/export/jobs/resume/{id}", UDM_NEED_BOTH},
+    {UDM_OP_JOB_SUSPEND, UDM_V10, "POST", "/v10/export/jobs/suspend/{id}", UDM_NEED_BOTH},
+    {UDM_OP_JOB_GET, UDM_V10, "GET", "/v10/export/jobs/{id}", UDM_NEED_BOTH},
+    {UDM_OP_JOB_REPLACE, UDM_V10, "PUT", "/v10/export/jobs/{id}", UDM_NEED_BOTH},
+    {UDM_OP_JOB_DELETE, UDM_V10, "DELETE", "/v10/export/jobs/{id}", UDM_NEED_BOTH},
     {UDM_OP_FILE_LIST, UDM_V10, "GET", "/v10/file-metadatas", UDM_NEED_BOTH},
+    {UDM_OP_FILE_LINK_MANY, UDM_V10, "GET", "/v10/files", UDM_NEED_BOTH},
+    {UDM_OP_FILE_DELETE_MANY, UDM_V10, "DELETE", "/v10/files", UDM_NEED_BOTH},
     {UDM_OP_FILE_LINK, UDM_V10, "GET", "/v10/files/{filename}", UDM_NEED_BOTH},
+    {UDM_OP_FILE_DELETE, UDM_V10, "DELETE", "/v10/files/{filename}", UDM_NEED_BOTH},
+    {UDM_OP_LABELS, UDM_V10, "GET", "/v10/resources/labels", UDM_NEED_OPTIONAL},
+    {UDM_OP_VERSION, UDM_V10, "GET", "/v10/version", UDM_NEED_KEY},
+    {UDM_OP_RUN_LIST, UDM_V4, "GET", "/v4/export/history", UDM_NEED_KEY},
+    {UDM_OP_RUN_DELETE_MANY, UDM_V4, "DELETE", "/v4/export/history", UDM_NEED_KEY},
+    {UDM_OP_RUN_GET, UDM_V4, "GET", "/v4/export/history/{id}", UDM_NEED_KEY},
+    {UDM_OP_RUN_DELETE, UDM_V4, "DELETE", "/v4/export/history/{id}", UDM_NEED_KEY},
+    {UDM_OP_RUN_PROGRESS, UDM_V4, "GET", "/v4/export/history/{id}/progress", UDM_NEED_KEY},
+    {UDM_OP_JOB_LIST, UDM_V4, "GET", "/v4/export/jobs", UDM_NEED_KEY},
+    {UDM_OP_JOB_CREATE, UDM_V4, "POST", "/v4/export/jobs", UDM_NEED_KEY},
+    {UDM_OP_JOB_DELETE_MANY, UDM_V4, "DELETE", "/v4/export/jobs", UDM_NEED_KEY},
+    {UDM_OP_JOB_CANCEL, UDM_V4, "POST", "/v4/export/jobs/cancel/{id}", UDM_NEED_KEY},
+    {UDM_OP_JOB_RESUME, UDM_V4, "POST", "/v4/export/jobs/resume/{id}", UDM_NEED_KEY},
+    {UDM_OP_JOB_SUSPEND, UDM_V4, "POST", "/v4/export/jobs/suspend/{id}", UDM_NEED_KEY},
+    {UDM_OP_JOB_GET, UDM_V4, "GET", "/v4/export/jobs/{id}", UDM_NEED_KEY},
+    {UDM_OP_JOB_REPLACE, UDM_V4, "PUT", "/v4/export/jobs/{id}", UDM_NEED_KEY},
+    {UDM_OP_JOB_DELETE, UDM_V4, "DELETE", "/v4/export/jobs/{id}", UDM_NEED_KEY},
+    {UDM_OP_CERTIFICATE_GET, UDM_V3, "GET", "/v3/cipher", UDM_NEED_KEY},
+    {UDM_OP_CERTIFICATE_UPLOAD, UDM_V3, "POST", "/v3/cipher/{certificatefilename}", UDM_NEED_KEY},
+    {UDM_OP_STATUS_LIST, UDM_V3, "GET", "/v3/data/job-statuses", UDM_NEED_KEY},
+    {UDM_OP_SOURCE_LIST, UDM_V3, "GET", "/v3/data/sources", UDM_NEED_KEY},
+    {UDM_OP_SUB_TYPE_LIST, UDM_V3, "GET", "/v3/data/sub-types", UDM_NEED_KEY},
+    {UDM_OP_TYPE_LIST, UDM_V3, "GET", "/v3/data/types", UDM_NEED_KEY},
+    {UDM_OP_FILE_LIST, UDM_V3, "GET", "/v3/file-metadatas", UDM_NEED_KEY},
+    {UDM_OP_FILE_LINK_MANY, UDM_V3, "GET", "/v3/files", UDM_NEED_KEY},
+    {UDM_OP_FILE_DELETE_MANY, UDM_V3, "DELETE", "/v3/files", UDM_NEED_KEY},
+    {UDM_OP_FILE_LINK, UDM_V3, "GET", "/v3/files/{filename}", UDM_NEED_KEY},
+    {UDM_OP_FILE_DELETE, UDM_V3, "DELETE", "/v3/files/{filename}", UDM_NEED_KEY},
+    {UDM_OP_VERSION, UDM_V3, "GET", "/v3/version", UDM_NEED_KEY},
     {UDM_OP_FILE_DOWNLOAD, 0, "GET", "/download/{name}", UDM_NEED_NONE},
+    {UDM_OP_OPENAPI, 0, "GET", "/openapi.json", UDM_NEED_NONE},
     {UDM_OP_COUNT, 0, NULL, NULL, UDM_NEED_NONE}};
+
+/* In the order in which a message names them. */
+static const struct {
+    udm_version version;
+    const char *name;
+} version_names[] = {{UDM_V10, "v10"}, {UDM_V4, "v4"}, {UDM_V3, "v3"}};
+#define VERSION_COUNT (sizeof(version_names) / sizeof(version_names[0]))
 
 /* In the order of the Allow header; every bit stands for one. */
 static const char *const methods[] = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"};
@@ -34,6 +83,68 @@ static const char *const methods[] = {"DELETE", "GET", "HEAD", "OPTIONS", "POST"
 const udm_route_t *udm_route_table(void)
 {
     return table;
+}
+
+const char *udm_version_name(udm_version version)
+{
+    apr_size_t i;
+
+    for (i = 0; i < VERSION_COUNT; i++) {
+        if (version_names[i].version == version) {
+            return version_names[i].name;
+        }
+    }
+    return "";
+}
+
+bool udm_version_parse(udm_version *version, const char *name)
+{
+    apr_size_t i;
+
+    for (i = 0; i < VERSION_COUNT; i++) {
+        if (strcmp(version_names[i].name, name) == 0) {
+            *version = version_names[i].version;
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Says no to every path below a version that is off, or that is none. NULL for a path that the
+ * table is to answer.
+ */
+static udm_error_t *check_version(apr_pool_t *p, int versions, const char *path)
+{
+    const char *segment = *path == '/' ? path + 1 : path, *name, *on = "";
+    apr_size_t size = strcspn(segment, "/"), digits, i;
+    udm_version version;
+    bool known;
+
+    digits = *path == '/' && *segment == 'v' ? strspn(segment + 1, "0123456789") : 0;
+    if (digits == 0 || digits + 1 != size) {
+        return NULL;
+    }
+    name = apr_pstrmemdup(p, segment, size);
+    known = udm_version_parse(&version, name);
+    if (known && (versions & (int)version)) {
+        return NULL;
+    }
+    for (i = 0; i < VERSION_COUNT; i++) {
+        if (versions & (int)version_names[i].version) {
+            on = apr_pstrcat(p, on, *on ? ", " : "", version_names[i].name, NULL);
+        }
+    }
+    if (!*on) {
+        on = "none";
+    }
+    if (known) {
+        return udm_error_make(p, UDM_E_NOT_FOUND,
+                              "version %s of the API is switched off here; switched on: %s", name,
+                              on);
+    }
+    return udm_error_make(p, UDM_E_NOT_FOUND,
+                          "there is no such version of the API; switched on: %s", on);
 }
 
 /*
@@ -95,16 +206,21 @@ static const char *allow_list(apr_pool_t *p, const char *pattern)
 }
 
 udm_error_t *udm_route_find(const udm_route_t **route, const char **parameter, const char **allow,
-                            apr_pool_t *p, const char *method, const char *path)
+                            apr_pool_t *p, int versions, const char *method, const char *path)
 {
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
     const char *value, *found_value = NULL;
     const udm_route_t *r, *found = NULL;
     apr_size_t size = strlen(path), value_size, found_size = 0;
+    udm_error_t *error;
 
     *route = NULL;
     *parameter = NULL;
     *allow = NULL;
+    error = check_version(p, versions, path);
+    if (error) {
+        return error;
+    }
     if (size > 1 && path[size - 1] == '/') {
         size--;
     }

@@ -7,38 +7,63 @@
 #ifndef UDM_ROUTE_H
 #define UDM_ROUTE_H
 
+#include <stdbool.h>
+
 #include <apr_pools.h>
 
 #include "error.h"
 
+/* What is done, whichever version asks for it. */
 typedef enum {
     UDM_OP_VERSION,
+    UDM_OP_LABELS,
     UDM_OP_CERTIFICATE_GET,
     UDM_OP_CERTIFICATE_UPLOAD,
     UDM_OP_SOURCE_LIST,
     UDM_OP_TYPE_LIST,
-    UDM_OP_JOB_CREATE,
+    UDM_OP_SUB_TYPE_LIST,
+    UDM_OP_ATTRIBUTE_LIST,
+    UDM_OP_STATUS_LIST,
     UDM_OP_JOB_LIST,
+    UDM_OP_JOB_CREATE,
+    UDM_OP_JOB_DELETE_MANY,
     UDM_OP_JOB_GET,
+    UDM_OP_JOB_REPLACE,
+    UDM_OP_JOB_DELETE,
+    UDM_OP_JOB_CANCEL,
+    UDM_OP_JOB_SUSPEND,
+    UDM_OP_JOB_RESUME,
     UDM_OP_RUN_LIST,
+    UDM_OP_RUN_DELETE_MANY,
     UDM_OP_RUN_GET,
+    UDM_OP_RUN_DELETE,
     UDM_OP_RUN_PROGRESS,
     UDM_OP_FILE_LIST,
+    UDM_OP_FILE_LINK_MANY,
+    UDM_OP_FILE_DELETE_MANY,
     UDM_OP_FILE_LINK,
+    UDM_OP_FILE_DELETE,
     UDM_OP_FILE_DOWNLOAD, /* the signed link itself */
+    UDM_OP_OPENAPI,       /* the description of this API */
     UDM_OP_COUNT
 } udm_operation;
 
 /* Which credentials an operation asks for (decisions: 5.1). */
 typedef enum {
     UDM_NEED_NONE,
-    UDM_NEED_KEY,   /* the key; a token, if sent, must be good */
-    UDM_NEED_TOKEN, /* the token; a key, if sent, must be good */
+    UDM_NEED_OPTIONAL, /* none, unless UDMRequire says otherwise; each that is sent must be good */
+    UDM_NEED_KEY,      /* the key; a token, if sent, must be good */
+    UDM_NEED_TOKEN,    /* the token; a key, if sent, must be good */
     UDM_NEED_BOTH,
     UDM_NEED_ANY /* one of them; each that is sent must be good */
 } udm_need;
 
 typedef enum { UDM_V10 = 1, UDM_V4 = 2, UDM_V3 = 4 } udm_version;
+#define UDM_ALL_VERSIONS        (UDM_V10 | UDM_V4 | UDM_V3)
+#define UDM_DEPRECATED_VERSIONS (UDM_V4 | UDM_V3)
+
+/* Since when v4 and v3 are deprecated, for the header Deprecation (RFC 9745): 2026-01-01 UTC. */
+#define UDM_DEPRECATED_SINCE 1767225600
 
 /* One line of the table. Static. */
 typedef struct udm_route_t {
@@ -51,13 +76,20 @@ typedef struct udm_route_t {
 
 /*
  * Finds the operation for a method and a path below the mount ("/v10/version"; one trailing slash
- * is forgiven). `path` is already unescaped by the server. `parameter` gets what {…} matched, in
- * `p`, or NULL.
- * @return UDM_E_NOT_FOUND for an unknown path; UDM_E_METHOD for a known path with another method,
- *         with `allow` set to the list for the Allow header ("GET, HEAD, OPTIONS, POST")
+ * is forgiven). `path` is already unescaped by the server; `versions` is a mask of those that are
+ * switched on. `parameter` gets what {…} matched, in `p`, or NULL.
+ * @return UDM_E_NOT_FOUND for an unknown path, and for everything below a version that is off or
+ *         unknown, with a reason that says so and names those that are on; UDM_E_METHOD for a known
+ *         path with another method, with `allow` set to the list for the Allow header ("GET, HEAD,
+ *         OPTIONS, POST")
  */
 udm_error_t *udm_route_find(const udm_route_t **route, const char **parameter, const char **allow,
-                            apr_pool_t *p, const char *method, const char *path);
+                            apr_pool_t *p, int versions, const char *method, const char *path);
+
+/* "v10" ... */
+const char *udm_version_name(udm_version version);
+/* @return false for a word that names no version */
+bool udm_version_parse(udm_version *version, const char *name);
 
 /* The table itself, for tests and for the OpenAPI check; ends with a NULL method. */
 const udm_route_t *udm_route_table(void);

@@ -16,6 +16,15 @@ typedef struct udm_value_t {
     const char *label;
 } udm_value_t;
 
+/* An attribute that jobs may filter by. */
+typedef struct udm_attribute_t {
+    const char *name;
+    const char *column; /* NULL where only the API's view was read */
+    const char *label;
+    const char *entity; /* the type or sub-type it was asked for by; NULL in udm_data_type_t */
+    udm_attribute_kind kind;
+} udm_attribute_t;
+
 /* One data type, whole. Members that the catalog leaves NULL are NULL. */
 typedef struct udm_data_type_t {
     const char *source; /* canonical, not the alias */
@@ -42,8 +51,9 @@ typedef struct udm_data_type_t {
     const char *attachment_name_column;
     const char *attachment_mime_column;
     const char *attachment_content_column;
-    apr_array_header_t *sub_types; /* of udm_value_t, by value */
-    apr_array_header_t *media;     /* of udm_value_t, by value */
+    apr_array_header_t *sub_types;  /* of udm_value_t, by value */
+    apr_array_header_t *media;      /* of udm_value_t, by value */
+    apr_array_header_t *attributes; /* of udm_attribute_t, by name */
 } udm_data_type_t;
 
 /* One data type by source (name or alias) and name. @return UDM_E_NOT_FOUND */
@@ -62,5 +72,40 @@ typedef struct udm_type_name_t {
 /* Types that the principal may read, of one source (name or alias; NULL: of all). */
 udm_error_t *udm_catalog_types(apr_array_header_t **types, apr_pool_t *p, udm_db_t *db,
                                const udm_principal_t *who, const char *source);
+
+typedef struct udm_sub_type_t {
+    const char *name;
+    const char *label;
+    const char *source;
+    const char *type;
+    bool enabled;
+} udm_sub_type_t;
+
+/*
+ * Sub-types (of udm_sub_type_t) of the types that the principal may read; `source` (name or alias)
+ * and `type` narrow them, NULL does not.
+ * @return UDM_E_INVALID for a source or type that is unknown or not visible, naming those that are
+ */
+udm_error_t *udm_catalog_sub_types(apr_array_header_t **sub_types, apr_pool_t *p, udm_db_t *db,
+                                   const udm_principal_t *who, const char *source,
+                                   const char *type);
+
+/*
+ * Attributes (of udm_attribute_t) of the types and sub-types in `entities` (const char *), each pair
+ * of entity and name once; NULL: of all types. What is unknown or not visible adds nothing.
+ */
+udm_error_t *udm_catalog_attributes(apr_array_header_t **attributes, apr_pool_t *p, udm_db_t *db,
+                                    const udm_principal_t *who,
+                                    const apr_array_header_t *entities);
+
+/* The words for what the principal may read: arrays of udm_value_t (value = name, label). */
+typedef struct udm_labels_t {
+    apr_array_header_t *types;
+    apr_array_header_t *sources;
+    apr_array_header_t *media;
+} udm_labels_t;
+
+udm_error_t *udm_catalog_labels(udm_labels_t *labels, apr_pool_t *p, udm_db_t *db,
+                                const udm_principal_t *who);
 
 #endif

@@ -1,268 +1,150 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * job.c: stores a job, reads one job or run, and finds a file by its name.
+ * job.c: stores a job, plans one anew, and reads one job or run.
  */
-#include "db/job.h"
+#include "db/job_private.h"
 
 #include <string.h>
 
-#include <apr_strings.h>
-
+#include "core/json.h"
 #include "core/text.h"
 #include "db/row.h"
 
-/* Always one row; what is unknown is NULL. What belongs to other tenants is unknown. */
-/* clang-format off */
-static const udm_statement_t check_select = {
-    "udm_job_check",
-    "SELECT s.name, s.family, t.name, t.time_column IS NOT NULL, t.media_column IS NOT NULL,"
-    " (SELECT to_json(array_agg(m.name ORDER BY m.name)) FROM udm.media m"
-    " WHERE m.source = t.source AND m.type = t.name)::text,"
-    " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_DB_TIME("c.not_after")
-    " FROM (SELECT) one"
-    " LEFT JOIN LATERAL (SELECT name, family FROM udm.source o WHERE (name = $1 OR alias = $1)"
-    " AND EXISTS (SELECT FROM udm.data_type d WHERE d.source = o.name"
-    " AND (d.tenants IS NULL OR $3 = ANY (d.tenants)))"
-    " ORDER BY name = $1 DESC LIMIT 1) s ON true"
-    " LEFT JOIN udm.data_type t ON t.source = s.name AND t.name = $2"
-    " AND (t.tenants IS NULL OR $3 = ANY (t.tenants))"
-    " LEFT JOIN udm.certificate c ON c.ccid = $3"};
-/* clang-format on */
-
+/* The parameters that a definition fills, whether it is stored for the first time or anew. */
 enum {
-    CHECK_SOURCE,
-    CHECK_FAMILY,
-    CHECK_TYPE,
-    CHECK_HAS_TIME,
-    CHECK_HAS_MEDIA,
-    CHECK_MEDIA,
-    CHECK_HAS_CERTIFICATE,
-    CHECK_EXPIRED,
-    CHECK_NOT_AFTER
+    PLAN_CCID,
+    PLAN_FAMILY,
+    PLAN_SOURCE,
+    PLAN_TYPE,
+    PLAN_TITLE,
+    PLAN_DESCRIPTION,
+    PLAN_ALL,
+    PLAN_FROM,
+    PLAN_TO,
+    PLAN_MEDIA,
+    PLAN_ATTACHMENTS,
+    PLAN_SPLIT_SIZE,
+    PLAN_SPLIT_BYTES,
+    PLAN_SCHEDULE_TYPE,
+    PLAN_SCHEDULE,
+    PLAN_START,
+    PLAN_SUSPENDED,
+    PLAN_SUBJECT,
+    PLAN_KEY_ID,
+    PLAN_ADDRESS,
+    PLAN_REQUEST,
+    PLAN_FILTERS,
+    PLAN_VALUES
 };
-
-/* The names, comma-separated, or what to say when there are none. */
-static const char *list_of(apr_pool_t *p, const apr_array_header_t *names)
-{
-    const char *text = "";
-    int i;
-
-    if (names->nelts == 0) {
-        return "there is none that you may export";
-    }
-    for (i = 0; i < names->nelts; i++) {
-        text = apr_pstrcat(p, text, i > 0 ? ", " : "it must be one of ",
-                           APR_ARRAY_IDX(names, i, const char *), NULL);
-    }
-    return text;
-}
-
-static int find(const apr_array_header_t *names, const char *name, bool any_case)
-{
-    int i;
-
-    for (i = 0; i < names->nelts; i++) {
-        const char *has = APR_ARRAY_IDX(names, i, const char *);
-
-        if ((any_case ? strcasecmp(has, name) : strcmp(has, name)) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-/* What the principal may write: sources, or the types of one source. */
-static apr_array_header_t *writable(apr_pool_t *p, const udm_principal_t *who, const char *source)
-{
-    apr_array_header_t *names = apr_array_make(p, 8, sizeof(const char *));
-    int i;
-
-    for (i = 0; i < who->rights->nelts; i++) {
-        const udm_right_t *right = &APR_ARRAY_IDX(who->rights, i, udm_right_t);
-        const char *name = source ? right->type : right->source;
-
-        if (right->write && (!source || strcmp(right->source, source) == 0) &&
-            find(names, name, false) < 0) {
-            APR_ARRAY_PUSH(names, const char *) = name;
-        }
-    }
-    return names;
-}
-
-/* Media as the catalog spells them, each once; a fault for each that the type does not have. */
-static apr_array_header_t *check_media(udm_error_t **error, apr_pool_t *p, const udm_job_t *job,
-                                       const udm_result_t *row)
-{
-    apr_array_header_t *legal = udm_result_array(p, row, 0, CHECK_MEDIA);
-    apr_array_header_t *media = apr_array_make(p, 4, sizeof(const char *));
-    int i;
-
-    if (job->media->nelts > 0 && !udm_result_bool(row, 0, CHECK_HAS_MEDIA)) {
-        udm_error_fault(error, p, "/jobParams/media",
-                        "data of type \"%s\" has no media: send an empty array", job->type);
-        return media;
-    }
-    for (i = 0; i < job->media->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(job->media, i, const char *);
-        int at = find(legal, name, true);
-
-        if (at < 0) {
-            udm_error_fault(error, p, apr_psprintf(p, "/jobParams/media/%d", i),
-                            "there is no medium \"%s\" for this type; %s", name,
-                            legal->nelts > 0 ? list_of(p, legal) : "send an empty array");
-            continue;
-        }
-        name = APR_ARRAY_IDX(legal, at, const char *);
-        if (find(media, name, false) < 0) {
-            APR_ARRAY_PUSH(media, const char *) = name;
-        }
-    }
-    return media;
-}
-
-/*
- * Holds the job against the catalog and the certificate. `checked` gets a copy with the canonical
- * source and media.
- */
-static udm_error_t *check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, const udm_job_t *job,
-                          const udm_principal_t *who)
-{
-    const char *values[3] = {job->source, job->type, who->ccid};
-    const char *source;
-    const char *family;
-    const char *type;
-    udm_result_t *row;
-    udm_error_t *error;
-
-    error = udm_db_query(&row, p, db, &check_select, 3, values);
-    if (error) {
-        return error;
-    }
-    source = udm_result_text(row, 0, CHECK_SOURCE);
-    family = udm_result_text(row, 0, CHECK_FAMILY);
-    type = udm_result_text(row, 0, CHECK_TYPE);
-    if (type && !udm_principal_may(who, source, type, true)) {
-        return udm_error_make(p, UDM_E_FORBIDDEN,
-                              "this needs a role that may export data of type \"%s\" of source "
-                              "\"%s\"",
-                              type, source);
-    }
-    *checked = apr_pmemdup(p, job, sizeof(*job));
-    if (!source) {
-        udm_error_fault(&error, p, "/source", "there is no source \"%s\"; %s", job->source,
-                        list_of(p, writable(p, who, NULL)));
-        return error;
-    }
-    (*checked)->source = source;
-    (*checked)->family = family;
-    if (job->family && strcmp(job->family, family) != 0) {
-        udm_error_fault(&error, p, "/type", "source \"%s\" is of family %s, not %s", source, family,
-                        job->family);
-    }
-    if (!type) {
-        udm_error_fault(&error, p, "/jobParams/type",
-                        "there is no data type \"%s\" in source \"%s\"; %s", job->type, source,
-                        list_of(p, writable(p, who, source)));
-        return error;
-    }
-    if (!job->time_all && !udm_result_bool(row, 0, CHECK_HAS_TIME)) {
-        udm_error_fault(&error, p, "/timeFrame",
-                        "data of type \"%s\" has no time to choose by: send {\"all\":true}", type);
-    }
-    (*checked)->media = check_media(&error, p, job, row);
-    if (error) {
-        return error;
-    }
-    if (!udm_result_bool(row, 0, CHECK_HAS_CERTIFICATE)) {
-        return udm_error_make(p, UDM_E_INVALID,
-                              "there is no certificate to encrypt the export for: upload one with "
-                              "POST /v10/cipher/{name}");
-    }
-    if (udm_result_bool(row, 0, CHECK_EXPIRED)) {
-        return udm_error_make(p, UDM_E_INVALID,
-                              "the certificate to encrypt the export for expired at %s: upload a "
-                              "new one with POST /v10/cipher/{name}",
-                              udm_text_time(p, udm_result_time(row, 0, CHECK_NOT_AFTER)));
-    }
-    return NULL;
-}
 
 /*
  * Job, first run, its progress and the audit, in one statement. Whether the job is due now, the
  * clock of the database says. The ids come first, because no part of a statement sees rows that
- * another part of it writes.
+ * another part of it writes. `job_id` is SQL for the id, `store` what writes the job.
  */
 /* clang-format off */
+#define PLAN(job_id, store, action)                                                                \
+    "WITH plan AS MATERIALIZED (SELECT " job_id " AS job_id,"                                      \
+    " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id, due, start,"                  \
+    " CASE WHEN $17::boolean THEN 'SUSPENDED' WHEN due THEN 'QUEUED' ELSE 'SCHEDULED' END"         \
+    " AS status,"                                                                                  \
+    UDM_DB_TIME_IN("$8") " AS date_from," UDM_DB_TIME_IN("$9") " AS date_to"                       \
+    " FROM (SELECT start, NOT $17::boolean AND start <= now() AS due"                              \
+    " FROM (SELECT coalesce(" UDM_DB_TIME_IN("$16") ", now()) AS start) s) d),"                    \
+    " job AS (" store "),"                                                                         \
+    " new_run AS (INSERT INTO udm.run (id, job_id, ccid, source, type, title, description,"        \
+    " window_all, window_from, window_to, media, export_attachments, file_split_size,"             \
+    " file_split_bytes, filters, scheduled_at, created_by)"                                        \
+    " SELECT run_id, job_id, $1, $3, $4, $5, $6, $7::boolean, date_from,"                          \
+    " CASE WHEN num_nonnulls(date_from, date_to) = 0 AND NOT $7::boolean THEN start"               \
+    " ELSE date_to END, $10::text[],"                                                              \
+    " $11::boolean, $12, $13::bigint, $22::jsonb, start, $18 FROM plan WHERE due RETURNING id),"   \
+    " new_progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run),"             \
+    " new_audit AS (INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address," \
+    " request_id) SELECT $1, $18, $19, '" action "', job_id::text, $20, $21 FROM plan)"            \
+    " SELECT job_id, status, " UDM_DB_TIME("now()") " FROM plan"
+
 static const udm_statement_t job_insert = {
     "udm_job_insert",
-    "WITH plan AS MATERIALIZED (SELECT nextval('udm.job_or_run_id') AS job_id,"
-    " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id, due, start,"
-    " CASE WHEN $17::boolean THEN 'SUSPENDED' WHEN due THEN 'QUEUED' ELSE 'SCHEDULED' END"
-    " AS status,"
-    UDM_DB_TIME_IN("$8") " AS date_from," UDM_DB_TIME_IN("$9") " AS date_to"
-    " FROM (SELECT start, NOT $17::boolean AND start <= now() AS due"
-    " FROM (SELECT coalesce(" UDM_DB_TIME_IN("$16") ", now()) AS start) s) d),"
-    " new_job AS (INSERT INTO udm.job (id, ccid, family, source, type, title, description,"
+    PLAN("nextval('udm.job_or_run_id')",
+    "INSERT INTO udm.job (id, ccid, family, source, type, title, description,"
     " time_all, date_from, date_to, media, export_attachments, file_split_size, file_split_bytes,"
-    " schedule_type, schedule, next_run_at, suspended, status, latest_run_id, created_by)"
+    " schedule_type, schedule, next_run_at, suspended, status, latest_run_id, created_by, filters)"
     " SELECT job_id, $1, $2, $3, $4, $5, $6, $7::boolean, date_from, date_to, $10::text[],"
     " $11::boolean, $12, $13::bigint, $14, $15::jsonb, CASE WHEN NOT due THEN start END,"
-    " $17::boolean, status, run_id, $18 FROM plan),"
-    " new_run AS (INSERT INTO udm.run (id, job_id, ccid, source, type, title, description,"
-    " window_all, window_from, window_to, media, export_attachments, file_split_size,"
-    " file_split_bytes, scheduled_at, created_by)"
-    " SELECT run_id, job_id, $1, $3, $4, $5, $6, $7::boolean, date_from,"
-    " CASE WHEN num_nonnulls(date_from, date_to) = 0 AND NOT $7::boolean THEN start"
-    " ELSE date_to END, $10::text[],"
-    " $11::boolean, $12, $13::bigint, start, $18 FROM plan WHERE due RETURNING id),"
-    " new_progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run),"
-    " new_audit AS (INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address,"
-    " request_id) SELECT $1, $18, $19, 'job.create', job_id::text, $20, $21 FROM plan)"
-    " SELECT job_id, status, " UDM_DB_TIME("now()") " FROM plan"};
+    " $17::boolean, status, run_id, $18, $22::jsonb FROM plan", "job.create")};
+
+/* Where the last window ended counts on only for the same rows, in the same frame. */
+static const udm_statement_t job_replace = {
+    "udm_job_replace",
+    PLAN("$23::bigint",
+    "UPDATE udm.job j SET family = $2, source = $3, type = $4, title = $5, description = $6,"
+    " time_all = $7::boolean, date_from = plan.date_from, date_to = plan.date_to,"
+    " media = $10::text[], export_attachments = $11::boolean, file_split_size = $12,"
+    " file_split_bytes = $13::bigint, schedule_type = $14, schedule = $15::jsonb,"
+    " next_run_at = CASE WHEN NOT due THEN start END, suspended = $17::boolean,"
+    " status = plan.status, latest_run_id = coalesce(plan.run_id, j.latest_run_id),"
+    " filters = $22::jsonb, runs_left = NULL, changed_at = now(),"
+    " watermark = CASE WHEN (j.source, j.type, j.filters, j.time_all) ="
+    " ($3, $4, $22::jsonb, $7::boolean) AND (j.date_from, j.date_to) IS NOT DISTINCT FROM"
+    " (plan.date_from, plan.date_to) THEN j.watermark END"
+    " FROM plan WHERE j.id = plan.job_id", "job.replace")};
 /* clang-format on */
 
-/* Stores a checked job. `row` gets its id, status and time. */
-static udm_error_t *insert(udm_result_t **row, apr_pool_t *p, udm_db_t *db, const udm_job_t *job,
-                           const udm_audit_t *audit)
+static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job,
+                        const udm_audit_t *audit)
 {
-    const char *values[21] = {
-        audit->who->ccid,
-        job->family,
-        job->source,
-        job->type,
-        job->title,
-        job->description,
-        job->time_all ? "t" : "f",
-        udm_db_time(p, job->date_from),
-        udm_db_time(p, job->date_to),
-        udm_db_array(p, job->media),
-        job->export_attachments ? "t" : "f",
-        job->file_split_size,
-        job->file_split_bytes > 0 ? udm_db_int(p, job->file_split_bytes) : NULL,
-        udm_schedule_type_name(job->schedule_type),
-        job->schedule_json ? job->schedule_json : "{}",
-        job->schedule_type == UDM_SCHEDULE_ONCE ? udm_db_time(p, job->start) : NULL,
-        job->suspended ? "t" : "f",
-        audit->who->subject,
-        audit->who->key_id,
-        audit->client_address,
-        audit->request_id};
+    values[PLAN_CCID] = audit->who->ccid;
+    values[PLAN_FAMILY] = job->family;
+    values[PLAN_SOURCE] = job->source;
+    values[PLAN_TYPE] = job->type;
+    values[PLAN_TITLE] = job->title;
+    values[PLAN_DESCRIPTION] = job->description;
+    values[PLAN_ALL] = job->time_all ? "t" : "f";
+    values[PLAN_FROM] = udm_db_time(p, job->date_from);
+    values[PLAN_TO] = udm_db_time(p, job->date_to);
+    values[PLAN_MEDIA] = udm_db_array(p, job->media);
+    values[PLAN_ATTACHMENTS] = job->export_attachments ? "t" : "f";
+    values[PLAN_SPLIT_SIZE] = job->file_split_size;
+    values[PLAN_SPLIT_BYTES] =
+        job->file_split_bytes > 0 ? udm_db_int(p, job->file_split_bytes) : NULL;
+    values[PLAN_SCHEDULE_TYPE] = udm_schedule_type_name(job->schedule_type);
+    values[PLAN_SCHEDULE] = job->schedule_json ? job->schedule_json : "{}";
+    values[PLAN_START] =
+        job->schedule_type == UDM_SCHEDULE_ONCE ? udm_db_time(p, job->start) : NULL;
+    values[PLAN_SUSPENDED] = job->suspended ? "t" : "f";
+    values[PLAN_SUBJECT] = audit->who->subject;
+    values[PLAN_KEY_ID] = audit->who->key_id;
+    values[PLAN_ADDRESS] = audit->client_address;
+    values[PLAN_REQUEST] = audit->request_id;
+    values[PLAN_FILTERS] = job->filters ? udm_filter_text(p, job->filters) : "[]";
+}
 
-    return udm_db_query(row, p, db, &job_insert, 21, values);
+udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_db_t *db, apr_int64_t id,
+                               const udm_job_t *checked, const udm_audit_t *audit)
+{
+    const char *values[PLAN_VALUES + 1];
+    udm_result_t *row;
+
+    plan_values(values, p, checked, audit);
+    values[PLAN_VALUES] = udm_db_int(p, id);
+    return udm_db_query(&row, p, db, &job_replace, PLAN_VALUES + 1, values);
 }
 
 udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                             const udm_job_t *job, const udm_audit_t *audit)
 {
+    const char *values[PLAN_VALUES];
     udm_job_t *checked = NULL;
     udm_job_info_t *made;
     udm_result_t *row;
     udm_error_t *error;
 
     *info = NULL;
-    error = check(&checked, p, db, job, audit->who);
+    error = udm_job_check(&checked, p, db, job, audit->who);
     if (!error) {
-        error = insert(&row, p, db, checked, audit);
+        plan_values(values, p, checked, audit);
+        error = udm_db_query(&row, p, db, &job_insert, PLAN_VALUES, values);
     }
     if (error) {
         return error;
@@ -294,108 +176,145 @@ static const udm_statement_t run_select = {
     "SELECT " UDM_RUN_COLUMNS " FROM " UDM_RUN_TABLES
     " WHERE r.id = $1::bigint AND r.ccid = $2 AND " UDM_ROW_VISIBLE("r", "$3", "$4")};
 
-/* The same for both: what is not there and what is not visible have one answer. */
-static udm_error_t *get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
-                        const udm_statement_t *statement, const char *what,
-                        const udm_principal_t *who, apr_int64_t id)
+/* clang-format off */
+static const udm_statement_t definition_select = {
+    "udm_job_definition",
+    "SELECT family, source, type, title, description, time_all,"
+    UDM_DB_TIME("date_from") "," UDM_DB_TIME("date_to")
+    ", to_json(media)::text, export_attachments, file_split_size, file_split_bytes,"
+    " filters::text, suspended, schedule_type, schedule::text FROM udm.job j"
+    " WHERE j.id = $1::bigint AND j.ccid = $2 AND " UDM_ROW_VISIBLE("j", "$3", "$4")};
+/* clang-format on */
+
+udm_error_t *udm_job_unknown(apr_pool_t *p, bool run)
+{
+    return udm_error_make(p, UDM_E_NOT_FOUND, "there is no %s with this id",
+                          run ? "history record" : "job");
+}
+
+/* One row of a job or a run by its id. */
+static udm_error_t *select_one(udm_result_t **row, apr_pool_t *p, udm_db_t *db,
+                               const udm_statement_t *statement, bool run,
+                               const udm_principal_t *who, apr_int64_t id)
 {
     const char *values[4] = {udm_db_int(p, id), who->ccid, NULL, NULL};
-    udm_result_t *row;
     udm_error_t *error;
 
-    *info = NULL;
     udm_row_rights(&values[2], &values[3], p, who, false);
-    error = udm_db_query(&row, p, db, statement, 4, values);
-    if (error) {
-        return error;
+    error = udm_db_query(row, p, db, statement, 4, values);
+    if (!error && (*row)->rows == 0) {
+        error = udm_job_unknown(p, run);
     }
-    if (row->rows == 0) {
-        return udm_error_make(p, UDM_E_NOT_FOUND, "there is no %s %" APR_INT64_T_FMT, what, id);
-    }
-    *info = udm_row_job(p, row, 0);
-    return NULL;
+    return error;
+}
+
+static udm_error_t *get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
+                        const udm_statement_t *statement, bool run, const udm_principal_t *who,
+                        apr_int64_t id)
+{
+    udm_result_t *row;
+    udm_error_t *error = select_one(&row, p, db, statement, run, who, id);
+
+    *info = error ? NULL : udm_row_job(p, row, 0);
+    return error;
 }
 
 udm_error_t *udm_job_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                          const udm_principal_t *who, apr_int64_t id)
 {
-    return get(info, p, db, &job_select, "job", who, id);
+    return get(info, p, db, &job_select, false, who, id);
 }
 
 udm_error_t *udm_run_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                          const udm_principal_t *who, apr_int64_t id)
 {
-    return get(info, p, db, &run_select, "history record", who, id);
+    return get(info, p, db, &run_select, true, who, id);
 }
 
-/* Reads a file and audits the use of it, if there is one to use, in one statement. */
-#define FILE_SELECT(where, when, action, subject, key_id, address, request)                        \
-    "WITH f AS MATERIALIZED (SELECT * FROM udm.file f WHERE " where "),"                           \
-    " new_audit AS (INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address," \
-    " request_id) SELECT ccid, " subject ", " key_id ", '" action "', name, " address ", " request \
-    " FROM f WHERE removed_at IS NULL AND expires_at > now() AND " when ")"                        \
-    " SELECT " UDM_FILE_COLUMNS ", coalesce(f.removal, CASE WHEN f.expires_at <= now() THEN"       \
-    " 'expired' END) FROM f"
-
-static const udm_statement_t file_link_select = {
-    "udm_file_link",
-    FILE_SELECT("f.name = $1 AND f.ccid = $2 AND " UDM_ROW_VISIBLE("f", "$3", "$4"), "true",
-                "file.link", "$5", "$6", "$7", "$8")};
-
-static const udm_statement_t file_download_select = {
-    "udm_file_download",
-    FILE_SELECT("f.name = $1", "f.size = $6::bigint", "file.download", "$2", "$3", "$4", "$5")};
-
-static udm_error_t *find_file(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db,
-                              const udm_statement_t *statement, int count,
-                              const char *const *values)
+/*
+ * What was stored as jsonb. A number too large for an integer of 64 bits has lost its exponent
+ * there and is read as a real.
+ */
+static json_t *stored_json(apr_pool_t *p, const char *text)
 {
-    const char *gone;
-    udm_result_t *row;
-    udm_error_t *error;
+    json_t *json = json_loads(text, 0, NULL);
 
-    *info = NULL;
-    error = udm_db_query(&row, p, db, statement, count, values);
+    return udm_json_own(p, json ? json : json_loads(text, JSON_DECODE_INT_AS_REAL, NULL));
+}
+
+/* The schedule's type and time, of which the row keeps only the words that were sent. */
+static void read_schedule(udm_job_t *job, apr_pool_t *p, const char *type, const char *text)
+{
+    json_t *schedule = stored_json(p, text);
+    const char *start = json_string_value(json_object_get(schedule, "startDate"));
+    int t;
+
+    for (t = UDM_SCHEDULE_NOW; t <= UDM_SCHEDULE_RECURRING; t++) {
+        if (strcmp(udm_schedule_type_name((udm_schedule_type)t), type) == 0) {
+            job->schedule_type = (udm_schedule_type)t;
+        }
+    }
+    job->schedule_json = udm_json_text(p, schedule);
+    if (!start || job->schedule_type != UDM_SCHEDULE_ONCE ||
+        !udm_text_parse_time(&job->start, start)) {
+        job->start = UDM_NO_TIME;
+    }
+}
+
+udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_db_t *db,
+                                const udm_principal_t *who, apr_int64_t id)
+{
+    udm_result_t *row;
+    udm_error_t *error = select_one(&row, p, db, &definition_select, false, who, id);
+    udm_job_t *read;
+    int c = 0;
+
+    *job = NULL;
     if (error) {
         return error;
     }
-    gone = row->rows == 0 ? "deleted" : udm_result_text(row, 0, UDM_FILE_COLUMN_COUNT);
-    if (!gone) {
-        *info = udm_row_file(p, row, 0);
-        return NULL;
+    read = apr_pcalloc(p, sizeof(*read));
+    read->family = udm_result_text(row, 0, c++);
+    read->source = udm_result_text(row, 0, c++);
+    read->type = udm_result_text(row, 0, c++);
+    read->title = udm_result_text(row, 0, c++);
+    read->description = udm_result_text(row, 0, c++);
+    read->time_all = udm_result_bool(row, 0, c++);
+    read->date_from = udm_result_time(row, 0, c++);
+    read->date_to = udm_result_time(row, 0, c++);
+    read->media = udm_result_array(p, row, 0, c++);
+    read->export_attachments = udm_result_bool(row, 0, c++);
+    read->file_split_size = udm_result_text(row, 0, c++);
+    read->file_split_bytes = udm_result_int(row, 0, c++);
+    udm_filter_parse(&read->filters, &error, p, "/jobParams/filters",
+                     stored_json(p, udm_result_text(row, 0, c++)));
+    if (error) {
+        return udm_error_make(p, UDM_E_INTERNAL, "the stored filters of the job cannot be read");
     }
-    if (strcmp(gone, "expired") == 0) {
-        return udm_error_make(p, UDM_E_GONE, "the time that file \"%s\" is kept is over",
-                              values[0]);
-    }
-    return udm_error_make(p, UDM_E_NOT_FOUND, "there is no file \"%s\"", values[0]);
+    read->suspended = udm_result_bool(row, 0, c++);
+    read_schedule(read, p, udm_result_text(row, 0, c), udm_result_text(row, 0, c + 1));
+    *job = read;
+    return NULL;
 }
 
-udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db, const char *name,
-                           const udm_audit_t *audit)
+udm_error_t *udm_job_representation(json_t **json, apr_pool_t *p, udm_db_t *db,
+                                    const udm_principal_t *who, apr_int64_t id, udm_version version)
 {
-    const char *values[8] = {name,
-                             audit->who->ccid,
-                             NULL,
-                             NULL,
-                             audit->who->subject,
-                             audit->who->key_id,
-                             audit->client_address,
-                             audit->request_id};
+    udm_job_info_t *info;
+    udm_job_t *job;
+    udm_error_t *error;
 
-    udm_row_rights(&values[2], &values[3], p, audit->who, false);
-    return find_file(info, p, db, &file_link_select, 8, values);
-}
-
-udm_error_t *udm_file_download(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db,
-                               const char *name, apr_int64_t size, const udm_audit_t *audit)
-{
-    const char *values[6] = {name,
-                             audit->who ? audit->who->subject : NULL,
-                             audit->who ? audit->who->key_id : NULL,
-                             audit->client_address,
-                             audit->request_id,
-                             udm_db_int(p, size)};
-
-    return find_file(info, p, db, &file_download_select, 6, values);
+    *json = NULL;
+    if (version == UDM_V4) {
+        error = udm_job_definition(&job, p, db, who, id);
+        if (!error) {
+            *json = udm_job_json(p, job, id);
+        }
+        return error;
+    }
+    error = udm_job_get(&info, p, db, who, id);
+    if (!error) {
+        *json = udm_job_info_json(p, info, version);
+    }
+    return error;
 }

@@ -4,11 +4,12 @@
  * keyset batches.
  *
  * Each batch starts behind the last row of the one before: WHERE (order, id) > (last order, last
- * id). So a list holds no connection between batches and the default order costs no more at its end
- * than at its start, for it walks an index. What a list promises: the count is that of its opening;
- * rows made later do not appear; a row that is removed meanwhile is not there or was there; sorted
- * by createdDate, id or anything else that does not change, each other row appears exactly once. A
- * row whose order field changes while the list is read (a status, say) may be met twice or missed.
+ * id). So a list holds no connection between batches, and by createdDate or id it costs no more at
+ * its end than at its start, for it walks an index. Any other order makes each batch sort all that
+ * is left, so its batches grow. What a list promises: the count is that of its opening; rows made
+ * later do not appear; a row that is removed meanwhile is not there or was there; sorted by
+ * createdDate, id or anything else that does not change, each other row appears exactly once. A row
+ * whose order field changes while the list is read (a status, say) may be met twice or missed.
  *
  * A client's text reaches SQL as a parameter only; the expressions are those of the tables here.
  */
@@ -20,6 +21,7 @@
 
 #include "db/row.h"
 
+/* Rows of a first batch, and of each where an index gives the order. */
 #define BATCH_ROWS 1000
 
 /* The two halves of UDM_DB_TIME, for an expression that is not known before. */
@@ -31,87 +33,87 @@
 #define OPEN_TO(x)   "coalesce(" UDM_DB_TIME(x) ", 9223372036854775807)"
 
 static const udm_filter_spec_t job_filters[] = {
-    {"scheduleType", UDM_FILTER_SCHEDULE, "j.schedule_type"},
-    {"type", UDM_FILTER_CONTAINS, "j.type"},
-    {"suspend", UDM_FILTER_BOOLEAN, "j.suspended"},
-    {"title", UDM_FILTER_CONTAINS, "j.title"},
-    {"source", UDM_FILTER_CONTAINS, "j.source"},
-    {NULL, UDM_FILTER_CONTAINS, NULL}};
+    {"scheduleType", UDM_FILTER_SCHEDULE, "j.schedule_type", UDM_ALL_VERSIONS},
+    {"type", UDM_FILTER_CONTAINS, "j.type", UDM_ALL_VERSIONS},
+    {"suspend", UDM_FILTER_BOOLEAN, "j.suspended", UDM_ALL_VERSIONS},
+    {"title", UDM_FILTER_CONTAINS, "j.title", UDM_ALL_VERSIONS},
+    {"source", UDM_FILTER_CONTAINS, "j.source", UDM_V10},
+    {NULL, UDM_FILTER_CONTAINS, NULL, 0}};
 
 static const udm_order_spec_t job_orders[] = {
-    {"id", "j.id", "bigint"},
-    {"type", "j.type", "text"},
-    {"source", "j.source", "text"},
-    {"title", "j.title", "text"},
-    {"fileSplitSize", "coalesce(j.file_split_bytes, 0)", "bigint"},
-    {"fileName", "coalesce(r.file_name, '')", "text"},
-    {"fileSize", "coalesce(r.file_size, 0)", "bigint"},
-    {"status", "j.status", "text"},
-    {"createdDate", "j.created_at", "timestamptz"},
-    {"dateFrom", OPEN_FROM("j.date_from"), "bigint"},
-    {"dateTo", OPEN_TO("j.date_to"), "bigint"},
-    {"description", "coalesce(j.description, '')", "text"},
-    {"progress", UDM_JOB_PROGRESS, "integer"},
-    {"parentId", "0::bigint", "bigint"},
-    {"statusReason",
-     "coalesce(CASE WHEN j.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END, '')",
-     "text"},
-    {"exportAttachments", "j.export_attachments", "boolean"},
-    {NULL, NULL, NULL}};
+    {"id", "j.id", "bigint", UDM_ALL_VERSIONS},
+    {"type", "j.type", "text", UDM_ALL_VERSIONS},
+    {"source", "j.source", "text", UDM_ALL_VERSIONS},
+    {"title", "j.title", "text", UDM_ALL_VERSIONS},
+    {"fileSplitSize", "coalesce(j.file_split_bytes, 0)", "bigint", UDM_ALL_VERSIONS},
+    {"fileName", "coalesce(r.file_name, '')", "text", UDM_ALL_VERSIONS},
+    {"fileSize", "coalesce(r.file_size, 0)", "bigint", UDM_ALL_VERSIONS},
+    {"status", "j.status", "text", UDM_ALL_VERSIONS},
+    {"createdDate", "j.created_at", "timestamptz", UDM_ALL_VERSIONS},
+    {"dateFrom", OPEN_FROM("j.date_from"), "bigint", UDM_ALL_VERSIONS},
+    {"dateTo", OPEN_TO("j.date_to"), "bigint", UDM_ALL_VERSIONS},
+    {"description", "coalesce(j.description, '')", "text", UDM_ALL_VERSIONS},
+    {"progress", UDM_JOB_PROGRESS, "integer", UDM_ALL_VERSIONS},
+    {"parentId", "0::bigint", "bigint", UDM_ALL_VERSIONS},
+    {"statusReason", "coalesce(" UDM_JOB_REASON ", '')", "text", UDM_ALL_VERSIONS},
+    {"exportAttachments", "j.export_attachments", "boolean", UDM_V10},
+    {NULL, NULL, NULL, 0}};
 
 static const udm_filter_spec_t run_filters[] = {
-    {"jobId", UDM_FILTER_ID, "r.job_id"},
-    {"type", UDM_FILTER_CONTAINS, "r.type"},
-    {"fileName", UDM_FILTER_CONTAINS, "coalesce(r.file_name, '')"},
-    {"status", UDM_FILTER_STATUS, "r.status"},
-    {"title", UDM_FILTER_CONTAINS, "r.title"},
-    {"source", UDM_FILTER_CONTAINS, "r.source"},
-    {NULL, UDM_FILTER_CONTAINS, NULL}};
+    {"jobId", UDM_FILTER_ID, "r.job_id", UDM_V10},
+    {"type", UDM_FILTER_CONTAINS, "r.type", UDM_ALL_VERSIONS},
+    {"fileName", UDM_FILTER_CONTAINS, "coalesce(r.file_name, '')", UDM_ALL_VERSIONS},
+    {"status", UDM_FILTER_STATUS, "r.status", UDM_ALL_VERSIONS},
+    {"title", UDM_FILTER_CONTAINS, "r.title", UDM_ALL_VERSIONS},
+    {"source", UDM_FILTER_CONTAINS, "r.source", UDM_V10},
+    {NULL, UDM_FILTER_CONTAINS, NULL, 0}};
 
 static const udm_order_spec_t run_orders[] = {
-    {"id", "r.id", "bigint"},
-    {"type", "r.type", "text"},
-    {"source", "r.source", "text"},
-    {"title", "r.title", "text"},
-    {"fileSplitSize", "coalesce(r.file_split_bytes, 0)", "bigint"},
-    {"fileName", "coalesce(r.file_name, '')", "text"},
-    {"fileSize", "coalesce(r.file_size, 0)", "bigint"},
-    {"status", "r.status", "text"},
-    {"createdDate", "r.created_at", "timestamptz"},
-    {"dateFrom", OPEN_FROM("r.window_from"), "bigint"},
-    {"dateTo", OPEN_TO("r.window_to"), "bigint"},
-    {"description", "coalesce(r.description, '')", "text"},
-    {"progress", UDM_RUN_PROGRESS, "integer"},
-    {"parentId", "r.job_id", "bigint"},
+    {"id", "r.id", "bigint", UDM_ALL_VERSIONS},
+    {"type", "r.type", "text", UDM_ALL_VERSIONS},
+    {"source", "r.source", "text", UDM_ALL_VERSIONS},
+    {"title", "r.title", "text", UDM_ALL_VERSIONS},
+    {"fileSplitSize", "coalesce(r.file_split_bytes, 0)", "bigint", UDM_ALL_VERSIONS},
+    {"fileName", "coalesce(r.file_name, '')", "text", UDM_ALL_VERSIONS},
+    {"fileSize", "coalesce(r.file_size, 0)", "bigint", UDM_ALL_VERSIONS},
+    {"status", "r.status", "text", UDM_ALL_VERSIONS},
+    {"createdDate", "r.created_at", "timestamptz", UDM_ALL_VERSIONS},
+    {"dateFrom", OPEN_FROM("r.window_from"), "bigint", UDM_ALL_VERSIONS},
+    {"dateTo", OPEN_TO("r.window_to"), "bigint", UDM_ALL_VERSIONS},
+    {"description", "coalesce(r.description, '')", "text", UDM_ALL_VERSIONS},
+    {"progress", UDM_RUN_PROGRESS, "integer", UDM_ALL_VERSIONS},
+    {"parentId", "r.job_id", "bigint", UDM_ALL_VERSIONS},
     {"statusReason",
-     "coalesce(CASE WHEN r.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END, '')",
-     "text"},
-    {"exportAttachments", "r.export_attachments", "boolean"},
-    {NULL, NULL, NULL}};
+     "coalesce(CASE WHEN r.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END, '')", "text",
+     UDM_ALL_VERSIONS},
+    {"exportAttachments", "r.export_attachments", "boolean", UDM_V10},
+    {NULL, NULL, NULL, 0}};
 
-static const udm_filter_spec_t file_filters[] = {{"historyId", UDM_FILTER_ID, "f.run_id"},
-                                                 {"jobTitle", UDM_FILTER_CONTAINS, "f.job_title"},
-                                                 {"name", UDM_FILTER_CONTAINS, "f.name"},
-                                                 {"type", UDM_FILTER_CONTAINS, "f.type"},
-                                                 {"source", UDM_FILTER_CONTAINS, "f.source"},
-                                                 {"endDate", UDM_FILTER_TO, "f.created_at"},
-                                                 {"startDate", UDM_FILTER_FROM, "f.created_at"},
-                                                 {NULL, UDM_FILTER_CONTAINS, NULL}};
+static const udm_filter_spec_t file_filters[] = {
+    {"historyId", UDM_FILTER_ID, "f.run_id", UDM_V10},
+    {"jobTitle", UDM_FILTER_CONTAINS, "f.job_title", UDM_ALL_VERSIONS},
+    {"name", UDM_FILTER_CONTAINS, "f.name", UDM_ALL_VERSIONS},
+    {"type", UDM_FILTER_CONTAINS, "f.type", UDM_ALL_VERSIONS},
+    {"source", UDM_FILTER_CONTAINS, "f.source", UDM_V10},
+    {"endDate", UDM_FILTER_TO, "f.created_at", UDM_ALL_VERSIONS},
+    {"startDate", UDM_FILTER_FROM, "f.created_at", UDM_ALL_VERSIONS},
+    {NULL, UDM_FILTER_CONTAINS, NULL, 0}};
 
 /* Remaining days sort like the expiry, which does not change from one batch to the next. */
-static const udm_order_spec_t file_orders[] = {{"id", "f.id", "bigint"},
-                                               {"name", "f.name", "text"},
-                                               {"size", "f.size", "bigint"},
-                                               {"type", "f.type", "text"},
-                                               {"source", "f.source", "text"},
-                                               {"jobTitle", "f.job_title", "text"},
-                                               {"jobId", "f.job_id", "bigint"},
-                                               {"historyId", "f.run_id", "bigint"},
-                                               {"createdDate", "f.created_at", "timestamptz"},
-                                               {"expirationDate", "f.expires_at", "timestamptz"},
-                                               {"remainingDays", "f.expires_at", "timestamptz"},
-                                               {"sha256", "f.sha256", "text"},
-                                               {NULL, NULL, NULL}};
+static const udm_order_spec_t file_orders[] = {
+    {"id", "f.id", "bigint", UDM_ALL_VERSIONS},
+    {"name", "f.name", "text", UDM_ALL_VERSIONS},
+    {"size", "f.size", "bigint", UDM_ALL_VERSIONS},
+    {"type", "f.type", "text", UDM_ALL_VERSIONS},
+    {"source", "f.source", "text", UDM_ALL_VERSIONS},
+    {"jobTitle", "f.job_title", "text", UDM_ALL_VERSIONS},
+    {"jobId", "f.job_id", "bigint", UDM_ALL_VERSIONS},
+    {"historyId", "f.run_id", "bigint", UDM_ALL_VERSIONS},
+    {"createdDate", "f.created_at", "timestamptz", UDM_ALL_VERSIONS},
+    {"expirationDate", "f.expires_at", "timestamptz", UDM_ALL_VERSIONS},
+    {"remainingDays", "f.expires_at", "timestamptz", UDM_ALL_VERSIONS},
+    {"sha256", "f.sha256", "text", UDM_ALL_VERSIONS},
+    {NULL, NULL, NULL, 0}};
 
 static const udm_listing_spec_t job_listing = {job_filters, job_orders};
 static const udm_listing_spec_t run_listing = {run_filters, run_orders};
@@ -165,7 +167,9 @@ enum {
 struct udm_list_t {
     udm_list_kind kind;
     apr_int64_t from;
-    apr_int64_t left; /* how many rows may still come */
+    apr_int64_t left;  /* how many rows may still come */
+    apr_int64_t batch; /* rows of the next batch */
+    bool indexed;      /* an index gives the order */
     bool started;
     const char *from_where; /* SQL from FROM on, the same for counting and reading */
     const char *order_by;
@@ -242,6 +246,9 @@ udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p,
     made->kind = kind;
     made->from = listing->from;
     made->left = listing->size;
+    made->batch = BATCH_ROWS;
+    made->indexed = strcmp(listing->order->field, "createdDate") == 0 ||
+                    strcmp(listing->order->field, "id") == 0;
     made->values = apr_array_make(p, VALUE_FILTERS + 8, sizeof(const char *));
     made->values->nelts = VALUE_FILTERS;
     values = (const char **)made->values->elts;
@@ -271,7 +278,7 @@ udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_db_t *
                            udm_list_t *list)
 {
     const list_table_t *table = &list_tables[list->kind];
-    apr_int64_t limit = list->left < BATCH_ROWS ? list->left : BATCH_ROWS;
+    apr_int64_t limit = list->left < list->batch ? list->left : list->batch;
     const char **values = (const char **)list->values->elts;
     udm_result_t *rows;
     udm_error_t *error;
@@ -298,6 +305,9 @@ udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_db_t *
                                              : (void *)udm_row_job(p, rows, i);
     }
     list->started = true;
+    if (!list->indexed && list->batch < UDM_LIST_BATCH_MAX) {
+        list->batch *= 2;
+    }
     list->left = rows->rows < limit ? 0 : list->left - rows->rows;
     if (list->left > 0) {
         apr_pool_clear(list->key_pool);

@@ -21,8 +21,10 @@
     "r.id = $1::bigint AND r.worker_id = $2::text AND r.attempt = $3::integer "                    \
     "AND r.export_id = $4::uuid AND r.status = 'IN_PROGRESS'"
 
-/* One at a time, however many are due at once: a statement must not run for long. */
+/* At a time, however many are due at once: a statement must not run for long. */
 #define SCHEDULE_BATCH 100
+#define EXPIRE_BATCH   100
+#define FORGET_BATCH   10000
 
 static void fence_values(const char **values, apr_pool_t *p, const udm_run_t *run)
 {
@@ -42,6 +44,7 @@ static udm_error_t *lost(apr_pool_t *p, const udm_run_t *run)
  * A job that somebody else's transaction holds is skipped: that one makes the run. A second worker
  * that waited for the row sees next_run_at moved on and drops it.
  */
+/* clang-format off */
 static const udm_statement_t schedule = {
     "udm_queue_schedule",
     "WITH due AS ("
@@ -49,30 +52,26 @@ static const udm_statement_t schedule = {
     "   WHERE j.next_run_at <= now() AND NOT j.suspended"
     "     AND NOT EXISTS (SELECT FROM udm.run r WHERE r.job_id = j.id"
     "                        AND r.status IN ('QUEUED', 'IN_PROGRESS', 'SUSPENDED'))"
-    "   ORDER BY j.next_run_at, j.id LIMIT " TEXT_OF(
-        SCHEDULE_BATCH) "   FOR UPDATE OF j SKIP LOCKED),"
-                        " made AS ("
-                        "  INSERT INTO udm.run (job_id, ccid, source, type, title, description, "
-                        "window_all,"
-                        "                       window_from, window_to, media, export_attachments, "
-                        "file_split_size,"
-                        "                       file_split_bytes, scheduled_at, created_by)"
-                        "  SELECT id, ccid, source, type, title, description, time_all, date_from,"
-                        "         CASE WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all"
-                        "              THEN next_run_at ELSE date_to END,"
-                        "         media, export_attachments, file_split_size, file_split_bytes, "
-                        "next_run_at, created_by"
-                        "    FROM due RETURNING id, job_id),"
-                        " progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM made),"
-                        " moved AS ("
-                        "  UPDATE udm.job j SET next_run_at = NULL, status = 'QUEUED', "
-                        "latest_run_id = made.id"
-                        "    FROM made WHERE j.id = made.job_id)"
-                        "SELECT (SELECT count(*) FROM made),"
-                        "       (SELECT " UDM_DB_TIME(
-                            "min(next_run_at) - now()") ""
-                                                        "          FROM udm.job WHERE next_run_at "
-                                                        "> now() AND NOT suspended)"};
+    "   ORDER BY j.next_run_at, j.id LIMIT " TEXT_OF(SCHEDULE_BATCH)
+    "   FOR UPDATE OF j SKIP LOCKED),"
+    " made AS ("
+    "  INSERT INTO udm.run (job_id, ccid, source, type, title, description, window_all,"
+    "                       window_from, window_to, media, export_attachments, filters,"
+    "                       file_split_size, file_split_bytes, scheduled_at, created_by)"
+    "  SELECT id, ccid, source, type, title, description, time_all, date_from,"
+    "         CASE WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all"
+    "              THEN next_run_at ELSE date_to END,"
+    "         media, export_attachments, filters, file_split_size, file_split_bytes,"
+    "         next_run_at, created_by"
+    "    FROM due RETURNING id, job_id),"
+    " progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM made),"
+    " moved AS ("
+    "  UPDATE udm.job j SET next_run_at = NULL, status = 'QUEUED', latest_run_id = made.id"
+    "    FROM made WHERE j.id = made.job_id)"
+    "SELECT (SELECT count(*) FROM made),"
+    "       (SELECT " UDM_DB_TIME("min(next_run_at) - now()")
+    "          FROM udm.job WHERE next_run_at > now() AND NOT suspended)"};
+/* clang-format on */
 
 udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_db_t *db)
 {
@@ -102,6 +101,7 @@ udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_
  * Run and progress are both locked, so that after a wait PostgreSQL looks at the newest version of
  * both: with the run alone, one that was claimed a moment ago would be judged by its old, empty lease.
  */
+/* clang-format off */
 static const udm_statement_t claim = {
     "udm_queue_claim",
     "WITH candidate AS ("
@@ -124,13 +124,12 @@ static const udm_statement_t claim = {
     "  UPDATE udm.job j SET status = 'IN_PROGRESS', latest_run_id = c.id"
     "    FROM claimed c WHERE j.id = c.job_id)"
     "SELECT c.id, c.job_id, c.ccid, c.source, c.type, c.title, c.window_all,"
-    "       " UDM_DB_TIME("c.window_from") ", " UDM_DB_TIME(
-        "c.window_to") ","
-                       "       to_json(c.media)::text, c.export_attachments, c.file_split_bytes, "
-                       "c.attempt,"
-                       "       c.export_id::text, c.previous::text, x.pem,"
-                       "       c.interrupted AND c.attempt > $2::integer"
-                       "  FROM claimed c LEFT JOIN udm.certificate x ON x.ccid = c.ccid"};
+    "       " UDM_DB_TIME("c.window_from") ", " UDM_DB_TIME("c.window_to") ","
+    "       to_json(c.media)::text, c.export_attachments, c.filters::text, c.file_split_bytes,"
+    "       c.attempt, c.export_id::text, c.previous::text, x.pem,"
+    "       c.interrupted AND c.attempt > $2::integer"
+    "  FROM claimed c LEFT JOIN udm.certificate x ON x.ccid = c.ccid"};
+/* clang-format on */
 
 udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const char *worker_id,
                              int max_attempts)
@@ -139,6 +138,7 @@ udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const
     udm_result_t *result;
     udm_error_t *error;
     udm_run_t *r;
+    int c = 0;
 
     *run = NULL;
     error = udm_db_query(&result, p, db, &claim, 2, values);
@@ -146,24 +146,25 @@ udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const
         return error;
     }
     r = apr_pcalloc(p, sizeof(*r));
-    r->id = udm_result_int(result, 0, 0);
-    r->job_id = udm_result_int(result, 0, 1);
-    r->ccid = udm_result_text(result, 0, 2);
-    r->source = udm_result_text(result, 0, 3);
-    r->type = udm_result_text(result, 0, 4);
-    r->title = udm_result_text(result, 0, 5);
-    r->window_all = udm_result_bool(result, 0, 6);
-    r->window_from = udm_result_time(result, 0, 7);
-    r->window_to = udm_result_time(result, 0, 8);
-    r->media = udm_result_array(p, result, 0, 9);
-    r->export_attachments = udm_result_bool(result, 0, 10);
-    r->file_split_bytes = udm_result_int(result, 0, 11);
-    r->attempt = (int)udm_result_int(result, 0, 12);
+    r->id = udm_result_int(result, 0, c++);
+    r->job_id = udm_result_int(result, 0, c++);
+    r->ccid = udm_result_text(result, 0, c++);
+    r->source = udm_result_text(result, 0, c++);
+    r->type = udm_result_text(result, 0, c++);
+    r->title = udm_result_text(result, 0, c++);
+    r->window_all = udm_result_bool(result, 0, c++);
+    r->window_from = udm_result_time(result, 0, c++);
+    r->window_to = udm_result_time(result, 0, c++);
+    r->media = udm_result_array(p, result, 0, c++);
+    r->export_attachments = udm_result_bool(result, 0, c++);
+    r->filters = udm_result_text(result, 0, c++);
+    r->file_split_bytes = udm_result_int(result, 0, c++);
+    r->attempt = (int)udm_result_int(result, 0, c++);
     r->worker_id = apr_pstrdup(p, worker_id);
-    r->export_id = udm_result_text(result, 0, 13);
-    r->previous_export_id = udm_result_text(result, 0, 14);
-    r->certificate_pem = udm_result_text(result, 0, 15);
-    r->exhausted = udm_result_bool(result, 0, 16);
+    r->export_id = udm_result_text(result, 0, c++);
+    r->previous_export_id = udm_result_text(result, 0, c++);
+    r->certificate_pem = udm_result_text(result, 0, c++);
+    r->exhausted = udm_result_bool(result, 0, c++);
     *run = r;
     return NULL;
 }
@@ -173,6 +174,7 @@ udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const
  * run_progress alone, so it stays a HOT update of a narrow row. "unwanted" also covers a job
  * that was suspended while its run goes on.
  */
+/* clang-format off */
 static const udm_statement_t renew = {
     "udm_queue_renew",
     "WITH mine AS ("
@@ -186,6 +188,7 @@ static const udm_statement_t renew = {
     "         percent = $5::smallint, rows_done = $6::bigint"
     "    FROM mine WHERE p.run_id = mine.id AND mine.status = 'IN_PROGRESS')"
     "SELECT status, suspended FROM mine"};
+/* clang-format on */
 
 udm_error_t *udm_queue_renew(bool *wanted, apr_pool_t *p, udm_db_t *db, const udm_run_t *run,
                              int percent, apr_int64_t rows_done)
@@ -223,6 +226,7 @@ udm_error_t *udm_queue_renew(bool *wanted, apr_pool_t *p, udm_db_t *db, const ud
     "CASE WHEN j.next_run_at IS NULL THEN " status " WHEN j.suspended THEN 'SUSPENDED' "           \
     "ELSE 'SCHEDULED' END"
 
+/* clang-format off */
 static const udm_statement_t complete = {
     "udm_queue_complete",
     "WITH done AS ("
@@ -233,31 +237,28 @@ static const udm_statement_t complete = {
     "  UPDATE udm.run_progress p SET lease_until = NULL, percent = 100, rows_done = $7::bigint"
     "    FROM done d WHERE p.run_id = d.id),"
     " files AS ("
-    "  INSERT INTO udm.file (name, run_id, job_id, ccid, source, type, job_title, part, size, "
-    "sha256,"
-    "                        expires_at)"
+    "  INSERT INTO udm.file (name, run_id, job_id, ccid, source, type, job_title, part, size,"
+    "                        sha256, expires_at)"
     "  SELECT f.name, d.id, d.job_id, d.ccid, d.source, d.type, d.title, f.part, f.size, f.sha256,"
     "         now() + make_interval(days => $8::integer)"
     "    FROM done d, unnest($9::text[], $10::bigint[], $11::text[]) WITH ORDINALITY"
     "                 AS f (name, size, sha256, part)),"
     " job AS ("
-    "  UPDATE udm.job j SET status = " JOB_AFTER(
-        "'COMPLETED'") ","
-                       "         watermark = CASE WHEN d.moves_watermark THEN d.window_to ELSE "
-                       "j.watermark END"
-                       "    FROM done d WHERE j.id = d.job_id),"
-                       " audit AS ("
-                       "  INSERT INTO udm.audit (ccid, subject, action, object, detail)"
-                       "  SELECT d.ccid, d.worker_id, 'run.complete', d.id::text,"
-                       "         jsonb_build_object('jobId', d.job_id, 'rows', d.row_count, "
-                       "'files', $9::text[])"
-                       "    FROM done d)"
-                       "SELECT count(*) FROM done"};
+    "  UPDATE udm.job j SET status = " JOB_AFTER("'COMPLETED'") ","
+    "         watermark = CASE WHEN d.moves_watermark THEN d.window_to ELSE j.watermark END"
+    "    FROM done d WHERE j.id = d.job_id),"
+    " audit AS ("
+    "  INSERT INTO udm.audit (ccid, subject, action, object, detail)"
+    "  SELECT d.ccid, d.worker_id, 'run.complete', d.id::text,"
+    "         jsonb_build_object('jobId', d.job_id, 'rows', d.row_count, 'files', $9::text[])"
+    "    FROM done d)"
+    "SELECT count(*) FROM done"};
 
-static const udm_statement_t is_complete = {"udm_queue_is_complete",
-                                            "SELECT FROM udm.run"
-                                            " WHERE id = $1::bigint AND export_id = $2::uuid"
-                                            "   AND status = 'COMPLETED'"};
+static const udm_statement_t is_complete = {
+    "udm_queue_is_complete",
+    "SELECT FROM udm.run"
+    " WHERE id = $1::bigint AND export_id = $2::uuid AND status = 'COMPLETED'"};
+/* clang-format on */
 
 udm_error_t *udm_queue_complete(apr_pool_t *p, udm_db_t *db, const udm_run_t *run,
                                 const apr_array_header_t *parts, apr_int64_t rows,
@@ -306,6 +307,7 @@ udm_error_t *udm_queue_complete(apr_pool_t *p, udm_db_t *db, const udm_run_t *ru
     return lost(p, run);
 }
 
+/* clang-format off */
 static const udm_statement_t fail = {
     "udm_queue_fail",
     "WITH done AS ("
@@ -314,14 +316,14 @@ static const udm_statement_t fail = {
     " progress AS ("
     "  UPDATE udm.run_progress p SET lease_until = NULL FROM done d WHERE p.run_id = d.id),"
     " job AS ("
-    "  UPDATE udm.job j SET status = " JOB_AFTER(
-        "'FAILED'") " FROM done d WHERE j.id = d.job_id),"
-                    " audit AS ("
-                    "  INSERT INTO udm.audit (ccid, subject, action, object, detail)"
-                    "  SELECT d.ccid, d.worker_id, 'run.fail', d.id::text,"
-                    "         jsonb_build_object('jobId', d.job_id, 'reason', d.status_reason)"
-                    "    FROM done d)"
-                    "SELECT count(*) FROM done"};
+    "  UPDATE udm.job j SET status = " JOB_AFTER("'FAILED'") " FROM done d WHERE j.id = d.job_id),"
+    " audit AS ("
+    "  INSERT INTO udm.audit (ccid, subject, action, object, detail)"
+    "  SELECT d.ccid, d.worker_id, 'run.fail', d.id::text,"
+    "         jsonb_build_object('jobId', d.job_id, 'reason', d.status_reason)"
+    "    FROM done d)"
+    "SELECT count(*) FROM done"};
+/* clang-format on */
 
 udm_error_t *udm_queue_fail(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, const char *reason)
 {
@@ -339,12 +341,13 @@ udm_error_t *udm_queue_fail(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, c
 }
 
 /* export_id stays: whoever claims the run next removes what that attempt may have left behind. */
+/* clang-format off */
 static const udm_statement_t release = {
     "udm_queue_release",
     "WITH done AS ("
     "  UPDATE udm.run r"
-    "     SET status = CASE WHEN EXISTS (SELECT FROM udm.job j WHERE j.id = r.job_id AND "
-    "j.suspended)"
+    "     SET status = CASE WHEN EXISTS (SELECT FROM udm.job j"
+    "                                     WHERE j.id = r.job_id AND j.suspended)"
     "                       THEN 'SUSPENDED' ELSE 'QUEUED' END,"
     "         ready_at = now() + make_interval(secs => $5::integer), worker_id = NULL,"
     "         attempt = CASE WHEN $6::boolean THEN r.attempt ELSE greatest(r.attempt - 1, 0) END"
@@ -355,6 +358,7 @@ static const udm_statement_t release = {
     " job AS ("
     "  UPDATE udm.job j SET status = d.status FROM done d WHERE j.id = d.job_id)"
     "SELECT count(*) FROM done"};
+/* clang-format on */
 
 udm_error_t *udm_queue_release(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, int delay,
                                bool counts)
@@ -370,6 +374,94 @@ udm_error_t *udm_queue_release(apr_pool_t *p, udm_db_t *db, const udm_run_t *run
     if (!error && udm_result_int(result, 0, 0) == 0) {
         return lost(p, run);
     }
+    return error;
+}
+
+/* ---- files and retries that are over ---- */
+
+/*
+ * What expires now comes with what was removed before: a statement does not see its own changes. In
+ * any order, because one that cannot be taken out of the store must not stand before the others for
+ * ever.
+ */
+/* clang-format off */
+static const udm_statement_t purge = {
+    "udm_queue_purge",
+    "WITH due AS ("
+    "  SELECT f.id FROM udm.file f WHERE f.expires_at <= now() AND f.removed_at IS NULL"
+    "   ORDER BY f.expires_at LIMIT " TEXT_OF(EXPIRE_BATCH)
+    "   FOR UPDATE SKIP LOCKED),"
+    " expired AS ("
+    "  UPDATE udm.file f SET removed_at = now(), removal = 'expired'"
+    "    FROM due WHERE f.id = due.id RETURNING f.id, f.name, f.ccid),"
+    " audit AS ("
+    "  INSERT INTO udm.audit (ccid, subject, action, object)"
+    "  SELECT ccid, session_user, 'file.expire', name FROM expired)"
+    "SELECT x.id, x.name"
+    "  FROM (SELECT id, name FROM expired"
+    "        UNION ALL"
+    "        SELECT id, name FROM udm.file WHERE removed_at IS NOT NULL AND purged_at IS NULL) x"
+    " ORDER BY random() LIMIT $1::integer"};
+
+/* Locked in one order, whoever else notes the same files. */
+static const udm_statement_t purged = {
+    "udm_queue_purged",
+    "WITH gone AS ("
+    "  SELECT id FROM udm.file"
+    "   WHERE id = ANY ($1::bigint[]) AND removed_at IS NOT NULL AND purged_at IS NULL"
+    "   ORDER BY id FOR UPDATE)"
+    "UPDATE udm.file f SET purged_at = now() FROM gone WHERE f.id = gone.id"};
+
+static const udm_statement_t forget_retries = {
+    "udm_queue_forget_retries",
+    "WITH gone AS ("
+    "  DELETE FROM udm.idempotency WHERE ctid = ANY (ARRAY("
+    "    SELECT ctid FROM udm.idempotency WHERE created_at < now() - interval '24 hours'"
+    "     LIMIT " TEXT_OF(FORGET_BATCH) "))"
+    "  RETURNING 1)"
+    "SELECT count(*) FROM gone"};
+/* clang-format on */
+
+udm_error_t *udm_queue_purge(apr_array_header_t **files, apr_pool_t *p, udm_db_t *db, int limit)
+{
+    const char *value = udm_db_int(p, limit);
+    udm_result_t *result;
+    udm_error_t *error;
+    int i;
+
+    *files = apr_array_make(p, 4, sizeof(udm_purge_t));
+    error = udm_db_query(&result, p, db, &purge, 1, &value);
+    for (i = 0; !error && i < result->rows; i++) {
+        udm_purge_t *file = apr_array_push(*files);
+
+        file->id = udm_result_int(result, i, 0);
+        file->name = udm_result_text(result, i, 1);
+    }
+    return error;
+}
+
+udm_error_t *udm_queue_purged(apr_pool_t *p, udm_db_t *db, const apr_array_header_t *ids)
+{
+    apr_array_header_t *texts = apr_array_make(p, ids->nelts, sizeof(const char *));
+    udm_result_t *result;
+    const char *value;
+    int i;
+
+    for (i = 0; i < ids->nelts; i++) {
+        APR_ARRAY_PUSH(texts, const char *) = udm_db_int(p, APR_ARRAY_IDX(ids, i, apr_int64_t));
+    }
+    value = udm_db_array(p, texts);
+    return udm_db_query(&result, p, db, &purged, 1, &value);
+}
+
+udm_error_t *udm_queue_forget_retries(apr_pool_t *p, udm_db_t *db)
+{
+    udm_result_t *result;
+    udm_error_t *error;
+
+    do {
+        error = udm_db_query(&result, p, db, &forget_retries, 0, NULL);
+    } while (!error && udm_result_int(result, 0, 0) == FORGET_BATCH);
     return error;
 }
 

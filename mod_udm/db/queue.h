@@ -27,6 +27,7 @@ typedef struct udm_run_t {
     apr_time_t window_to;
     apr_array_header_t *media;
     bool export_attachments;
+    const char *filters;          /* JSON text: [{attribute, operator, value}] */
     apr_int64_t file_split_bytes; /* 0: not asked for */
     int attempt;
     const char *worker_id;
@@ -84,6 +85,25 @@ udm_error_t *udm_queue_fail(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, c
  */
 udm_error_t *udm_queue_release(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, int delay,
                                bool counts);
+
+/* A file that is to leave the store. */
+typedef struct udm_purge_t {
+    apr_int64_t id;
+    const char *name;
+} udm_purge_t;
+
+/*
+ * Marks files whose time is over as removed, then gives up to `limit` files (of udm_purge_t) that are
+ * removed but still in the store. No lock is held: taking out of the store what is not there is no
+ * error, so two workers may meet.
+ */
+udm_error_t *udm_queue_purge(apr_array_header_t **files, apr_pool_t *p, udm_db_t *db, int limit);
+
+/* Notes that they are out of the store; `ids` of apr_int64_t. */
+udm_error_t *udm_queue_purged(apr_pool_t *p, udm_db_t *db, const apr_array_header_t *ids);
+
+/* Forgets answers to retries that are older than 24 hours. */
+udm_error_t *udm_queue_forget_retries(apr_pool_t *p, udm_db_t *db);
 
 /* The id of this installation, for the mark in the store. */
 udm_error_t *udm_queue_installation(const char **id, apr_pool_t *p, udm_db_t *db);

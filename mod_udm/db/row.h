@@ -16,7 +16,7 @@
 #define UDM_JOB_COLUMNS                                                                            \
     "j.id, 0::bigint, j.type, j.source, j.title, coalesce(j.file_split_size, ''), r.file_name,"    \
     " coalesce(r.file_size, 0), j.status,"                                                         \
-    " CASE WHEN j.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END,"                     \
+    UDM_JOB_REASON ","                                                                             \
     UDM_DB_TIME("j.created_at") "," UDM_DB_TIME("j.date_from") "," UDM_DB_TIME("j.date_to")        \
     ", coalesce(j.description, ''), to_json(j.media)::text," UDM_JOB_PROGRESS                      \
     ", j.export_attachments"
@@ -34,6 +34,12 @@
     "udm.job j LEFT JOIN udm.run r ON r.id = j.latest_run_id"                                      \
     " LEFT JOIN udm.run_progress p ON p.run_id = r.id"
 #define UDM_RUN_TABLES "udm.run r LEFT JOIN udm.run_progress p ON p.run_id = r.id"
+
+/* A job that was cancelled before its first run has no record that would say so. */
+#define UDM_CANCELLED_REASON "cancelled on request"
+#define UDM_JOB_REASON                                                                             \
+    " CASE j.status WHEN 'FAILED' THEN r.status_reason"                                            \
+    " WHEN 'CANCELLED' THEN coalesce(r.status_reason, '" UDM_CANCELLED_REASON "') END"
 
 /* What waits has come no way yet, whatever an earlier attempt had reached. */
 #define UDM_ROW_PROGRESS(status)                                                                   \

@@ -161,6 +161,14 @@ static udm_error_t *connect_reader(udm_db_t **db, udm_source_t *s)
     return error ? udm_source_explain_error(s, error, "its session") : NULL;
 }
 
+/* clang-format off */
+static const char settings_sql[] =
+    "SELECT set_config('udm.ccid', $1::text, true),"
+    " set_config('udm.from', coalesce(" UDM_DB_TIME_IN("$2") "::text, ''), true),"
+    " set_config('udm.to', coalesce(" UDM_DB_TIME_IN("$3") "::text, ''), true),"
+    " set_config('udm.media', $4::text, true)";
+/* clang-format on */
+
 /* The values that a statement reads with current_setting(), for this transaction only. */
 static udm_error_t *bind_settings(udm_source_t *s, udm_db_t *db, const char *media)
 {
@@ -172,14 +180,7 @@ static udm_error_t *bind_settings(udm_source_t *s, udm_db_t *db, const char *med
     values[1] = udm_db_time(s->pool, s->run->window_from);
     values[2] = udm_db_time(s->pool, s->run->window_to);
     values[3] = media;
-    error = udm_db_query_text(&result, s->pool, db,
-                              "SELECT set_config('udm.ccid', $1::text, true),"
-                              " set_config('udm.from', coalesce(" UDM_DB_TIME_IN(
-                                  "$2") "::text, ''), true),"
-                                        " set_config('udm.to', coalesce(" UDM_DB_TIME_IN(
-                                            "$3") "::text, ''), true),"
-                                                  " set_config('udm.media', $4::text, true)",
-                              4, values);
+    error = udm_db_query_text(&result, s->pool, db, settings_sql, 4, values);
     return error ? udm_source_explain_error(s, error, "its session") : NULL;
 }
 
@@ -247,6 +248,9 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
         error = udm_source_media_values(&media, s);
     }
     if (!error) {
+        error = udm_source_read_filters(s);
+    }
+    if (!error) {
         error = connect_reader(&s->db, s);
     }
     if (error) {
@@ -272,6 +276,7 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
     s->snapshot = udm_result_text(result, 0, 0);
     error = check_reader(s);
     error = error ? error : bind_settings(s, s->db, media);
+    error = error ? error : udm_source_bind_filters(s);
     error = error ? error : udm_source_make_statements(s, files);
     error = error ? error : explain(&s->estimate, s, &s->rows, s->rows_sql);
     if (!error && files) {

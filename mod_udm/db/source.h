@@ -2,7 +2,7 @@
 /*
  * source.h: reads the rows of a data type: a connection of its own, one snapshot, binary COPY.
  *
- * COPY takes no parameters, so values (tenant, window, media) reach it through set_config() with
+ * COPY takes no parameters, so values (tenant, window, media, filters) reach it through set_config() with
  * bound parameters and current_setting(); identifiers come from the catalog and are quoted by
  * udm_db_identifier alone.
  */

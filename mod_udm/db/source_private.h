@@ -1,7 +1,8 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_private.h: what the three files of a source share: source_connection.c finds the reader,
- * source_query.c turns a catalog entry into statements, source.c runs them.
+ * source_private.h: what the four files of a source share: source_connection.c finds the reader,
+ * source_filter.c reads the filters of a run, source_query.c turns all that into statements, source.c
+ * runs them.
  */
 #ifndef UDM_SOURCE_PRIVATE_H
 #define UDM_SOURCE_PRIVATE_H
@@ -24,6 +25,14 @@ typedef struct relation_t {
     apr_array_header_t *attributes;
 } relation_t;
 
+/* A filter of the run that fits the catalog. */
+typedef struct source_filter_t {
+    const udm_attribute_t *attribute;
+    udm_filter_test test;
+    const char *value;   /* as text; of UDM_TEST_IN an array literal */
+    const char *setting; /* which current_setting() reads it */
+} source_filter_t;
+
 struct udm_source_t {
     apr_pool_t *pool;
     const udm_data_type_t *type;
@@ -36,6 +45,7 @@ struct udm_source_t {
     atomic_bool cancelled;
     relation_t rows;
     relation_t files;
+    apr_array_header_t *filters; /* of source_filter_t */
     apr_array_header_t *columns;
     const char *rows_sql;
     const char *files_sql;
@@ -61,6 +71,17 @@ udm_error_t *udm_source_query(udm_result_t **result, udm_source_t *s, const char
 /* The libpq string in the file `<source_dir>/<connection>` of the type's source. */
 udm_error_t *udm_source_read_connection(const char **conninfo, apr_pool_t *p,
                                         const char *source_dir, const udm_data_type_t *type);
+
+/* Checks the filters of the run against the attributes of the type. */
+udm_error_t *udm_source_read_filters(udm_source_t *s);
+
+/* Makes their values known to the first connection, for this transaction only. */
+udm_error_t *udm_source_bind_filters(udm_source_t *s);
+
+/* The condition of one filter; `column` and `a` are its column in SQL, NULL when there is none. */
+udm_error_t *udm_source_filter_sql(const char **sql, const udm_source_t *s,
+                                   const source_filter_t *filter, const char *column,
+                                   const attribute_t *a);
 
 /* Makes rows_sql and columns and, with `files`, files_sql and slice_sql, from what the catalog of the
  * source's database says about the relations. */

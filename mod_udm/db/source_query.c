@@ -174,7 +174,27 @@ static const char *is_tenants(apr_pool_t *p, const char *column, const attribute
     return apr_psprintf(p, "(%s AND %s::text = current_setting('udm.ccid'))", equal, column);
 }
 
-/* The conditions of the main rows: tenant, window, media. */
+/* The conditions that the filters of the run make. */
+static udm_error_t *filter_conditions(apr_array_header_t *conditions, udm_source_t *s)
+{
+    udm_error_t *error = NULL;
+    int i;
+
+    for (i = 0; !error && i < s->filters->nelts; i++) {
+        const source_filter_t *filter = &APR_ARRAY_IDX(s->filters, i, source_filter_t);
+        const char *name = filter->attribute->column;
+        const char *column = apr_pstrcat(s->pool, "r.", udm_db_identifier(s->pool, name), NULL);
+        const char *sql;
+
+        error = udm_source_filter_sql(&sql, s, filter, column, find_attribute(&s->rows, name));
+        if (!error) {
+            add_condition(conditions, sql);
+        }
+    }
+    return error;
+}
+
+/* The conditions of the main rows: tenant, window, media, filters. */
 static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t *s)
 {
     const udm_data_type_t *type = s->type;
@@ -225,7 +245,7 @@ static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t 
         add_condition(conditions, apr_psprintf(p, "%s = ANY (current_setting('udm.media')::%s[])",
                                                sql, a->cast));
     }
-    return NULL;
+    return filter_conditions(conditions, s);
 }
 
 static const char *where(apr_pool_t *p, const apr_array_header_t *conditions)

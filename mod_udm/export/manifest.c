@@ -78,6 +78,10 @@ udm_error_t *udm_manifest_write(udm_manifest_t *manifest, const udm_manifest_hea
     add_text(line, "to", run->window_all ? NULL : udm_text_time(manifest->pool, run->window_to));
     line->size--;
     udm_buffer_text(line, "},");
+    /* JSON already: it comes out of the database as it is. */
+    if (run->filters != NULL && strcmp(run->filters, "[]") != 0) {
+        udm_buffer_format(line, "\"filters\":%s,", run->filters);
+    }
     add_text(line, "snapshot", head->snapshot);
     add_text(line, "certificate", head->fingerprint);
     add_text(line, "created", udm_text_time(manifest->pool, head->created));

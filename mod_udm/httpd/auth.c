@@ -23,6 +23,7 @@
 #include "db/tenant.h"
 #include "httpd/auth.h"
 #include "httpd/dbd.h"
+#include "httpd/respond.h"
 
 APLOG_USE_MODULE(udm);
 
@@ -84,6 +85,7 @@ static udm_error_t *missing(request_rec *r, udm_need need)
                                   "header Authorization: Bearer <token>");
     case UDM_NEED_BOTH:
     case UDM_NEED_NONE:
+    case UDM_NEED_OPTIONAL:
         break;
     }
     return unauthenticated(r, "send both an API key in the header x-api-key and a token in the "
@@ -149,7 +151,8 @@ udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q)
     udm_token_claims_t *claims = NULL;
     udm_error_t *error;
 
-    if (q->who || q->need == UDM_NEED_NONE) {
+    if (q->who || q->need == UDM_NEED_NONE ||
+        (q->need == UDM_NEED_OPTIONAL && !key_text && !header)) {
         return NULL;
     }
     if (key_text && !udm_apikey_parse(&key, key_text)) {
@@ -235,7 +238,7 @@ static authz_status role_check(request_rec *r, const char *names, const void *pa
     if (!q) {
         return AUTHZ_DENIED;
     }
-    if (q->need == UDM_NEED_NONE) {
+    if (q->need == UDM_NEED_NONE || (q->need == UDM_NEED_OPTIONAL && !q->who)) {
         /* a signed link, or an answer that is the same for everybody */
         return AUTHZ_GRANTED;
     }

@@ -51,10 +51,10 @@ int udm_handle_certificate_get(request_rec *r, udm_request_t *q)
     if (error) {
         return udm_respond_error(r, error);
     }
-    return udm_respond_json(r, HTTP_OK,
-                            json_pack("{s:s, s:s, s:I, s:s?}", "ccid", q->who->ccid, "name",
-                                      work.info->name, "size", (json_int_t)work.info->size,
-                                      "lastModified", udm_text_time(r->pool, work.info->modified)));
+    return udm_respond_resource(r, json_pack("{s:s, s:s, s:I, s:s?}", "ccid", q->who->ccid, "name",
+                                             work.info->name, "size", (json_int_t)work.info->size,
+                                             "lastModified",
+                                             udm_text_time(r->pool, work.info->modified)));
 }
 
 /* The name is shown to people and stored: it must be that of a file, not a path. */

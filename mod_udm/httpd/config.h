@@ -11,6 +11,7 @@
 #include <httpd.h>
 #include <http_config.h>
 
+#include "core/route.h"
 #include "httpd/keys.h"
 
 /* A directive that was not given. */
@@ -34,6 +35,9 @@ typedef enum {
     UDM_REQUIRE_BOTH,
     UDM_REQUIRE_ANY
 } udm_require;
+
+/* How JSON answers are dressed; see core/json.h. */
+typedef enum { UDM_ENVELOPE_UNSET, UDM_ENVELOPE_BARE, UDM_ENVELOPE_WRAPPED } udm_envelope;
 
 /* What the threads of one child share. Times in microseconds since 1970. */
 typedef struct udm_child_t {
@@ -72,6 +76,9 @@ typedef struct udm_server_t {
 typedef struct udm_dir_t {
     int enabled;
     const char *mount; /* path of the section that said UDM On; "" for "/" */
+    int versions;      /* mask of udm_version; 0 when not said */
+    udm_envelope envelope;
+    const char *sunset; /* of deprecated versions, an HTTP date; "": none; NULL: not said */
     udm_require require;
     const char *public_url; /* without a slash at its end */
     apr_interval_time_t link_ttl;
@@ -90,7 +97,7 @@ extern module AP_MODULE_DECLARE_DATA udm_module;
 void *udm_config_create_server(apr_pool_t *p, server_rec *s);
 void *udm_config_create_dir(apr_pool_t *p, char *path);
 void *udm_config_merge_dir(apr_pool_t *p, void *base, void *add);
-extern const command_rec udm_config_commands[];
+extern const command_rec udm_config_commands[]; /* directive.c */
 
 /* What the main server says; never NULL. */
 udm_server_t *udm_config_main(void);
@@ -105,9 +112,12 @@ apr_int64_t udm_config_max_part_size(const udm_server_t *conf);
 apr_interval_time_t udm_config_link_ttl(const udm_dir_t *dir);
 apr_int64_t udm_config_max_body(const udm_dir_t *dir);
 bool udm_config_certificate_upload(const udm_dir_t *dir);
+int udm_config_versions(const udm_dir_t *dir);
+bool udm_config_wrapped(const udm_dir_t *dir);
 
 /*
- * Checks what no directive can check alone, and loads the key files. Runs for configtest too.
+ * Checks what no directive can check alone, and loads the key files. Runs for configtest too. This
+ * and what follows is in config_check.c.
  * @return OK, or a status once every fault is logged
  */
 int udm_config_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s);

@@ -15,12 +15,14 @@
 #include <http_request.h>
 #include <util_filter.h>
 
+#include <apr_base64.h>
 #include <apr_buckets.h>
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
 #include "core/link.h"
-#include "db/job.h"
+#include "core/text.h"
+#include "db/file.h"
 #include "httpd/dbd.h"
 #include "httpd/handler.h"
 #include "store/store.h"
@@ -71,14 +73,33 @@ static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const char *name)
     return NULL;
 }
 
+/* The header Repr-Digest (RFC 9530): of the whole file, also where a part of it is sent. */
+static const char *repr_digest(apr_pool_t *p, const char *sha256)
+{
+    unsigned char digest[32];
+    char *text;
+
+    if (!udm_text_unhex(digest, sizeof(digest), sha256)) {
+        return NULL;
+    }
+    text = apr_palloc(p, apr_base64_encode_len(sizeof(digest)));
+    apr_base64_encode_binary(text, digest, sizeof(digest));
+    return apr_pstrcat(p, "sha-256=:", text, ":", NULL);
+}
+
 /* The headers of the file: it never changes, so its hash is a strong ETag. */
 static void set_headers(request_rec *r, const udm_file_info_t *info)
 {
+    const char *digest = repr_digest(r->pool, info->sha256);
+
     ap_set_content_type(r, "application/pkcs7-mime; smime-type=enveloped-data");
     apr_table_setn(r->headers_out, "Content-Disposition",
                    apr_pstrcat(r->pool, "attachment; filename=\"", info->name, "\"", NULL));
     apr_table_setn(r->headers_out, "ETag", apr_pstrcat(r->pool, "\"", info->sha256, "\"", NULL));
     apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
+    if (digest) {
+        apr_table_setn(r->headers_out, "Repr-Digest", digest);
+    }
     apr_table_setn(r->err_headers_out, "Referrer-Policy", "no-referrer");
     /* it is encrypted: compressing it would only cost Range and Content-Length */
     apr_table_setn(r->subprocess_env, "no-gzip", "1");
@@ -146,6 +167,7 @@ int udm_handle_file_download(request_rec *r, udm_request_t *q)
     if (status == HTTP_PRECONDITION_FAILED) {
         ap_set_content_length(r, 0);
         apr_table_unset(r->headers_out, "Content-Disposition");
+        apr_table_unset(r->headers_out, "Repr-Digest");
         return udm_respond_error(
             r, udm_error_make(r->pool, UDM_E_PRECONDITION,
                               "the file is not the one that the condition names"));

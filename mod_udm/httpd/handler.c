@@ -8,6 +8,7 @@
 #include <http_core.h>
 #include <http_protocol.h>
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "core/listing.h"
@@ -15,25 +16,43 @@
 #include "httpd/auth.h"
 #include "httpd/handler.h"
 
+#define IDS_MAX 1000 /* in one request */
+
 /* Which function answers which operation, and whether it answers in JSON. */
 static const struct {
     udm_handler_fn handle;
     bool json;
 } handlers[UDM_OP_COUNT] = {
     [UDM_OP_VERSION] = {udm_handle_version, true},
+    [UDM_OP_LABELS] = {udm_handle_labels, true},
     [UDM_OP_CERTIFICATE_GET] = {udm_handle_certificate_get, true},
     [UDM_OP_CERTIFICATE_UPLOAD] = {udm_handle_certificate_upload, true},
     [UDM_OP_SOURCE_LIST] = {udm_handle_source_list, true},
     [UDM_OP_TYPE_LIST] = {udm_handle_type_list, true},
-    [UDM_OP_JOB_CREATE] = {udm_handle_job_create, true},
+    [UDM_OP_SUB_TYPE_LIST] = {udm_handle_sub_type_list, true},
+    [UDM_OP_ATTRIBUTE_LIST] = {udm_handle_attribute_list, true},
+    [UDM_OP_STATUS_LIST] = {udm_handle_status_list, true},
     [UDM_OP_JOB_LIST] = {udm_handle_job_list, true},
+    [UDM_OP_JOB_CREATE] = {udm_handle_job_create, true},
+    [UDM_OP_JOB_DELETE_MANY] = {udm_handle_job_delete_many, false},
     [UDM_OP_JOB_GET] = {udm_handle_job_get, true},
+    [UDM_OP_JOB_REPLACE] = {udm_handle_job_replace, true},
+    [UDM_OP_JOB_DELETE] = {udm_handle_job_delete, false},
+    [UDM_OP_JOB_CANCEL] = {udm_handle_job_cancel, false},
+    [UDM_OP_JOB_SUSPEND] = {udm_handle_job_suspend, true},
+    [UDM_OP_JOB_RESUME] = {udm_handle_job_resume, true},
     [UDM_OP_RUN_LIST] = {udm_handle_run_list, true},
+    [UDM_OP_RUN_DELETE_MANY] = {udm_handle_run_delete_many, false},
     [UDM_OP_RUN_GET] = {udm_handle_run_get, true},
+    [UDM_OP_RUN_DELETE] = {udm_handle_run_delete, false},
     [UDM_OP_RUN_PROGRESS] = {udm_handle_run_progress, true},
     [UDM_OP_FILE_LIST] = {udm_handle_file_list, true},
+    [UDM_OP_FILE_LINK_MANY] = {udm_handle_file_link_many, true},
+    [UDM_OP_FILE_DELETE_MANY] = {udm_handle_file_delete_many, false},
     [UDM_OP_FILE_LINK] = {udm_handle_file_link, false},
+    [UDM_OP_FILE_DELETE] = {udm_handle_file_delete, false},
     [UDM_OP_FILE_DOWNLOAD] = {udm_handle_file_download, false},
+    [UDM_OP_OPENAPI] = {udm_handle_openapi, true},
 };
 
 /* Answers a known path with another method, or an unknown one. */
@@ -66,7 +85,7 @@ int udm_handler(request_rec *r)
     if (error) {
         return udm_respond_error(r, error);
     }
-    if (q->need != UDM_NEED_NONE && !q->who) {
+    if (q->need != UDM_NEED_NONE && q->need != UDM_NEED_OPTIONAL && !q->who) {
         return udm_respond_error(r, udm_error_make(r->pool, UDM_E_INTERNAL, "nobody asks"));
     }
     if (handlers[q->route->operation].json && !udm_request_takes_json(r)) {
@@ -89,6 +108,110 @@ udm_error_t *udm_handler_id(apr_int64_t *id, request_rec *r, const udm_request_t
 udm_error_t *udm_handler_query(apr_table_t **query, request_rec *r)
 {
     return udm_listing_query(query, r->pool, r->args ? r->args : "");
+}
+
+const char *udm_handler_parameter(const apr_table_t *query, const char *name)
+{
+    const char *value = apr_table_get(query, name);
+
+    return value && *value ? value : NULL;
+}
+
+apr_array_header_t *udm_handler_items(request_rec *r, const apr_table_t *query, const char *name)
+{
+    apr_array_header_t *items = apr_array_make(r->pool, 8, sizeof(const char *));
+    const apr_array_header_t *all = apr_table_elts(query);
+    const char *rest;
+    char *item, *end;
+    int i;
+
+    for (i = 0; i < all->nelts; i++) {
+        const apr_table_entry_t *entry = &APR_ARRAY_IDX(all, i, apr_table_entry_t);
+
+        for (rest = ap_cstr_casecmp(entry->key, name) ? "" : entry->val; *rest;) {
+            item = ap_getword(r->pool, &rest, ',');
+            for (; apr_isspace(*item); item++) {
+            }
+            for (end = item + strlen(item); end > item && apr_isspace(end[-1]); end--) {
+            }
+            *end = '\0';
+            if (*item) {
+                APR_ARRAY_PUSH(items, const char *) = item;
+            }
+        }
+    }
+    return items;
+}
+
+/* @return true when the array holds the id */
+static bool has_id(const apr_array_header_t *ids, apr_int64_t id)
+{
+    int i;
+
+    for (i = 0; i < ids->nelts; i++) {
+        if (APR_ARRAY_IDX(ids, i, apr_int64_t) == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+udm_error_t *udm_handler_ids(apr_array_header_t **ids, request_rec *r)
+{
+    apr_array_header_t *items;
+    apr_table_t *query;
+    udm_error_t *error = udm_handler_query(&query, r);
+    apr_int64_t id;
+    int i;
+
+    if (error) {
+        return error;
+    }
+    items = udm_handler_items(r, query, "jobIDs");
+    if (items->nelts == 0 || items->nelts > IDS_MAX) {
+        return udm_error_make(
+            r->pool, UDM_E_INVALID,
+            "the parameter jobIDs must name 1 to %d ids, with commas between them", IDS_MAX);
+    }
+    *ids = apr_array_make(r->pool, items->nelts, sizeof(apr_int64_t));
+    for (i = 0; i < items->nelts; i++) {
+        const char *item = APR_ARRAY_IDX(items, i, const char *);
+
+        if (!udm_text_parse_id(&id, item)) {
+            return udm_error_make(r->pool, UDM_E_INVALID,
+                                  "jobIDs: \"%.40s\" is no id: ids are positive numbers; nothing "
+                                  "was deleted",
+                                  item);
+        }
+        if (!has_id(*ids, id)) {
+            APR_ARRAY_PUSH(*ids, apr_int64_t) = id;
+        }
+    }
+    return NULL;
+}
+
+int udm_handler_respond_deleted(request_rec *r, const apr_array_header_t *left, bool names)
+{
+    json_t *list;
+    int i;
+
+    if (left->nelts == 0) {
+        return udm_respond_empty(r, HTTP_NO_CONTENT);
+    }
+    list = json_array();
+    for (i = 0; i < left->nelts; i++) {
+        json_array_append_new(
+            list, names ? json_string(APR_ARRAY_IDX(left, i, const char *))
+                        : json_integer((json_int_t)APR_ARRAY_IDX(left, i, apr_int64_t)));
+    }
+    return udm_respond_left(r, HTTP_INTERNAL_SERVER_ERROR,
+                            "not everything could be deleted: data lists what is left", list);
+}
+
+int udm_handler_respond_no_404(request_rec *r, const udm_error_t *error)
+{
+    return error->kind == UDM_E_NOT_FOUND ? udm_respond_error_as(r, HTTP_BAD_REQUEST, error)
+                                          : udm_respond_error(r, error);
 }
 
 const char *udm_handler_base_url(request_rec *r, const udm_request_t *q)

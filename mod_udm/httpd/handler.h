@@ -2,7 +2,7 @@
 /*
  * handler.h: one function for each operation.
  *
- * A handler is called once the credentials are good. It answers through udm_respond_*() and returns
+ * A handler is called once the credentials are good. It answers through respond.h and returns
  * what these return; what it returns else is a status for httpd.
  */
 #ifndef UDM_HTTPD_HANDLER_H
@@ -11,6 +11,7 @@
 #include <httpd.h>
 
 #include "httpd/request.h"
+#include "httpd/respond.h"
 
 /* The content handler of the module. @return DECLINED for what is none of ours */
 int udm_handler(request_rec *r);
@@ -21,28 +22,72 @@ udm_error_t *udm_handler_id(apr_int64_t *id, request_rec *r, const udm_request_t
 /* The query of the request, decoded. */
 udm_error_t *udm_handler_query(apr_table_t **query, request_rec *r);
 
+/* A parameter of the query; NULL when it is absent or empty. */
+const char *udm_handler_parameter(const apr_table_t *query, const char *name);
+
+/*
+ * The items (const char *) of a parameter that is a list with commas, or is there several times.
+ * Blanks around an item are no part of it, empty ones are left out.
+ */
+apr_array_header_t *udm_handler_items(request_rec *r, const apr_table_t *query, const char *name);
+
+/*
+ * The ids (apr_int64_t) in the parameter jobIDs, each once.
+ * @return UDM_E_INVALID when there is none, when one is no id, or when there are too many
+ */
+udm_error_t *udm_handler_ids(apr_array_header_t **ids, request_rec *r);
+
+/*
+ * Answers a bulk delete: 204, or 500 with the array of those that are left (of apr_int64_t, or with
+ * `names` of const char *).
+ */
+int udm_handler_respond_deleted(request_rec *r, const apr_array_header_t *left, bool names);
+
+/*
+ * Answers with an error of an operation that documents no 404: what is unknown is then a 400.
+ */
+int udm_handler_respond_no_404(request_rec *r, const udm_error_t *error);
+
 typedef int (*udm_handler_fn)(request_rec *r, udm_request_t *q);
 
 /* data_handler.c */
 int udm_handle_version(request_rec *r, udm_request_t *q);
 int udm_handle_source_list(request_rec *r, udm_request_t *q);
 int udm_handle_type_list(request_rec *r, udm_request_t *q);
+int udm_handle_sub_type_list(request_rec *r, udm_request_t *q);
+int udm_handle_attribute_list(request_rec *r, udm_request_t *q);
+int udm_handle_status_list(request_rec *r, udm_request_t *q);
+int udm_handle_labels(request_rec *r, udm_request_t *q);
 /* certificate_handler.c */
 int udm_handle_certificate_get(request_rec *r, udm_request_t *q);
 int udm_handle_certificate_upload(request_rec *r, udm_request_t *q);
 /* job_handler.c */
 int udm_handle_job_create(request_rec *r, udm_request_t *q);
 int udm_handle_job_get(request_rec *r, udm_request_t *q);
+int udm_handle_job_replace(request_rec *r, udm_request_t *q);
+int udm_handle_job_delete(request_rec *r, udm_request_t *q);
+int udm_handle_job_delete_many(request_rec *r, udm_request_t *q);
+int udm_handle_job_cancel(request_rec *r, udm_request_t *q);
+int udm_handle_job_suspend(request_rec *r, udm_request_t *q);
+int udm_handle_job_resume(request_rec *r, udm_request_t *q);
+/* run_handler.c */
 int udm_handle_run_get(request_rec *r, udm_request_t *q);
 int udm_handle_run_progress(request_rec *r, udm_request_t *q);
+int udm_handle_run_delete(request_rec *r, udm_request_t *q);
+int udm_handle_run_delete_many(request_rec *r, udm_request_t *q);
 /* list_handler.c */
 int udm_handle_job_list(request_rec *r, udm_request_t *q);
 int udm_handle_run_list(request_rec *r, udm_request_t *q);
 int udm_handle_file_list(request_rec *r, udm_request_t *q);
 /* file_handler.c */
 int udm_handle_file_link(request_rec *r, udm_request_t *q);
+int udm_handle_file_link_many(request_rec *r, udm_request_t *q);
+int udm_handle_file_delete(request_rec *r, udm_request_t *q);
+int udm_handle_file_delete_many(request_rec *r, udm_request_t *q);
 /* download.c */
 int udm_handle_file_download(request_rec *r, udm_request_t *q);
+/* openapi_handler.c */
+int udm_handle_openapi(request_rec *r, udm_request_t *q);
 
 /* The absolute URL at which the API begins, for links and Location headers. */
 const char *udm_handler_base_url(request_rec *r, const udm_request_t *q);

@@ -1,40 +1,62 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * job_handler.c: POST /export/jobs, and one job, run or progress by id.
+ * job_handler.c: /export/jobs: making, reading, replacing, controlling and deleting jobs.
  */
+#include <string.h>
+
 #include <httpd.h>
-#include <http_protocol.h>
 
 #include <apr_strings.h>
 #include <jansson.h>
+#include <openssl/sha.h>
 
+#include "core/etag.h"
 #include "core/job.h"
 #include "core/json.h"
+#include "core/text.h"
+#include "db/control.h"
 #include "db/job.h"
 #include "httpd/dbd.h"
 #include "httpd/handler.h"
 
-typedef struct job_create_t {
+#define RETRY_KEY_MAX 255 /* bytes of an Idempotency-Key */
+
+typedef struct job_work_t {
     request_rec *r;
-    const udm_job_t *job;
-    const udm_audit_t *audit;
+    const udm_request_t *q;
+    apr_int64_t id;
+    udm_job_t *job;
+    const char *body_sha256;
+    udm_retry_t retry;
+    udm_condition_t condition;
+    udm_change change;
     udm_job_info_t *info;
-} job_create_t;
+    const char *answer; /* JSON text */
+    json_t *json;
+    apr_array_header_t *ids;
+    apr_array_header_t *left;
+} job_work_t;
 
-static udm_error_t *create_job(udm_db_t *db, void *baton)
+/* What every handler of one job begins with: the id in the path, and If-Match. */
+static udm_error_t *start(job_work_t *work, request_rec *r, const udm_request_t *q)
 {
-    job_create_t *create = baton;
-
-    return udm_job_create(&create->info, create->r->pool, db, create->job, create->audit);
+    memset(work, 0, sizeof(*work));
+    work->r = r;
+    work->q = q;
+    work->condition.if_match = apr_table_get(r->headers_in, "If-Match");
+    work->condition.version = q->route->version;
+    return q->parameter ? udm_handler_id(&work->id, r, q) : NULL;
 }
 
 /* Reads the body of a job. The client sends it at its own pace, so no connection is held here. */
-static udm_error_t *read_job(udm_job_t **job, request_rec *r, const udm_request_t *q)
+static udm_error_t *read_job(job_work_t *work)
 {
+    request_rec *r = work->r;
     const char *data;
     apr_size_t size;
     json_t *body;
-    udm_error_t *error = udm_request_body(&data, &size, r, udm_config_max_body(q->dir));
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    udm_error_t *error = udm_request_body(&data, &size, r, udm_config_max_body(work->q->dir));
 
     if (error) {
         return error;
@@ -47,97 +69,222 @@ static udm_error_t *read_job(udm_job_t **job, request_rec *r, const udm_request_
         return udm_error_make(r->pool, UDM_E_MEDIA_TYPE,
                               "the body must be application/json, and Content-Type must say so");
     }
+    SHA256((const unsigned char *)data, size, digest);
+    work->body_sha256 = udm_text_hex(r->pool, digest, sizeof(digest));
     error = udm_json_parse(&body, r->pool, data, size);
-    return error ? error : udm_job_parse(job, r->pool, body, q->route->version);
+    return error ? error : udm_job_parse(&work->job, r->pool, body, work->q->route->version);
+}
+
+/*
+ * Reads the header Idempotency-Key: a string of structured fields (RFC 8941 3.3.3), or the same
+ * without its quotes. `key` gets NULL when it was not sent.
+ */
+static udm_error_t *read_retry_key(const char **key, request_rec *r)
+{
+    const char *sent = apr_table_get(r->headers_in, "Idempotency-Key");
+    apr_size_t length = sent ? strlen(sent) : 0;
+    bool quoted = length >= 2 && sent[0] == '"' && sent[length - 1] == '"';
+    const char *from, *end;
+    char *to;
+
+    *key = NULL;
+    if (!sent) {
+        return NULL;
+    }
+    *key = to = apr_palloc(r->pool, length + 1);
+    end = sent + length - quoted;
+    for (from = sent + quoted; from < end; from++) {
+        if (quoted && *from == '\\' && from + 1 < end && strchr("\"\\", from[1])) {
+            from++;
+        }
+        else if (*from <= ' ' || *from > '~' || (quoted && strchr("\"\\", *from))) {
+            break;
+        }
+        *to++ = *from;
+    }
+    *to = '\0';
+    if (from < end || to == *key || to - *key > RETRY_KEY_MAX) {
+        return udm_error_make(r->pool, UDM_E_INVALID,
+                              "the header Idempotency-Key must be 1 to %d visible ASCII characters",
+                              RETRY_KEY_MAX);
+    }
+    return NULL;
+}
+
+static udm_error_t *create_job(udm_db_t *db, void *baton)
+{
+    job_work_t *work = baton;
+    udm_error_t *error;
+
+    if (work->retry.key) {
+        return udm_job_create_once(&work->answer, &work->id, work->r->pool, db, work->job,
+                                   &work->retry, &work->q->audit);
+    }
+    error = udm_job_create(&work->info, work->r->pool, db, work->job, &work->q->audit);
+    if (!error) {
+        work->id = work->info->id;
+    }
+    return error;
 }
 
 int udm_handle_job_create(request_rec *r, udm_request_t *q)
 {
-    job_create_t create = {r, NULL, &q->audit, NULL};
-    udm_job_t *job;
-    udm_error_t *error = read_job(&job, r, q);
+    job_work_t work;
+    const char *etag;
+    udm_error_t *error = start(&work, r, q);
 
     if (!error) {
-        create.job = job;
-        error = udm_dbd_with(r, false, create_job, &create);
+        error = read_retry_key(&work.retry.key, r);
+    }
+    if (!error) {
+        error = read_job(&work);
+    }
+    if (!error) {
+        work.retry.body_sha256 = work.body_sha256;
+        work.retry.version = q->route->version;
+        error = udm_dbd_with(r, false, create_job, &work);
+    }
+    if (!error && work.answer) {
+        error = udm_json_parse(&work.json, r->pool, work.answer, strlen(work.answer));
+        json_incref(work.json); /* it is the pool's, and the answer takes one over */
     }
     if (error) {
         return udm_respond_error(r, error);
+    }
+    if (!work.json) {
+        work.json = udm_job_info_json(r->pool, work.info, q->route->version);
+    }
+    /* v4 shows a job in another form than this answer has, so its tag is not that of the answer */
+    etag = q->route->version == UDM_V10 ? udm_etag_make(r->pool, work.json) : NULL;
+    if (etag) {
+        apr_table_setn(r->headers_out, "ETag", etag);
     }
     apr_table_setn(r->headers_out, "Location",
                    apr_psprintf(r->pool, "%s%s/%" APR_INT64_T_FMT, udm_handler_base_url(r, q),
-                                q->route->path, create.info->id));
-    return udm_respond_json(r, HTTP_ACCEPTED,
-                            udm_job_info_json(r->pool, create.info, q->route->version));
+                                q->route->path, work.id));
+    return udm_respond_json(r, HTTP_ACCEPTED, work.json);
 }
 
-typedef struct info_read_t {
-    request_rec *r;
-    const udm_principal_t *who;
-    apr_int64_t id;
-    udm_job_info_t *info;
-} info_read_t;
-
-static udm_error_t *read_job_info(udm_db_t *db, void *baton)
+static udm_error_t *read_representation(udm_db_t *db, void *baton)
 {
-    info_read_t *read = baton;
+    job_work_t *work = baton;
 
-    return udm_job_get(&read->info, read->r->pool, db, read->who, read->id);
-}
-
-static udm_error_t *read_run_info(udm_db_t *db, void *baton)
-{
-    info_read_t *read = baton;
-
-    return udm_run_get(&read->info, read->r->pool, db, read->who, read->id);
-}
-
-/* Reads the job or run whose id stands in the path. */
-static udm_error_t *read_info(udm_job_info_t **info, request_rec *r, const udm_request_t *q,
-                              udm_dbd_fn fn)
-{
-    info_read_t read = {r, q->who, 0, NULL};
-    udm_error_t *error = udm_handler_id(&read.id, r, q);
-
-    if (!error) {
-        error = udm_dbd_with(r, true, fn, &read);
-    }
-    *info = read.info;
-    return error;
-}
-
-/* Answers with one job or run. */
-static int respond_info(request_rec *r, const udm_request_t *q, udm_dbd_fn fn)
-{
-    udm_job_info_t *info;
-    udm_error_t *error = read_info(&info, r, q, fn);
-
-    if (error) {
-        return udm_respond_error(r, error);
-    }
-    return udm_respond_json(r, HTTP_OK, udm_job_info_json(r->pool, info, q->route->version));
+    return udm_job_representation(&work->json, work->r->pool, db, work->q->who, work->id,
+                                  work->q->route->version);
 }
 
 int udm_handle_job_get(request_rec *r, udm_request_t *q)
 {
-    return respond_info(r, q, read_job_info);
+    job_work_t work;
+    udm_error_t *error = start(&work, r, q);
+
+    if (!error) {
+        error = udm_dbd_with(r, true, read_representation, &work);
+    }
+    return error ? udm_respond_error(r, error) : udm_respond_resource(r, work.json);
 }
 
-int udm_handle_run_get(request_rec *r, udm_request_t *q)
+static udm_error_t *replace_job(udm_db_t *db, void *baton)
 {
-    return respond_info(r, q, read_run_info);
+    job_work_t *work = baton;
+
+    return udm_job_replace(&work->info, work->r->pool, db, work->id, work->job, &work->condition,
+                           &work->q->audit);
 }
 
-int udm_handle_run_progress(request_rec *r, udm_request_t *q)
+int udm_handle_job_replace(request_rec *r, udm_request_t *q)
 {
-    udm_job_info_t *info;
-    udm_error_t *error = read_info(&info, r, q, read_run_info);
+    job_work_t work;
+    udm_error_t *error = start(&work, r, q);
+
+    if (!error) {
+        error = read_job(&work);
+    }
+    if (!error) {
+        error = udm_dbd_with(r, false, replace_job, &work);
+    }
+    if (error) {
+        return udm_respond_error(r, error);
+    }
+    return udm_respond_json(r, HTTP_OK, udm_job_info_json(r->pool, work.info, q->route->version));
+}
+
+static udm_error_t *change_job(udm_db_t *db, void *baton)
+{
+    job_work_t *work = baton;
+
+    return udm_job_change(&work->info, work->r->pool, db, work->change, work->id, &work->condition,
+                          &work->q->audit);
+}
+
+/* Makes a change that needs no body. */
+static udm_error_t *change(job_work_t *work, request_rec *r, const udm_request_t *q,
+                           udm_change what)
+{
+    udm_error_t *error = start(work, r, q);
+
+    work->change = what;
+    return error ? error : udm_dbd_with(r, false, change_job, work);
+}
+
+int udm_handle_job_delete(request_rec *r, udm_request_t *q)
+{
+    job_work_t work;
+    udm_error_t *error = change(&work, r, q, UDM_CHANGE_DELETE);
+
+    return error ? udm_handler_respond_no_404(r, error) : udm_respond_empty(r, HTTP_NO_CONTENT);
+}
+
+int udm_handle_job_cancel(request_rec *r, udm_request_t *q)
+{
+    job_work_t work;
+    udm_error_t *error = change(&work, r, q, UDM_CHANGE_CANCEL);
+
+    return error ? udm_respond_error(r, error) : udm_respond_empty(r, HTTP_OK);
+}
+
+/* Suspends or resumes: v4 documents another answer than v10. */
+static int suspend_or_resume(request_rec *r, udm_request_t *q, udm_change what)
+{
+    job_work_t work;
+    udm_error_t *error = change(&work, r, q, what);
 
     if (error) {
-        /* the API reference lists no 404 for this one */
-        return error->kind == UDM_E_NOT_FOUND ? udm_respond_error_as(r, HTTP_BAD_REQUEST, error)
-                                              : udm_respond_error(r, error);
+        return udm_respond_error(r, error);
     }
-    return udm_respond_json(
-        r, HTTP_OK, json_pack("{s:i, s:s}", "progress", info->progress, "status", info->status));
+    if (q->route->version == UDM_V4) {
+        return udm_respond_as_is(r, udm_json_success());
+    }
+    return udm_respond_json(r, HTTP_OK, udm_job_info_json(r->pool, work.info, q->route->version));
+}
+
+int udm_handle_job_suspend(request_rec *r, udm_request_t *q)
+{
+    return suspend_or_resume(r, q, UDM_CHANGE_SUSPEND);
+}
+
+int udm_handle_job_resume(request_rec *r, udm_request_t *q)
+{
+    return suspend_or_resume(r, q, UDM_CHANGE_RESUME);
+}
+
+static udm_error_t *delete_jobs(udm_db_t *db, void *baton)
+{
+    job_work_t *work = baton;
+
+    return udm_job_delete_many(&work->left, work->r->pool, db, false, work->ids, &work->q->audit);
+}
+
+int udm_handle_job_delete_many(request_rec *r, udm_request_t *q)
+{
+    job_work_t work;
+    udm_error_t *error = start(&work, r, q);
+
+    if (!error) {
+        error = udm_handler_ids(&work.ids, r);
+    }
+    if (!error) {
+        error = udm_dbd_with(r, false, delete_jobs, &work);
+    }
+    return error ? udm_respond_error(r, error) : udm_handler_respond_deleted(r, work.left, false);
 }

@@ -115,9 +115,10 @@ static int stream(list_read_t *read)
     request_rec *r = read->r;
     udm_error_t *error = NULL;
     bool comma = false;
+    bool wraps = udm_respond_wraps(r);
 
-    ap_rprintf(r, "{\"count\":%" APR_INT64_T_FMT ",\"from\":%" APR_INT64_T_FMT ",\"items\":[",
-               read->count, read->listing->from);
+    ap_rprintf(r, "%s{\"count\":%" APR_INT64_T_FMT ",\"from\":%" APR_INT64_T_FMT ",\"items\":[",
+               wraps ? UDM_JSON_ENVELOPE_BEFORE : "", read->count, read->listing->from);
     while (read->batch->nelts > 0) {
         if (!write_batch(read, &comma) || r->connection->aborted) {
             return OK;
@@ -129,7 +130,8 @@ static int stream(list_read_t *read)
             return OK;
         }
     }
-    ap_rprintf(r, "],\"size\":%" APR_INT64_T_FMT "}", read->listing->size);
+    ap_rprintf(r, "],\"size\":%" APR_INT64_T_FMT "}%s", read->listing->size,
+               wraps ? UDM_JSON_ENVELOPE_AFTER : "");
     return OK;
 }
 
@@ -143,7 +145,7 @@ static int handle_list(request_rec *r, udm_request_t *q, udm_list_kind kind,
     udm_error_t *error = udm_handler_query(&query, r);
 
     if (!error) {
-        error = udm_listing_parse(&listing, r->pool, spec, query);
+        error = udm_listing_parse(&listing, r->pool, spec, q->route->version, query);
     }
     if (!error) {
         read.listing = listing;

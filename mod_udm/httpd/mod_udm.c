@@ -25,6 +25,7 @@
 #include "httpd/config.h"
 #include "httpd/handler.h"
 #include "httpd/request.h"
+#include "httpd/respond.h"
 #include "httpd/supervisor.h"
 
 #define ERROR_FILTER "UDM_PROBLEM"
@@ -79,7 +80,7 @@ static apr_status_t udm_problem_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     const udm_request_t *q = udm_request_known(r);
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
     apr_bucket *b, *next;
-    const char *text;
+    const char *text, *type;
     bool eos = false;
 
     for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = next) {
@@ -106,9 +107,9 @@ static apr_status_t udm_problem_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         apr_table_setn(r->headers_out, "Content-Range",
                        apr_psprintf(r->pool, "bytes */%" APR_OFF_T_FMT, r->finfo.size));
     }
-    text = udm_respond_problem_text(r, r->status);
+    text = udm_respond_problem_text(&type, r, r->status);
     udm_respond_headers(r);
-    ap_set_content_type(r, "application/problem+json");
+    ap_set_content_type(r, type);
     ap_set_content_length(r, (apr_off_t)strlen(text));
     APR_BRIGADE_INSERT_HEAD(bb, apr_bucket_eos_create(alloc));
     APR_BRIGADE_INSERT_HEAD(bb, apr_bucket_pool_create(text, strlen(text), r->pool, alloc));

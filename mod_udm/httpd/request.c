@@ -1,13 +1,12 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * request.c: recognises requests, reads bodies, writes answers.
+ * request.c: recognises requests, reads bodies, keeps secrets out of the logs.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include <httpd.h>
 #include <http_core.h>
-#include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
 #include <scoreboard.h>
@@ -18,12 +17,8 @@
 #include <apr_strings.h>
 
 #include "core/apikey.h"
-#include "core/json.h"
 #include "core/text.h"
-#include "httpd/dbd.h"
 #include "httpd/request.h"
-
-APLOG_USE_MODULE(udm);
 
 #define REQUEST_ID_MAX 128
 
@@ -78,22 +73,41 @@ static const char *path_below(const char *mount, const char *uri)
     return uri[length] ? uri + length : "/";
 }
 
+/* The version that a path begins with, if it is switched on; else 0. */
+static int version_of(apr_pool_t *p, int versions, const char *path)
+{
+    const char *rest = path + 1;
+    udm_version version;
+
+    return udm_version_parse(&version, ap_getword(p, &rest, '/')) ? version & versions : 0;
+}
+
+/* Puts the request where it is now: a section may say what others do not. */
+static void place_request(udm_request_t *q, request_rec *r, const udm_dir_t *dir, const char *path)
+{
+    int versions = udm_config_versions(dir);
+
+    q->dir = dir;
+    q->path = path;
+    if (!path) {
+        q->need = need_of(dir, UDM_NEED_BOTH);
+        return;
+    }
+    q->version = version_of(r->pool, versions, path);
+    q->route_error =
+        udm_route_find(&q->route, &q->parameter, &q->allow, r->pool, versions, r->method, path);
+    if (q->route_error) {
+        q->route = NULL;
+    }
+    q->need = q->route ? need_of(dir, q->route->need) : UDM_NEED_NONE;
+}
+
 static udm_request_t *make_request(request_rec *r, const udm_dir_t *dir, const char *path)
 {
     udm_request_t *q = apr_pcalloc(r->pool, sizeof(*q));
 
-    q->dir = dir;
-    q->path = path;
     q->id = request_id(r);
-    q->need = need_of(dir, UDM_NEED_BOTH);
-    if (path) {
-        q->route_error =
-            udm_route_find(&q->route, &q->parameter, &q->allow, r->pool, r->method, path);
-        if (q->route_error) {
-            q->route = NULL;
-        }
-        q->need = q->route ? need_of(dir, q->route->need) : UDM_NEED_NONE;
-    }
+    place_request(q, r, dir, path);
     q->audit.client_address = r->useragent_ip;
     q->audit.request_id = q->id;
     apr_table_setn(r->notes, "udm-request-id", q->id);
@@ -115,17 +129,17 @@ udm_request_t *udm_request_get(request_rec *r)
     if (dir->enabled != 1) {
         return NULL;
     }
+    if (q && q->path && q->dir == dir) {
+        return q;
+    }
+    path = path_below(dir->mount, r->uri);
+    if (!path) {
+        return NULL;
+    }
     if (!q || !q->path) {
-        path = path_below(dir->mount, r->uri);
-        if (!path) {
-            return NULL;
-        }
         return make_request(r, dir, path);
     }
-    if (q->dir != dir) {
-        q->dir = dir;
-        q->need = q->route ? need_of(dir, q->route->need) : UDM_NEED_NONE;
-    }
+    place_request(q, r, dir, path);
     return q;
 }
 
@@ -270,133 +284,6 @@ bool udm_request_takes_json(const request_rec *r)
         }
     }
     return false;
-}
-
-void udm_respond_headers(request_rec *r)
-{
-    const udm_request_t *q = udm_request_known(r);
-
-    /* err_headers_out is sent whatever becomes of the request */
-    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
-    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
-    if (q) {
-        apr_table_setn(r->err_headers_out, "X-Request-Id", q->id);
-    }
-}
-
-/* Writes a whole body; httpd drops it for HEAD. */
-static int respond_text(request_rec *r, int status, const char *type, const char *text)
-{
-    udm_request_t *q = udm_request_known(r);
-
-    if (r->eos_sent) {
-        return OK; /* httpd has answered already, when it read the body */
-    }
-    if (q) {
-        q->ours = true;
-    }
-    udm_respond_headers(r);
-    r->status = status;
-    ap_set_content_type(r, type);
-    ap_set_content_length(r, (apr_off_t)strlen(text));
-    ap_rputs(text, r);
-    return OK;
-}
-
-int udm_respond_json(request_rec *r, int status, json_t *json)
-{
-    const char *text = json ? udm_json_text(r->pool, json) : NULL;
-
-    json_decref(json);
-    if (!text) {
-        return udm_respond_error(
-            r, udm_error_make(r->pool, UDM_E_INTERNAL, "an answer could not be put into JSON"));
-    }
-    return respond_text(r, status, "application/json", text);
-}
-
-int udm_respond_empty(request_rec *r, int status)
-{
-    udm_request_t *q = udm_request_known(r);
-
-    if (q) {
-        q->ours = true;
-    }
-    udm_respond_headers(r);
-    r->status = status;
-    if (status != HTTP_NO_CONTENT) {
-        ap_set_content_length(r, 0);
-    }
-    return OK;
-}
-
-/* An answer nobody expected is for the log; the client gets what it can quote. */
-static const udm_error_t *for_client(request_rec *r, const udm_error_t *error)
-{
-    const udm_request_t *q = udm_request_known(r);
-
-    if (error->kind != UDM_E_INTERNAL && udm_error_http_status(error) != 500) {
-        return error;
-    }
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, error->status, r, "UDM0040: request %s: %s",
-                  q ? q->id : "-", udm_error_line(r->pool, error));
-    return udm_error_make(r->pool, UDM_E_INTERNAL,
-                          "the server made a mistake; quote the request id %s to whoever runs it",
-                          q ? q->id : "-");
-}
-
-/* The problem document of an error, under the given status. */
-static const char *problem_text(request_rec *r, int status, const udm_error_t *error)
-{
-    json_t *problem = udm_json_problem(r->pool, error);
-    const char *text;
-
-    json_object_set_new(problem, "status", json_integer(status));
-    json_object_set_new(problem, "title", json_string(udm_json_title(status)));
-    text = udm_json_text(r->pool, problem);
-    json_decref(problem);
-    return text;
-}
-
-int udm_respond_error_as(request_rec *r, int status, const udm_error_t *error)
-{
-    if (status == HTTP_SERVICE_UNAVAILABLE) {
-        apr_table_setn(r->err_headers_out, "Retry-After", UDM_RETRY_AFTER);
-    }
-    return respond_text(r, status, "application/problem+json",
-                        problem_text(r, status, for_client(r, error)));
-}
-
-int udm_respond_error(request_rec *r, const udm_error_t *error)
-{
-    return udm_respond_error_as(r, udm_error_http_status(error), error);
-}
-
-const char *udm_respond_problem_text(request_rec *r, int status)
-{
-    const char *reason;
-
-    switch (status) {
-    case HTTP_UNAUTHORIZED:
-        reason = "credentials are needed here: the headers x-api-key and Authorization: Bearer";
-        break;
-    case HTTP_FORBIDDEN:
-        reason = "the rules of this server do not allow you to do that";
-        break;
-    case HTTP_REQUEST_ENTITY_TOO_LARGE:
-        reason = "the request body is larger than this server takes";
-        break;
-    case HTTP_RANGE_NOT_SATISFIABLE:
-        reason = "the file has none of the bytes that Range asks for: see Content-Range";
-        break;
-    case HTTP_REQUEST_TIME_OUT:
-        reason = "the request did not arrive in time: send it again";
-        break;
-    default:
-        reason = "this server refused the request";
-        break;
-    }
-    return problem_text(r, status, udm_error_make(r->pool, UDM_E_INVALID, "%s", reason));
 }
 
 /* Replaces what stands between two places of a text. @return the place behind it in the new text */

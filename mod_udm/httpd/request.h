@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * request.h: what the module knows of a request, its body, and how it is answered.
+ * request.h: what the module knows of a request, and its body.
  */
 #ifndef UDM_HTTPD_REQUEST_H
 #define UDM_HTTPD_REQUEST_H
@@ -8,7 +8,6 @@
 #include <stdbool.h>
 
 #include <httpd.h>
-#include <jansson.h>
 
 #include "core/error.h"
 #include "core/principal.h"
@@ -23,6 +22,7 @@ typedef struct udm_request_t {
     const char *id;           /* of the request, for the client and the logs */
     const udm_route_t *route; /* NULL: unknown path or method, see route_error */
     udm_error_t *route_error;
+    int version;           /* udm_version that the path begins with, if it is on; else 0 */
     const char *parameter; /* what {...} of the route stands for, or NULL */
     const char *allow;     /* methods of a known path that was asked for with another one */
     udm_need need;         /* which credentials are asked for */
@@ -52,22 +52,6 @@ bool udm_request_has_type(const request_rec *r, const char *type);
 
 /* @return true when the client takes JSON */
 bool udm_request_takes_json(const request_rec *r);
-
-/*
- * The answers. Each takes over the JSON it is given, writes headers and body, and returns OK for
- * the handler.
- */
-int udm_respond_json(request_rec *r, int status, json_t *json);
-int udm_respond_empty(request_rec *r, int status);
-int udm_respond_error(request_rec *r, const udm_error_t *error);
-/* The error under another status than its kind stands for. */
-int udm_respond_error_as(request_rec *r, int status, const udm_error_t *error);
-
-/* The headers that every answer has. */
-void udm_respond_headers(request_rec *r);
-
-/* The text of a problem document for a status that httpd itself chose. */
-const char *udm_respond_problem_text(request_rec *r, int status);
 
 /* Shows the request without the signature of its link in the scoreboard (mod_status). */
 void udm_request_hide(request_rec *r);

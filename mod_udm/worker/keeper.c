@@ -18,13 +18,13 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
-#include "worker/slot.h"
+#include "worker/purge.h"
 
 #define RENEW_MS      3000
 #define POLL_MS       (UDM_POLL_SECONDS * 1000)
 #define LEASE_MS      (UDM_LEASE_SECONDS * 1000)
 #define HINT_GAP_MS   200   /* a burst of notifications is answered this often */
-#define RENEW_GAP_MS  1000  /* and makes the leases be looked at this often: for a cancel */
+#define RENEW_GAP_MS  500   /* and makes the leases be looked at this often: for a cancel */
 #define HAND_BACK_MS  20000 /* then the process ends, whatever its slots do */
 #define CONTROL_LINES 256
 
@@ -179,6 +179,9 @@ static udm_error_t *start_slots(keeper_t *k)
     for (i = 0; !error && i < worker->settings->slots; i++) {
         error = udm_slot_start(&worker->slots[i], k->pool, worker, i + 1);
         worker->slot_count = error ? i : i + 1;
+    }
+    if (!error) {
+        error = udm_purge_start(&worker->purger, k->pool, worker);
     }
     if (error) {
         udm_log(LIMIT(k), UDM_LOG_ERROR, "UDM0233: the worker cannot start: %s",
@@ -431,11 +434,11 @@ static bool is_over(keeper_t *k)
     running = worker->running;
     apr_thread_mutex_unlock(worker->lock);
     if (worker->slot_count > 0 && running == 0 && phase == UDM_PHASE_WORK) {
-        k->failed = true; /* every slot gave up */
+        k->failed = true; /* every thread gave up */
     }
     if (k->end_by && running > 0 && udm_worker_now() > k->end_by) {
         udm_log(LIMIT(k), UDM_LOG_ERROR,
-                "UDM0237: %d slots did not end in time; their runs go on when the leases run out",
+                "UDM0237: %d threads did not end in time; their runs go on when the leases run out",
                 running);
         _exit(1);
     }
@@ -505,6 +508,9 @@ int udm_keeper_run(apr_pool_t *p, const udm_settings_t *settings, bool supervise
     }
     for (i = 0; i < worker.slot_count; i++) {
         apr_thread_join(&ignored, worker.slots[i]->thread);
+    }
+    if (worker.purger) {
+        apr_thread_join(&ignored, worker.purger);
     }
     apr_pool_clear(k.db_pool);
     udm_log(settings->log_level, UDM_LOG_INFO, "UDM0239: ended");

@@ -115,6 +115,57 @@ void udm_worker_database_up(udm_worker_t *worker)
     }
 }
 
+bool udm_worker_goes_on(udm_worker_t *worker)
+{
+    bool going;
+
+    apr_thread_mutex_lock(worker->lock);
+    going = worker->phase == UDM_PHASE_WORK;
+    apr_thread_mutex_unlock(worker->lock);
+    return going;
+}
+
+bool udm_worker_wait(udm_worker_t *worker, unsigned *seen, int ms)
+{
+    bool going;
+
+    apr_thread_mutex_lock(worker->lock);
+    if (worker->wakes == *seen && worker->phase == UDM_PHASE_WORK) {
+        apr_thread_cond_timedwait(worker->wake, worker->lock, (apr_interval_time_t)ms * 1000);
+    }
+    *seen = worker->wakes;
+    going = worker->phase == UDM_PHASE_WORK;
+    apr_thread_mutex_unlock(worker->lock);
+    return going;
+}
+
+udm_error_t *udm_worker_thread(apr_thread_t **thread, apr_pool_t *p, udm_worker_t *worker,
+                               apr_thread_start_t start, void *data)
+{
+    apr_status_t status;
+
+    apr_thread_mutex_lock(worker->lock);
+    status = apr_thread_create(thread, NULL, start, data, p);
+    if (status == APR_SUCCESS) {
+        worker->running++;
+    }
+    apr_thread_mutex_unlock(worker->lock);
+    if (status != APR_SUCCESS) {
+        return udm_error_status(p, UDM_E_INTERNAL, status, "a thread cannot be started");
+    }
+    return NULL;
+}
+
+void udm_worker_thread_ends(udm_worker_t *worker)
+{
+    apr_thread_mutex_lock(worker->lock);
+    worker->running--;
+    apr_thread_mutex_unlock(worker->lock);
+    if (write(worker->bell, "", 1) < 0) {
+        /* The pipe is full of bells: the keeper will look anyway. */
+    }
+}
+
 void udm_slot_stop(udm_slot_t *slot, udm_verdict verdict)
 {
     if (!slot->run) {
@@ -431,14 +482,10 @@ static udm_error_t *work(desk_t *d)
     apr_int64_t claimed;
     udm_error_t *error;
     udm_run_t *run;
-    bool going;
 
     for (;;) {
         apr_pool_clear(d->run_pool);
-        apr_thread_mutex_lock(d->worker->lock);
-        going = d->worker->phase == UDM_PHASE_WORK;
-        apr_thread_mutex_unlock(d->worker->lock);
-        if (!going) {
+        if (!udm_worker_goes_on(d->worker)) {
             return NULL;
         }
         error = d->store ? NULL
@@ -461,22 +508,6 @@ static udm_error_t *work(desk_t *d)
         }
         run_one(d, run, claimed);
     }
-}
-
-/* Waits until somebody wakes the slots or `ms` have passed. @return false at the end of work */
-static bool wait_for_work(desk_t *d, unsigned *seen, int ms)
-{
-    udm_worker_t *worker = d->worker;
-    bool going;
-
-    apr_thread_mutex_lock(worker->lock);
-    if (worker->wakes == *seen && worker->phase == UDM_PHASE_WORK) {
-        apr_thread_cond_timedwait(worker->wake, worker->lock, (apr_interval_time_t)ms * 1000);
-    }
-    *seen = worker->wakes;
-    going = worker->phase == UDM_PHASE_WORK;
-    apr_thread_mutex_unlock(worker->lock);
-    return going;
 }
 
 static void make_desk(desk_t *d, udm_slot_t *slot, apr_allocator_t *allocator)
@@ -521,14 +552,9 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
             apr_pool_clear(d.db_pool);
             pause = udm_worker_backoff(&backoff);
         }
-    } while (wait_for_work(&d, &seen, pause));
+    } while (udm_worker_wait(worker, &seen, pause));
     apr_pool_destroy(d.pool);
-    apr_thread_mutex_lock(worker->lock);
-    worker->running--;
-    apr_thread_mutex_unlock(worker->lock);
-    if (write(worker->bell, "", 1) < 0) {
-        /* The pipe is full of bells: the keeper will look anyway. */
-    }
+    udm_worker_thread_ends(worker);
     return NULL;
 }
 
@@ -536,6 +562,7 @@ udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *work
 {
     udm_slot_t *s = apr_pcalloc(p, sizeof(*s));
     apr_status_t status;
+    udm_error_t *error;
 
     *slot = NULL;
     s->worker = worker;
@@ -544,17 +571,12 @@ udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *work
     atomic_init(&s->watch.percent, 0);
     atomic_init(&s->watch.rows, 0);
     status = apr_thread_mutex_create(&s->watch.lock, APR_THREAD_MUTEX_DEFAULT, p);
-    if (status == APR_SUCCESS) {
-        apr_thread_mutex_lock(worker->lock);
-        status = apr_thread_create(&s->thread, NULL, slot_main, s, p);
-        if (status == APR_SUCCESS) {
-            worker->running++;
-        }
-        apr_thread_mutex_unlock(worker->lock);
-    }
     if (status != APR_SUCCESS) {
-        return udm_error_status(p, UDM_E_INTERNAL, status, "a thread cannot be started");
+        return udm_error_status(p, UDM_E_INTERNAL, status, "no lock to be had");
     }
-    *slot = s;
-    return NULL;
+    error = udm_worker_thread(&s->thread, p, worker, slot_main, s);
+    if (!error) {
+        *slot = s;
+    }
+    return error;
 }

@@ -37,8 +37,9 @@ typedef struct udm_worker_t {
     const char *name;         /* of this process: no other has the same */
     const char *installation; /* set before the slots start */
     udm_slot_t **slots;
-    int slot_count; /* 0 until they are started */
-    int bell;       /* a pipe's end that slots write to when they end */
+    int slot_count;       /* 0 until they are started */
+    apr_thread_t *purger; /* NULL until it is started */
+    int bell;             /* a pipe's end that threads write to when they end */
     apr_thread_mutex_t *lock;
     /* ---- */
     apr_thread_cond_t *wake; /* signalled with `wakes` or `phase` changed */
@@ -71,6 +72,20 @@ udm_error_t *udm_worker_connect(udm_db_t **db, apr_pool_t *p, const udm_worker_t
 /* Logs the first failure of an outage, and its end. Any thread. */
 void udm_worker_database_down(udm_worker_t *worker, apr_pool_t *p, const udm_error_t *error);
 void udm_worker_database_up(udm_worker_t *worker);
+
+/*
+ * Waits until somebody wakes the threads or `ms` have passed; `seen` is the caller's own, 0 at first.
+ * @return udm_worker_goes_on()
+ */
+bool udm_worker_wait(udm_worker_t *worker, unsigned *seen, int ms);
+
+/* @return false once no new work is to begin */
+bool udm_worker_goes_on(udm_worker_t *worker);
+
+/* Starts a thread that counts as running until it calls udm_worker_thread_ends, last of all. */
+udm_error_t *udm_worker_thread(apr_thread_t **thread, apr_pool_t *p, udm_worker_t *worker,
+                               apr_thread_start_t start, void *data);
+void udm_worker_thread_ends(udm_worker_t *worker);
 
 /* Starts one more slot. */
 udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *worker, int number);

@@ -358,6 +358,10 @@ SELECT udm.register_type(s.name, 'Interaction', 'ucs.interaction', 'ixnId',
                                            ORDER BY attnum))
   FROM (VALUES ('UCS'), ('UCSX')) AS s (name) \g /dev/null
 
+SELECT udm.register_attributes(s.name, t.name)
+  FROM (VALUES ('UCS'), ('UCSX')) AS s (name)
+ CROSS JOIN (VALUES ('Interaction'), ('Contact')) AS t (name) \g /dev/null
+
 SELECT udm.register_sub_type(s.name, 'Interaction', e.value, e.name, e.label)
   FROM (VALUES ('UCS'), ('UCSX')) AS s (name)
  CROSS JOIN (VALUES ('0', 'EMAIL_IN', 'Inbound e-mail'), ('1', 'EMAIL_OUT', 'Outbound e-mail'),

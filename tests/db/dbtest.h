@@ -12,7 +12,8 @@
  *   UCSX      family UCS, layout records: Interaction (the same relation)
  *   iWD       family DataSync: Task (demo.task; whole relation of acme, no time column)
  *
- * and the role udm_test_reader, which may read schema demo and nothing else.
+ * the role Reader of the API, which may read family UCS but change nothing, and the database role
+ * udm_test_reader, which may read schema demo and nothing else.
  */
 #ifndef UDM_DBTEST_H
 #define UDM_DBTEST_H
@@ -21,6 +22,7 @@
 #include <check.h>
 #include <openssl/evp.h>
 
+#include "core/job.h"
 #include "core/principal.h"
 #include "db/db.h"
 #include "db/tenant.h"
@@ -52,6 +54,8 @@ udm_principal_t *dbtest_principal(const char *ccid);
 /* The same with rights for one type only. */
 udm_principal_t *dbtest_principal_of(const char *ccid, const char *source, const char *type,
                                      bool read, bool write);
+/* A good job of acme's UCS/Interaction that runs at once; the tests change what they are about. */
+udm_job_t *dbtest_job(void);
 /* What to write beside what `who` does. */
 const udm_audit_t *dbtest_audit(const udm_principal_t *who);
 
@@ -73,10 +77,18 @@ void dbtest_fault(const udm_error_t *error, const char *pointer, const char *wor
 
 TCase *db_case(void);
 TCase *tenant_case(void);
+TCase *catalog_case(void);
 TCase *job_case(void);
+TCase *retry_case(void);
+TCase *control_case(void);
+TCase *replace_case(void);
+TCase *race_case(void);
+TCase *file_case(void);
 TCase *list_case(void);
 TCase *queue_case(void);
+TCase *purge_case(void);
 TCase *source_case(void);
+TCase *source_filter_case(void);
 TCase *export_case(void);
 
 #endif

@@ -20,6 +20,8 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "core/text.h"
+
 #define EXIT_SKIPPED 77
 
 apr_pool_t *pool;
@@ -70,6 +72,8 @@ static const char fixture[] =
     " (VALUES ('0', 'EMAIL_IN'), ('2', 'CHAT'), ('3', 'PHONE_CALL')) x (v, n);"
     "SELECT udm.register_media(s, 'Interaction', v, n) FROM unnest(ARRAY['UCS', 'UCSX']) s,"
     " (VALUES ('email', 'Email'), ('chat', 'Chat'), ('voice', 'Voice')) x (v, n);"
+    "INSERT INTO udm.role (name, may_read, may_write) VALUES ('Reader', true, false);"
+    "INSERT INTO udm.role_grant (role, family) VALUES ('Reader', 'UCS');"
     "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'udm_test_reader') THEN"
     " CREATE ROLE udm_test_reader LOGIN NOSUPERUSER; END IF; END $$;"
     "GRANT USAGE ON SCHEMA demo TO udm_test_reader;"
@@ -240,6 +244,24 @@ udm_principal_t *dbtest_principal(const char *ccid)
     grant(who, "UCSX", "Interaction", true, true);
     grant(who, "iWD", "Task", true, true);
     return who;
+}
+
+udm_job_t *dbtest_job(void)
+{
+    udm_job_t *job = apr_pcalloc(pool, sizeof(*job));
+
+    job->family = "UCS";
+    job->source = "UCS";
+    job->type = "Interaction";
+    job->title = "All of it";
+    job->time_all = true;
+    job->date_from = job->date_to = UDM_NO_TIME;
+    job->media = apr_array_make(pool, 2, sizeof(const char *));
+    job->filters = apr_array_make(pool, 2, sizeof(udm_job_filter_t));
+    job->schedule_type = UDM_SCHEDULE_NOW;
+    job->start = UDM_NO_TIME;
+    job->schedule_json = "{\"immediately\":true}";
+    return job;
 }
 
 const udm_audit_t *dbtest_audit(const udm_principal_t *who)
@@ -436,10 +458,18 @@ int main(void)
         suite = suite_create("db");
         suite_add_tcase(suite, db_case());
         suite_add_tcase(suite, tenant_case());
+        suite_add_tcase(suite, catalog_case());
         suite_add_tcase(suite, job_case());
+        suite_add_tcase(suite, retry_case());
+        suite_add_tcase(suite, control_case());
+        suite_add_tcase(suite, replace_case());
+        suite_add_tcase(suite, race_case());
+        suite_add_tcase(suite, file_case());
         suite_add_tcase(suite, list_case());
         suite_add_tcase(suite, queue_case());
+        suite_add_tcase(suite, purge_case());
         suite_add_tcase(suite, source_case());
+        suite_add_tcase(suite, source_filter_case());
         suite_add_tcase(suite, export_case());
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_NORMAL);

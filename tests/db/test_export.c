@@ -228,6 +228,33 @@ START_TEST(lines)
                      "\"mimeType\":\"text/plain\",\"size\":9,\"content\":\"Y29udGVudCA0\"}\n");
     manifest = check_manifest(b);
     ck_assert_uint_eq(json_array_size(json_object_get(manifest, "entries")), 4);
+    ck_assert_ptr_null(json_object_get(manifest, "filters"));
+    json_decref(manifest);
+}
+END_TEST
+
+/* The filters narrow rows and attachments alike, and the manifest says them. */
+START_TEST(filtered)
+{
+    bench_t *b = prepare();
+    json_t *manifest, *filters;
+
+    dbtest_exec("SELECT udm.register_attributes('UCS', 'Interaction')");
+    b->run.export_attachments = true;
+    b->run.filters = "[{\"value\": \"4%\\\"\", \"operator\": \"ne\", \"attribute\": \"subject\"},"
+                     " {\"attribute\":\"id\",\"operator\":\"in\",\"value\":[\"ixn1\",\"ixn3\"]}]";
+    export_and_unpack(b, "UCS", "Interaction");
+    ck_assert_int_eq(b->rows, 2);
+    ck_assert_str_eq(out_file(b, "EMAIL_IN-12.json"), sql_lines(INTERACTIONS "0 AND id = 'ixn3'"));
+    ck_assert_str_eq(out_file(b, "CHAT-12.json"), sql_lines(INTERACTIONS "2 AND id = 'ixn1'"));
+    ck_assert_str_eq(out_file(b, "CHAT-Attachment-12.json"),
+                     "{\"id\":\"doc1\",\"entityid\":\"ixn1\",\"name\":\"file1.txt\","
+                     "\"mimeType\":\"text/plain\",\"size\":9,\"content\":\"Y29udGVudCAx\"}\n");
+    manifest = check_manifest(b);
+    ck_assert_uint_eq(json_array_size(json_object_get(manifest, "entries")), 3);
+    filters = json_loads(b->run.filters, 0, NULL);
+    ck_assert(json_equal(json_object_get(manifest, "filters"), filters));
+    json_decref(filters);
     json_decref(manifest);
 }
 END_TEST
@@ -577,6 +604,7 @@ TCase *export_case(void)
 
     tcase_set_timeout(tc, 300);
     tcase_add_test(tc, lines);
+    tcase_add_test(tc, filtered);
     tcase_add_test(tc, unknown_sub_type);
     tcase_add_test(tc, records);
     tcase_add_test(tc, records_of_one_key);

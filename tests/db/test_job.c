@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_job.c: creating jobs (checks, first run, audit), reading jobs and runs, finding files.
+ * test_job.c: creating jobs (checks, first run, audit), reading jobs, their definitions, and runs.
  */
 #include "dbtest.h"
 
@@ -8,26 +8,9 @@
 
 #include <apr_strings.h>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "db/job.h"
-
-/* A good job that runs at once; the tests change what they are about. */
-static udm_job_t *make_job(void)
-{
-    udm_job_t *job = apr_pcalloc(pool, sizeof(*job));
-
-    job->family = "UCS";
-    job->source = "UCS";
-    job->type = "Interaction";
-    job->title = "All of it";
-    job->time_all = true;
-    job->date_from = job->date_to = UDM_NO_TIME;
-    job->media = apr_array_make(pool, 2, sizeof(const char *));
-    job->schedule_type = UDM_SCHEDULE_NOW;
-    job->start = UDM_NO_TIME;
-    job->schedule_json = "{\"immediately\":true}";
-    return job;
-}
 
 static udm_job_info_t *create(const udm_job_t *job, const udm_principal_t *who)
 {
@@ -60,7 +43,7 @@ static void add_media(udm_job_t *job, const char *name)
 START_TEST(runs_at_once)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
     udm_job_info_t *info, *read;
 
     job->source = "Contact History";
@@ -139,7 +122,7 @@ END_TEST
 START_TEST(whole_window)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    udm_job_info_t *info = create(make_job(), who);
+    udm_job_info_t *info = create(dbtest_job(), who);
 
     ck_assert(info->date_from == UDM_NO_TIME);
     ck_assert(info->date_to == UDM_NO_TIME);
@@ -158,7 +141,7 @@ END_TEST
 
 START_TEST(open_window)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
 
     job->time_all = false;
     ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
@@ -169,10 +152,10 @@ START_TEST(open_window)
 }
 END_TEST
 
-/* No dates and not all: everything up to the scheduled time, which leaves out rows without a time. */
+/* No dates and not all: all up to the scheduled time, which leaves out rows without a time. */
 START_TEST(window_up_to_the_run)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
 
     job->time_all = false;
     create(job, dbtest_principal("acme"));
@@ -184,7 +167,7 @@ END_TEST
 
 START_TEST(starts_later)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
     udm_job_info_t *info;
 
     job->schedule_type = UDM_SCHEDULE_ONCE;
@@ -205,7 +188,7 @@ END_TEST
 
 START_TEST(started_in_the_past_is_now)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
     udm_job_info_t *info;
 
     job->schedule_type = UDM_SCHEDULE_ONCE;
@@ -223,7 +206,7 @@ END_TEST
 START_TEST(suspended_makes_no_run)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
     udm_job_info_t *info;
 
     job->suspended = true;
@@ -248,7 +231,7 @@ START_TEST(tells_the_worker)
     PGnotify *notification;
 
     dbtest_ok(udm_db_exec(pool, worker, "LISTEN udm_run"));
-    create(make_job(), dbtest_principal("acme"));
+    create(dbtest_job(), dbtest_principal("acme"));
     dbtest_ok(udm_db_exec(pool, worker, "SELECT 1"));
     notification = PQnotifies(worker->conn);
     ck_assert_ptr_nonnull(notification);
@@ -259,7 +242,7 @@ END_TEST
 
 START_TEST(unknown_source)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
     udm_error_t *error;
 
     job->source = "Nowhere";
@@ -276,7 +259,7 @@ END_TEST
 /* A source of which nothing belongs to the caller is answered as one that does not exist. */
 START_TEST(source_of_somebody_else)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
 
     job->source = "iWD";
     job->family = "DataSync";
@@ -289,7 +272,7 @@ END_TEST
 
 START_TEST(faults_come_together)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
     udm_error_t *error;
 
     job->family = "DataSync";
@@ -308,7 +291,7 @@ START_TEST(faults_come_together)
     dbtest_fault(error, "/type", "family UCS");
     dbtest_fault(error, "/jobParams/type", "Interaction, Contact");
 
-    job = make_job();
+    job = dbtest_job();
     job->family = "DataSync";
     job->source = "iWD";
     job->type = "Task";
@@ -324,7 +307,7 @@ END_TEST
 
 START_TEST(attachments_of_a_type_without)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
 
     job->type = "Contact";
     job->export_attachments = true;
@@ -334,7 +317,7 @@ END_TEST
 
 START_TEST(family_follows_from_the_source)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
 
     job->family = NULL;
     job->source = "iWD";
@@ -346,7 +329,7 @@ END_TEST
 
 START_TEST(outside_the_role)
 {
-    udm_job_t *job = make_job();
+    udm_job_t *job = dbtest_job();
 
     dbtest_fails(refused(job, dbtest_principal_of("acme", "UCS", "Contact", true, true)),
                  UDM_E_FORBIDDEN, "\"Interaction\"");
@@ -360,33 +343,33 @@ END_TEST
 
 START_TEST(certificate_is_needed)
 {
-    udm_error_t *error = refused(make_job(), dbtest_principal("other"));
+    udm_error_t *error = refused(dbtest_job(), dbtest_principal("other"));
 
     dbtest_fails(error, UDM_E_INVALID, "no certificate");
-    ck_assert_ptr_nonnull(strstr(error->reason, "POST /v10/cipher/{name}"));
+    ck_assert_ptr_nonnull(strstr(error->reason, "POST .../cipher/{name}"));
     ck_assert_ptr_null(error->faults);
     dbtest_exec("UPDATE udm.certificate SET not_after = '2021-02-03 04:05:06Z'");
-    error = refused(make_job(), dbtest_principal("acme"));
+    error = refused(dbtest_job(), dbtest_principal("acme"));
     dbtest_fails(error, UDM_E_INVALID, "expired at 2021-02-03T04:05:06.000Z");
-    ck_assert_ptr_nonnull(strstr(error->reason, "POST /v10/cipher/{name}"));
+    ck_assert_ptr_nonnull(strstr(error->reason, "POST .../cipher/{name}"));
 }
 END_TEST
 
 START_TEST(ids_are_of_one_sequence)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    udm_job_info_t *first = create(make_job(), who);
-    udm_job_info_t *second = create(make_job(), who);
+    udm_job_info_t *first = create(dbtest_job(), who);
+    udm_job_info_t *second = create(dbtest_job(), who);
     udm_job_info_t *read;
 
     ck_assert_int_gt(second->id, first->id + 1);
     dbtest_fails(udm_run_get(&read, pool, dbtest_httpd(), who, first->id), UDM_E_NOT_FOUND,
-                 "there is no history record");
+                 "there is no history record with this id");
     dbtest_ok(udm_run_get(&read, pool, dbtest_httpd(), who, first->id + 1));
     ck_assert_int_eq(read->parent_id, first->id);
     ck_assert_str_eq(read->title, first->title);
     dbtest_fails(udm_job_get(&read, pool, dbtest_httpd(), who, first->id + 1), UDM_E_NOT_FOUND,
-                 "there is no job");
+                 "there is no job with this id");
     ck_assert_ptr_null(read);
 }
 END_TEST
@@ -394,7 +377,7 @@ END_TEST
 START_TEST(what_is_not_visible_is_not_there)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    apr_int64_t id = create(make_job(), who)->id;
+    apr_int64_t id = create(dbtest_job(), who)->id;
     udm_principal_t *blind[3];
     udm_job_info_t *read;
     int i;
@@ -404,9 +387,9 @@ START_TEST(what_is_not_visible_is_not_there)
     blind[2] = dbtest_principal_of("acme", "UCS", "Interaction", false, true);
     for (i = 0; i < 3; i++) {
         dbtest_fails(udm_job_get(&read, pool, dbtest_httpd(), blind[i], id), UDM_E_NOT_FOUND,
-                     apr_psprintf(pool, "there is no job %" APR_INT64_T_FMT, id));
+                     "there is no job with this id");
         dbtest_fails(udm_run_get(&read, pool, dbtest_httpd(), blind[i], id + 1), UDM_E_NOT_FOUND,
-                     "there is no history record");
+                     "there is no history record with this id");
     }
     /* Rights of (UCS, Contact) and (UCSX, Interaction) are not one of (UCS, Interaction). */
     who = dbtest_principal_of("acme", "UCS", "Contact", true, true);
@@ -418,7 +401,7 @@ END_TEST
 START_TEST(a_job_shows_its_latest_run)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    apr_int64_t id = create(make_job(), who)->id;
+    apr_int64_t id = create(dbtest_job(), who)->id;
     udm_job_info_t *job, *run;
 
     dbtest_exec(
@@ -462,124 +445,139 @@ START_TEST(a_job_shows_its_latest_run)
 }
 END_TEST
 
-#define FILE_NAME "export-01234567-89ab-cdef-0123-456789abcdef.zip.smime"
-
-/* One file of acme that expires this much after now. */
-static void make_file(const char *expires)
+/* Adds a filter whose value is JSON. */
+static void add_filter(udm_job_t *job, const char *attribute, udm_filter_test test,
+                       const char *value)
 {
-    dbtest_exec(
-        apr_psprintf(pool,
-                     "DELETE FROM udm.file; INSERT INTO udm.file (name, run_id, job_id, ccid,"
-                     " source, type, job_title, part, size, sha256, expires_at) VALUES ('%s',"
-                     " 7, 6, 'acme', 'UCS', 'Interaction', 'title', 1, 6000000000,"
-                     " repeat('0a', 32), now() + interval '%s')",
-                     FILE_NAME, expires));
+    udm_job_filter_t *filter = apr_array_push(job->filters);
+
+    filter->attribute = attribute;
+    filter->test = test;
+    filter->value = udm_json_own(pool, json_loads(value, JSON_DECODE_ANY, NULL));
+    ck_assert_ptr_nonnull(filter->value);
 }
 
-/* How many lines the audit has of this action. */
-static const char *audited(const char *action)
+START_TEST(filters_are_stored)
 {
-    return dbtest_value(apr_psprintf(pool,
-                                     "SELECT count(*) FROM udm.audit WHERE action = '%s'"
-                                     " AND object = '" FILE_NAME "' AND ccid = 'acme'",
-                                     action));
-}
+    udm_job_t *job = dbtest_job();
+    udm_job_t *read;
+    apr_int64_t id;
 
-START_TEST(file_by_name)
+    dbtest_exec("SELECT udm.register_attributes('UCS', 'Interaction')");
+    add_filter(job, "subject", UDM_TEST_CONTAINS, "\"a \\\" quote\"");
+    add_filter(job, "duration", UDM_TEST_IN, "[1, 2.5, \"9223372036854775808\"]");
+    id = create(job, dbtest_principal("acme"))->id;
+    ck_assert_str_eq(
+        dbtest_value(
+            "SELECT j.filters = r.filters AND j.filters = '["
+            "{\"attribute\":\"subject\",\"operator\":\"contains\",\"value\":\"a \\\" quote\"},"
+            "{\"attribute\":\"duration\",\"operator\":\"in\",\"value\":"
+            "[1, 2.5, \"9223372036854775808\"]}]' FROM udm.job j, udm.run r"),
+        "t");
+    dbtest_ok(udm_job_definition(&read, pool, dbtest_httpd(), dbtest_principal("acme"), id));
+    ck_assert_int_eq(read->filters->nelts, 2);
+    ck_assert_str_eq(udm_filter_text(pool, read->filters), udm_filter_text(pool, job->filters));
+}
+END_TEST
+
+START_TEST(filters_must_fit)
+{
+    udm_job_t *job = dbtest_job();
+    udm_error_t *error;
+
+    add_filter(job, "subject", UDM_TEST_EQ, "\"x\"");
+    dbtest_fault(refused(job, dbtest_principal("acme")), "/jobParams/filters/0/attribute",
+                 "it has none to filter by");
+    dbtest_exec("SELECT udm.register_attribute('UCS', 'Interaction', 'subject'),"
+                " udm.register_attribute('UCS', 'Interaction', 'duration', 'Length')");
+    job = dbtest_job();
+    add_filter(job, "subject", UDM_TEST_EQ, "\"x\"");
+    add_filter(job, "duration", UDM_TEST_EQ, "1");
+    add_filter(job, "Length", UDM_TEST_EQ, "\"long\"");
+    add_filter(job, "Subject", UDM_TEST_EQ, "\"x\"");
+    add_media(job, "pigeon");
+    error = refused(job, dbtest_principal("acme"));
+    ck_assert_int_eq(error->faults->nelts, 4);
+    dbtest_fault(error, "/jobParams/filters/1/attribute",
+                 "\"duration\" of this type; it must be one of Length, subject");
+    dbtest_fault(error, "/jobParams/filters/2/value", "");
+    dbtest_fault(error, "/jobParams/filters/3/attribute", "\"Subject\"");
+    dbtest_fault(error, "/jobParams/media/0", "pigeon");
+    /* An attribute of another type is none of this one. */
+    job = dbtest_job();
+    job->type = "Contact";
+    add_filter(job, "subject", UDM_TEST_EQ, "\"x\"");
+    dbtest_fault(refused(job, dbtest_principal("acme")), "/jobParams/filters/0/attribute",
+                 "it has none to filter by");
+}
+END_TEST
+
+START_TEST(definition_is_what_was_sent)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    udm_audit_t nobody = {NULL, "192.0.2.9", "request-9"};
-    udm_file_info_t *info;
+    udm_principal_t *blind[3];
+    udm_job_t *job = dbtest_job();
+    udm_job_t *read;
+    json_t *json;
+    apr_int64_t id;
+    int i;
 
-    make_file("36 hours");
-    dbtest_ok(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME, dbtest_audit(who)));
-    ck_assert_str_eq(info->name, FILE_NAME);
-    ck_assert_int_gt(info->id, 0);
-    ck_assert_int_eq(info->size, 6000000000LL);
-    ck_assert_str_eq(info->type, "Interaction");
-    ck_assert_str_eq(info->source, "UCS");
-    ck_assert_str_eq(info->job_title, "title");
-    ck_assert_int_eq(info->job_id, 6);
-    ck_assert_int_eq(info->run_id, 7);
-    ck_assert_int_eq(info->expires - info->created, apr_time_from_sec(36 * 3600));
-    ck_assert_int_eq(info->remaining_days, 2);
-    ck_assert_int_eq(strlen(info->sha256), 64);
-    ck_assert_str_eq(info->ccid, "acme");
-    ck_assert_str_eq(audited("file.link"), "1");
-    ck_assert_str_eq(dbtest_value("SELECT subject || client_address FROM udm.audit"
-                                  " WHERE action = 'file.link'"),
-                     "tester192.0.2.1");
+    job->description = "words";
+    job->time_all = false;
+    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01T00:00:00.000001Z"));
+    add_media(job, "chat");
+    job->export_attachments = true;
+    job->file_split_size = "1 MB";
+    job->file_split_bytes = 1000000;
+    job->suspended = true;
+    job->schedule_type = UDM_SCHEDULE_ONCE;
+    job->schedule_json = "{\"startDate\":\"2096-02-29 01:02\",\"x\":[1e300,18446744073709551616]}";
+    ck_assert(udm_text_parse_time(&job->start, "2096-02-29 01:02"));
+    id = create(job, who)->id;
+    dbtest_ok(udm_job_definition(&read, pool, dbtest_httpd(), who, id));
+    ck_assert_str_eq(read->family, "UCS");
+    ck_assert_str_eq(read->source, "UCS");
+    ck_assert_str_eq(read->type, "Interaction");
+    ck_assert_str_eq(read->title, "All of it");
+    ck_assert_str_eq(read->description, "words");
+    ck_assert(!read->time_all);
+    ck_assert_int_eq(read->date_from, job->date_from);
+    ck_assert(read->date_to == UDM_NO_TIME);
+    ck_assert_str_eq(apr_array_pstrcat(pool, read->media, ','), "Chat");
+    ck_assert(read->export_attachments);
+    ck_assert_str_eq(read->file_split_size, "1 MB");
+    ck_assert_int_eq(read->file_split_bytes, 1000000);
+    ck_assert_int_eq(read->filters->nelts, 0);
+    ck_assert(read->suspended);
+    ck_assert_int_eq(read->schedule_type, UDM_SCHEDULE_ONCE);
+    ck_assert_int_eq(read->start, job->start);
+    ck_assert_ptr_nonnull(strstr(read->schedule_json, "\"startDate\":\"2096-02-29 01:02\""));
 
-    /* What is not whole in the store is found, but not downloaded. */
-    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, -1, &nobody));
-    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, 5999999999LL, &nobody));
-    ck_assert_str_eq(audited("file.download"), "0");
-    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, 6000000000LL, &nobody));
-    ck_assert_str_eq(info->ccid, "acme");
-    ck_assert_str_eq(audited("file.download"), "1");
-    ck_assert_str_eq(dbtest_value("SELECT (subject IS NULL)::text || client_address || request_id"
-                                  " FROM udm.audit WHERE action = 'file.download'"),
-                     "true192.0.2.9request-9");
-}
-END_TEST
+    /* v4 shows the definition, the others JobInfo. */
+    dbtest_ok(udm_job_representation(&json, pool, dbtest_httpd(), who, id, UDM_V4));
+    udm_json_own(pool, json);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "id")), id);
+    ck_assert_ptr_nonnull(json_object_get(json, "schedulerParam"));
+    ck_assert_ptr_null(json_object_get(json, "status"));
+    dbtest_ok(udm_job_representation(&json, pool, dbtest_httpd(), who, id, UDM_V10));
+    udm_json_own(pool, json);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "id")), id);
+    ck_assert_str_eq(json_string_value(json_object_get(json, "status")), "SUSPENDED");
+    ck_assert_ptr_null(json_object_get(json, "schedulerParam"));
 
-START_TEST(file_of_somebody_else)
-{
-    udm_file_info_t *info;
-
-    make_file("36 hours");
-    dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
-                               dbtest_audit(dbtest_principal("other"))),
-                 UDM_E_NOT_FOUND, FILE_NAME);
-    dbtest_fails(
-        udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
-                      dbtest_audit(dbtest_principal_of("acme", "UCS", "Contact", true, true))),
-        UDM_E_NOT_FOUND, "there is no file");
-    dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), "nothing",
-                               dbtest_audit(dbtest_principal("acme"))),
-                 UDM_E_NOT_FOUND, "there is no file \"nothing\"");
-    ck_assert_ptr_null(info);
-    ck_assert_str_eq(audited("file.link"), "0");
-}
-END_TEST
-
-/* Both ways to a file give the same answer when it is gone, and audit nothing. */
-static void file_is_gone(udm_error_kind kind)
-{
-    udm_audit_t nobody = {NULL, "192.0.2.9", NULL};
-    udm_file_info_t *info;
-
-    dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
-                               dbtest_audit(dbtest_principal("acme"))),
-                 kind, FILE_NAME);
-    dbtest_fails(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, -1, &nobody), kind,
-                 FILE_NAME);
-    ck_assert_ptr_null(info);
-    ck_assert_str_eq(audited("file.link"), "0");
-    ck_assert_str_eq(audited("file.download"), "0");
-}
-
-START_TEST(file_past_its_time)
-{
-    udm_file_info_t *info;
-
-    make_file("0 seconds");
-    file_is_gone(UDM_E_GONE);
-    make_file("1 hour");
-    dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'expired'");
-    file_is_gone(UDM_E_GONE);
-    /* The tombstone of another tenant's file is no news either. */
-    dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
-                               dbtest_audit(dbtest_principal("other"))),
-                 UDM_E_NOT_FOUND, FILE_NAME);
-}
-END_TEST
-
-START_TEST(file_deleted)
-{
-    make_file("1 hour");
-    dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'deleted'");
-    file_is_gone(UDM_E_NOT_FOUND);
+    blind[0] = dbtest_principal("other");
+    blind[1] = dbtest_principal_of("acme", "UCSX", "Interaction", true, true);
+    blind[2] = dbtest_principal_of("acme", "UCS", "Interaction", false, true);
+    for (i = 0; i < 3; i++) {
+        dbtest_fails(udm_job_definition(&read, pool, dbtest_httpd(), blind[i], id), UDM_E_NOT_FOUND,
+                     "there is no job with this id");
+        ck_assert_ptr_null(read);
+        dbtest_fails(udm_job_representation(&json, pool, dbtest_httpd(), blind[i], id, UDM_V4),
+                     UDM_E_NOT_FOUND, "there is no job with this id");
+        dbtest_fails(udm_job_representation(&json, pool, dbtest_httpd(), blind[i], id, UDM_V10),
+                     UDM_E_NOT_FOUND, "there is no job with this id");
+        ck_assert_ptr_null(json);
+    }
 }
 END_TEST
 
@@ -605,9 +603,8 @@ TCase *job_case(void)
     tcase_add_test(tc, ids_are_of_one_sequence);
     tcase_add_test(tc, what_is_not_visible_is_not_there);
     tcase_add_test(tc, a_job_shows_its_latest_run);
-    tcase_add_test(tc, file_by_name);
-    tcase_add_test(tc, file_of_somebody_else);
-    tcase_add_test(tc, file_past_its_time);
-    tcase_add_test(tc, file_deleted);
+    tcase_add_test(tc, filters_are_stored);
+    tcase_add_test(tc, filters_must_fit);
+    tcase_add_test(tc, definition_is_what_was_sent);
     return tc;
 }

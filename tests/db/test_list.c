@@ -80,8 +80,9 @@ static const char *const relations[] = {
         " description, CASE status WHEN 'COMPLETED' THEN 100 WHEN 'QUEUED' THEN 0"
         " WHEN 'SCHEDULED' THEN 0 WHEN 'SUSPENDED' THEN 0 ELSE coalesce((SELECT percent"
         " FROM udm.run_progress WHERE run_id = latest_run_id), 0) END AS progress, 0 AS "
-        "\"parentId\", (SELECT status_reason FROM udm.run r WHERE r.id = latest_run_id"
-        " AND j.status IN ('FAILED', 'CANCELLED')) AS \"statusReason\","
+        "\"parentId\", CASE WHEN j.status IN ('FAILED', 'CANCELLED') THEN coalesce((SELECT"
+        " status_reason FROM udm.run r WHERE r.id = latest_run_id), CASE j.status"
+        " WHEN 'CANCELLED' THEN 'cancelled on request' END) END AS \"statusReason\","
         " export_attachments AS \"exportAttachments\", schedule_type, suspended FROM udm.job j) x",
     [UDM_LIST_RUNS] =
         "(SELECT id, ccid, type, source, title, file_split_bytes AS \"fileSplitSize\","
@@ -116,14 +117,20 @@ static udm_principal_t *reader(void)
 }
 
 /* Parses a query as httpd does. */
-static udm_listing_t *parse(apr_pool_t *p, udm_list_kind kind, const char *query)
+static udm_listing_t *parse_as(apr_pool_t *p, udm_list_kind kind, udm_version version,
+                               const char *query)
 {
     udm_listing_t *listing;
     apr_table_t *table;
 
     dbtest_ok(udm_listing_query(&table, p, query));
-    dbtest_ok(udm_listing_parse(&listing, p, spec_of(kind), table));
+    dbtest_ok(udm_listing_parse(&listing, p, spec_of(kind), version, table));
     return listing;
+}
+
+static udm_listing_t *parse(apr_pool_t *p, udm_list_kind kind, const char *query)
+{
+    return parse_as(p, kind, UDM_V10, query);
 }
 
 static apr_int64_t id_of(udm_list_kind kind, const apr_array_header_t *batch, int i)
@@ -142,6 +149,9 @@ static const char *read_list(apr_pool_t *p, apr_int64_t *count, udm_list_kind ki
     apr_array_header_t *batch;
     udm_list_t *list;
     apr_pool_t *own;
+    bool indexed = !strstr(query, "orderField=") || strstr(query, "orderField=id") ||
+                   strstr(query, "orderField=createdDate");
+    int most = 1000;
     int batches = 0;
     int i;
 
@@ -152,7 +162,8 @@ static const char *read_list(apr_pool_t *p, apr_int64_t *count, udm_list_kind ki
         apr_pool_clear(own);
         dbtest_ok(
             udm_list_next(&batch, own, batches++ % 2 ? dbtest_worker() : dbtest_httpd(), list));
-        ck_assert_int_le(batch->nelts, 1000);
+        ck_assert_int_le(batch->nelts, most);
+        most = indexed || most == UDM_LIST_BATCH_MAX ? most : 2 * most;
         for (i = 0; i < batch->nelts; i++) {
             APR_ARRAY_PUSH(ids, const char *) = udm_db_int(p, id_of(kind, batch, i));
         }
@@ -516,6 +527,130 @@ START_TEST(nothing_for_nobody)
 }
 END_TEST
 
+/* Batches that must sort grow, up to a limit; those that an index orders do not. */
+START_TEST(batches_grow)
+{
+    static const int by_title[] = {1000, 2000, 4000, 8000, 8000, 500, 0};
+    static const int by_id[] = {1000, 1000, 1000, 1000, 1000, 1000, 1000};
+    static const char *const queries[] = {"orderField=title", "orderField=id&descAsc=true", ""};
+    apr_array_header_t *batch;
+    apr_int64_t count;
+    udm_list_t *list;
+    apr_pool_t *p;
+    int i, k;
+
+    dbtest_exec("INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type,"
+                " schedule, status) SELECT 'acme', 'UCS', 'UCS', 'Contact', 't' || n % 7, true,"
+                " 'once', '{}', 'QUEUED' FROM generate_series(1, 23500) n");
+    ck_assert_int_eq(apr_pool_create(&p, pool), APR_SUCCESS);
+    for (k = 0; k < 3; k++) {
+        dbtest_ok(udm_list_open(&list, &count, pool, dbtest_httpd(), UDM_LIST_JOBS,
+                                parse(pool, UDM_LIST_JOBS, queries[k]), reader()));
+        ck_assert_int_eq(count, 23500);
+        for (i = 0; i < 7; i++) {
+            apr_pool_clear(p);
+            dbtest_ok(udm_list_next(&batch, p, dbtest_httpd(), list));
+            ck_assert_int_eq(batch->nelts, k == 0 ? by_title[i] : by_id[i]);
+        }
+    }
+}
+END_TEST
+
+/* The deprecated versions have fewer parameters and fields: what they lack is unknown to them. */
+START_TEST(each_version_has_its_own)
+{
+    static const struct {
+        udm_list_kind kind;
+        udm_version version;
+        const char *parameter;
+    } lacks[] = {{UDM_LIST_JOBS, UDM_V4, "source=nowhere"},
+                 {UDM_LIST_RUNS, UDM_V4, "source=nowhere"},
+                 {UDM_LIST_RUNS, UDM_V4, "jobId=1"},
+                 {UDM_LIST_FILES, UDM_V3, "source=nowhere"},
+                 {UDM_LIST_FILES, UDM_V3, "historyId=1"}};
+    static const struct {
+        udm_list_kind kind;
+        udm_version version;
+        const char *parameters; /* each of which narrows the list to nothing */
+    } has[] = {{UDM_LIST_JOBS, UDM_V4, "type=-1- title=-1- scheduleType=x suspend=x"},
+               {UDM_LIST_RUNS, UDM_V4, "title=-1- fileName=-1- type=-1- status=x"},
+               {UDM_LIST_FILES, UDM_V3, "startDate=x endDate=x name=-1- jobTitle=-1- type=-1-"}};
+    udm_listing_t *listing;
+    apr_table_t *table;
+    size_t i;
+
+    for (i = 0; i < sizeof(lacks) / sizeof(*lacks); i++) {
+        ck_assert_int_eq(
+            parse_as(pool, lacks[i].kind, lacks[i].version, lacks[i].parameter)->filters->nelts, 0);
+        ck_assert_int_eq(parse(pool, lacks[i].kind, lacks[i].parameter)->filters->nelts, 1);
+    }
+    for (i = 0; i < sizeof(has) / sizeof(*has); i++) {
+        char *state = NULL;
+        char *one;
+
+        for (one = apr_strtok(apr_pstrdup(pool, has[i].parameters), " ", &state); one;
+             one = apr_strtok(NULL, " ", &state)) {
+            udm_error_t *error;
+
+            dbtest_ok(udm_listing_query(&table, pool, one));
+            error = udm_listing_parse(&listing, pool, spec_of(has[i].kind), has[i].version, table);
+            if (strchr(one, '=')[1] == 'x') {
+                dbtest_fails(error, UDM_E_INVALID, "the parameter");
+                continue;
+            }
+            dbtest_ok(error);
+            ck_assert_int_eq(listing->filters->nelts, 1);
+        }
+    }
+    for (i = UDM_LIST_JOBS; i <= UDM_LIST_RUNS; i++) {
+        udm_error_t *error;
+
+        dbtest_ok(udm_listing_query(&table, pool, "orderField=exportAttachments"));
+        dbtest_ok(udm_listing_parse(&listing, pool, spec_of((udm_list_kind)i), UDM_V10, table));
+        error = udm_listing_parse(&listing, pool, spec_of((udm_list_kind)i), UDM_V4, table);
+        dbtest_fails(error, UDM_E_INVALID, "createdDate");
+        ck_assert_ptr_null(strstr(error->reason, "exportAttachments"));
+    }
+}
+END_TEST
+
+/* Both versions see the same rows in the same order. */
+START_TEST(versions_see_the_same)
+{
+    static const char *const queries[] = {"", "orderField=title&descAsc=true&title=a&size=1500",
+                                          "orderField=status&suspend=false"};
+    apr_int64_t count;
+    size_t i;
+
+    dbtest_exec(rows_sql);
+    for (i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
+        udm_listing_t *listing = parse_as(pool, UDM_LIST_JOBS, UDM_V4, queries[i]);
+        const char *expected = read_list(pool, &count, UDM_LIST_JOBS, queries[i]);
+        const char *got = "";
+        apr_array_header_t *batch;
+        apr_int64_t matches;
+        udm_list_t *list;
+        int k;
+
+        dbtest_ok(
+            udm_list_open(&list, &matches, pool, dbtest_httpd(), UDM_LIST_JOBS, listing, reader()));
+        ck_assert_int_eq(matches, count);
+        do {
+            apr_array_header_t *ids = apr_array_make(pool, 4096, sizeof(const char *));
+
+            dbtest_ok(udm_list_next(&batch, pool, dbtest_httpd(), list));
+            for (k = 0; k < batch->nelts; k++) {
+                APR_ARRAY_PUSH(ids, const char *) =
+                    udm_db_int(pool, id_of(UDM_LIST_JOBS, batch, k));
+            }
+            got = apr_pstrcat(pool, got, *got && ids->nelts > 0 ? "," : "",
+                              apr_array_pstrcat(pool, ids, ','), NULL);
+        } while (batch->nelts > 0);
+        same(got, expected, queries[i]);
+    }
+}
+END_TEST
+
 TCase *list_case(void)
 {
     TCase *tc = dbtest_case("list");
@@ -530,5 +665,8 @@ TCase *list_case(void)
     tcase_add_test(tc, goes_on_after_an_error);
     tcase_add_test(tc, items_are_what_get_shows);
     tcase_add_test(tc, nothing_for_nobody);
+    tcase_add_test(tc, batches_grow);
+    tcase_add_test(tc, each_version_has_its_own);
+    tcase_add_test(tc, versions_see_the_same);
     return tc;
 }

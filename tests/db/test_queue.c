@@ -116,6 +116,7 @@ START_TEST(claim_gives_everything)
     ck_assert_str_eq(APR_ARRAY_IDX(run->media, 0, const char *), "Email");
     ck_assert_str_eq(APR_ARRAY_IDX(run->media, 1, const char *), "a \"b");
     ck_assert(run->export_attachments);
+    ck_assert_str_eq(run->filters, "[]");
     ck_assert_int_eq(run->file_split_bytes, 65536);
     ck_assert_int_eq(run->attempt, 1);
     ck_assert_str_eq(run->worker_id, "w/1");
@@ -130,6 +131,15 @@ START_TEST(claim_gives_everything)
                                     " AND now() + interval '10 s')"),
                      apr_psprintf(pool, "IN_PROGRESS IN_PROGRESS w/1 %s t t t", run->export_id));
     ck_assert_ptr_null(claimed("w/2"));
+}
+END_TEST
+
+START_TEST(claim_gives_the_filters)
+{
+    queued("first");
+    dbtest_exec("UPDATE udm.run SET filters = '[{\"attribute\": \"a\\\"b\", \"operator\": \"eq\","
+                " \"value\": 9007199254740993}]'");
+    ck_assert_str_eq(claimed("w/1")->filters, dbtest_value("SELECT filters::text FROM udm.run"));
 }
 END_TEST
 
@@ -489,6 +499,7 @@ START_TEST(schedule_makes_what_is_due)
     udm_run_t *run;
     int made;
 
+    dbtest_exec("UPDATE udm.job SET filters = '[{\"attribute\": \"a\"}]'");
     dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 1);
     ck_assert(next > before + apr_time_from_sec(3500) && next < before + apr_time_from_sec(3700));
@@ -497,8 +508,10 @@ START_TEST(schedule_makes_what_is_due)
                                         " window_all, window_from = '2026-01-01Z',"
                                         " window_to = '2026-02-01Z', media,"
                                         " export_attachments, file_split_size,"
-                                        " file_split_bytes, status) FROM udm.run")),
-        apr_psprintf(pool, "%s|planned|words|f|t|t|{Chat}|t|1MB|1000000|QUEUED", due));
+                                        " file_split_bytes, status, filters) FROM udm.run")),
+        apr_psprintf(pool,
+                     "%s|planned|words|f|t|t|{Chat}|t|1MB|1000000|QUEUED|[{\"attribute\": \"a\"}]",
+                     due));
     ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
                                                "SELECT concat_ws(' ', status, next_run_at IS NULL,"
                                                " latest_run_id = (SELECT id FROM udm.run))"
@@ -618,6 +631,7 @@ TCase *queue_case(void)
     TCase *tc = dbtest_case("queue");
 
     tcase_add_test(tc, claim_gives_everything);
+    tcase_add_test(tc, claim_gives_the_filters);
     tcase_add_test(tc, claim_takes_the_oldest_that_is_ready);
     tcase_add_test(tc, claim_races);
     tcase_add_test(tc, claim_without_certificate);

@@ -14,7 +14,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
-#include "db/source.h"
+#include "sourcetest.h"
 
 /* Of the running test: a folder with connection files. */
 static const char *folder;
@@ -24,7 +24,12 @@ static const char *file_path(const char *name)
     return apr_pstrcat(pool, folder, "/", name, NULL);
 }
 
-static void write_file(const char *name, const char *text, mode_t mode)
+const char *sourcetest_path(void)
+{
+    return folder;
+}
+
+void sourcetest_file(const char *name, const char *text, mode_t mode)
 {
     FILE *file = fopen(file_path(name), "w");
 
@@ -43,18 +48,17 @@ static apr_status_t remove_folder(void *data)
     return APR_SUCCESS;
 }
 
-/* The folder with the file "demo", which names the reader of the fixture. */
-static void make_folder(void)
+void sourcetest_folder(void)
 {
     char *name = apr_pstrdup(pool, "/tmp/udm-source-XXXXXX");
 
     ck_assert_ptr_nonnull(mkdtemp(name));
     folder = name;
     apr_pool_cleanup_register(pool, NULL, remove_folder, apr_pool_cleanup_null);
-    write_file("demo", dbtest_conninfo("udm_test_reader"), 0640);
+    sourcetest_file("demo", dbtest_conninfo("udm_test_reader"), 0640);
 }
 
-static udm_data_type_t *type_of(const char *source, const char *name)
+udm_data_type_t *sourcetest_type(const char *source, const char *name)
 {
     udm_data_type_t *type;
 
@@ -62,8 +66,7 @@ static udm_data_type_t *type_of(const char *source, const char *name)
     return type;
 }
 
-/* A run of acme for everything. */
-static udm_run_t *run_of(const char *ccid)
+udm_run_t *sourcetest_run(const char *ccid)
 {
     udm_run_t *run = apr_pcalloc(pool, sizeof(*run));
 
@@ -77,7 +80,7 @@ static udm_run_t *run_of(const char *ccid)
     return run;
 }
 
-static udm_source_t *opened(const udm_data_type_t *type, const udm_run_t *run)
+udm_source_t *sourcetest_opened(const udm_data_type_t *type, const udm_run_t *run)
 {
     udm_source_t *source;
 
@@ -86,7 +89,7 @@ static udm_source_t *opened(const udm_data_type_t *type, const udm_run_t *run)
     return source;
 }
 
-static udm_error_t *refused(const udm_data_type_t *type, const udm_run_t *run)
+udm_error_t *sourcetest_refused(const udm_data_type_t *type, const udm_run_t *run)
 {
     udm_source_t *source;
     udm_error_t *error = udm_source_open(&source, pool, folder, type, run);
@@ -116,8 +119,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The first `count` fields of every row, rows sorted: "a b,c d". */
-static const char *rest(udm_source_t *source, int count)
+const char *sourcetest_rest(udm_source_t *source, int count)
 {
     apr_array_header_t *all = apr_array_make(pool, 8, sizeof(const char *));
     const unsigned char *tuple;
@@ -141,54 +143,68 @@ static const char *rest(udm_source_t *source, int count)
     return apr_array_pstrcat(pool, all, ',');
 }
 
-static const char *rows(udm_source_t *source, int count)
+const char *sourcetest_rows(udm_source_t *source, int count)
 {
     dbtest_ok(udm_source_rows(source));
-    return rest(source, count);
+    return sourcetest_rest(source, count);
 }
 
 START_TEST(reads_the_tenants_rows)
 {
     udm_source_t *source;
 
-    make_folder();
-    source = opened(type_of("UCS", "Interaction"), run_of("acme"));
-    ck_assert_str_eq(rows(source, 2), "0 ixn3,0 ixn6,2 ixn1,2 ixn4,3 ixn2,3 ixn5");
-    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run_of("other")), 2),
-                     "0 ixn9,2 ixn7,3 ixn8");
-    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run_of("' OR true --")), 2), "");
-    ck_assert_str_eq(rows(opened(type_of("UCS", "Contact"), run_of("acme")), 2), "- 1,- 2,- 3");
+    sourcetest_folder();
+    source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), sourcetest_run("acme"));
+    ck_assert_str_eq(sourcetest_rows(source, 2), "0 ixn3,0 ixn6,2 ixn1,2 ixn4,3 ixn2,3 ixn5");
+    ck_assert_str_eq(
+        sourcetest_rows(
+            sourcetest_opened(sourcetest_type("UCS", "Interaction"), sourcetest_run("other")), 2),
+        "0 ixn9,2 ixn7,3 ixn8");
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"),
+                                                       sourcetest_run("' OR true --")),
+                                     2),
+                     "");
+    ck_assert_str_eq(
+        sourcetest_rows(
+            sourcetest_opened(sourcetest_type("UCS", "Contact"), sourcetest_run("acme")), 2),
+        "- 1,- 2,- 3");
 }
 END_TEST
 
 START_TEST(reads_by_time)
 {
-    udm_run_t *run = run_of("acme");
+    udm_run_t *run = sourcetest_run("acme");
 
-    make_folder();
+    sourcetest_folder();
     run->window_all = false;
     ck_assert(udm_text_parse_time(&run->window_from, "2026-01-03T00:00:00Z"));
     /* ixn6 has no time, so it is in no interval. */
-    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2),
-                     "0 ixn3,2 ixn4,3 ixn2,3 ixn5");
+    ck_assert_str_eq(
+        sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
+        "0 ixn3,2 ixn4,3 ixn2,3 ixn5");
     ck_assert(udm_text_parse_time(&run->window_to, "2026-01-05T00:00:00Z"));
-    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2), "0 ixn3,3 ixn2");
+    ck_assert_str_eq(
+        sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
+        "0 ixn3,3 ixn2");
     run->window_from++;
     run->window_to++;
-    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2), "0 ixn3,2 ixn4");
+    ck_assert_str_eq(
+        sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
+        "0 ixn3,2 ixn4");
     run->window_from = UDM_NO_TIME;
-    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2),
-                     "0 ixn3,2 ixn1,2 ixn4,3 ixn2");
+    ck_assert_str_eq(
+        sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
+        "0 ixn3,2 ixn1,2 ixn4,3 ixn2");
 }
 END_TEST
 
 /* Columns of type timestamp and date count as UTC, whatever the reader's zone is. */
 START_TEST(reads_by_time_without_zone)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
-    udm_run_t *run = run_of("acme");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+    udm_run_t *run = sourcetest_run("acme");
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec("DO $$ BEGIN EXECUTE format('ALTER ROLE udm_test_reader IN DATABASE %I"
                 " SET TimeZone = %L', current_database(), 'America/New_York'); END $$;"
                 "CREATE TABLE demo.dated AS SELECT id, ccid, created::date FROM demo.contact;"
@@ -198,9 +214,9 @@ START_TEST(reads_by_time_without_zone)
     run->window_all = false;
     ck_assert(udm_text_parse_time(&run->window_from, "2026-01-03T00:00:00Z"));
     ck_assert(udm_text_parse_time(&run->window_to, "2026-01-04T00:00:00Z"));
-    ck_assert_str_eq(rows(opened(type, run), 2), "- 2");
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, run), 2), "- 2");
     type->relation_name = "dated";
-    ck_assert_str_eq(rows(opened(type, run), 2), "- 2");
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, run), 2), "- 2");
 }
 END_TEST
 
@@ -209,67 +225,73 @@ START_TEST(tenants_that_a_cast_makes_equal)
 {
     udm_data_type_t *type;
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec("CREATE TABLE demo.numbered (id integer, centre integer);"
                 "INSERT INTO demo.numbered VALUES (1, 7), (2, 8);"
                 "GRANT SELECT ON demo.numbered TO udm_test_reader");
-    type = type_of("iWD", "Task");
+    type = sourcetest_type("iWD", "Task");
     type->relation_name = "numbered";
     type->tenants = NULL;
     type->tenant_column = "centre";
-    ck_assert_str_eq(rows(opened(type, run_of("7")), 2), "- 1");
-    ck_assert_str_eq(rows(opened(type, run_of("007")), 2), "");
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, sourcetest_run("7")), 2), "- 1");
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, sourcetest_run("007")), 2), "");
 }
 END_TEST
 
 START_TEST(reads_by_media)
 {
-    udm_run_t *run = run_of("acme");
+    udm_run_t *run = sourcetest_run("acme");
 
-    make_folder();
+    sourcetest_folder();
     APR_ARRAY_PUSH(run->media, const char *) = "Chat";
-    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2), "2 ixn1,2 ixn4");
+    ck_assert_str_eq(
+        sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
+        "2 ixn1,2 ixn4");
     APR_ARRAY_PUSH(run->media, const char *) = "Email";
-    ck_assert_str_eq(rows(opened(type_of("UCS", "Interaction"), run), 2),
-                     "0 ixn3,0 ixn6,2 ixn1,2 ixn4");
+    ck_assert_str_eq(
+        sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
+        "0 ixn3,0 ixn6,2 ixn1,2 ixn4");
     APR_ARRAY_PUSH(run->media, const char *) = "Fax";
-    dbtest_fails(refused(type_of("UCS", "Interaction"), run), UDM_E_SOURCE, "\"Fax\"");
+    dbtest_fails(sourcetest_refused(sourcetest_type("UCS", "Interaction"), run), UDM_E_SOURCE,
+                 "\"Fax\"");
 }
 END_TEST
 
 START_TEST(reads_a_relation_of_listed_tenants)
 {
-    udm_run_t *run = run_of("acme");
+    udm_run_t *run = sourcetest_run("acme");
     udm_error_t *error;
 
-    make_folder();
-    ck_assert_str_eq(rows(opened(type_of("iWD", "Task"), run), 2), "- 1,- 2,- 3,- 4");
-    error = refused(type_of("iWD", "Task"), run_of("other"));
+    sourcetest_folder();
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(sourcetest_type("iWD", "Task"), run), 2),
+                     "- 1,- 2,- 3,- 4");
+    error = sourcetest_refused(sourcetest_type("iWD", "Task"), sourcetest_run("other"));
     dbtest_fails(error, UDM_E_SOURCE, "does not belong to this contact centre");
     ck_assert(udm_source_permanent(error));
     run->window_all = false;
     run->window_from = 1;
-    dbtest_fails(refused(type_of("iWD", "Task"), run), UDM_E_SOURCE, "no time column");
+    dbtest_fails(sourcetest_refused(sourcetest_type("iWD", "Task"), run), UDM_E_SOURCE,
+                 "no time column");
 }
 END_TEST
 
 /* A registration that names nobody gives nothing. */
 START_TEST(refuses_a_type_of_nobody)
 {
-    udm_data_type_t *type = type_of("iWD", "Task");
+    udm_data_type_t *type = sourcetest_type("iWD", "Task");
 
-    make_folder();
+    sourcetest_folder();
     type->tenants = NULL;
-    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "does not belong");
+    dbtest_fails(sourcetest_refused(type, sourcetest_run("acme")), UDM_E_SOURCE, "does not belong");
 }
 END_TEST
 
 /* Views, partitioned tables and materialized views are read like tables. */
 START_TEST(reads_other_kinds_of_relation)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec("CREATE VIEW demo.v AS SELECT * FROM demo.contact;"
                 "CREATE MATERIALIZED VIEW demo.m AS SELECT * FROM demo.contact;"
                 "CREATE TABLE demo.p (LIKE demo.contact) PARTITION BY RANGE (id);"
@@ -278,21 +300,24 @@ START_TEST(reads_other_kinds_of_relation)
                 "INSERT INTO demo.p SELECT * FROM demo.contact;"
                 "GRANT SELECT ON demo.v, demo.m, demo.p TO udm_test_reader");
     type->relation_name = "v";
-    ck_assert_str_eq(rows(opened(type, run_of("acme")), 2), "- 1,- 2,- 3");
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, sourcetest_run("acme")), 2),
+                     "- 1,- 2,- 3");
     type->relation_name = "m";
-    ck_assert_str_eq(rows(opened(type, run_of("acme")), 2), "- 1,- 2,- 3");
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, sourcetest_run("acme")), 2),
+                     "- 1,- 2,- 3");
     type->relation_name = "p";
-    ck_assert_str_eq(rows(opened(type, run_of("acme")), 2), "- 1,- 2,- 3");
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, sourcetest_run("acme")), 2),
+                     "- 1,- 2,- 3");
 }
 END_TEST
 
 /* Names that need quoting, and a tenant column that is no text. */
 START_TEST(reads_strange_names_and_tenant_types)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     udm_error_t *error;
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec(
         "CREATE DOMAIN demo.centre AS uuid CHECK (VALUE IS NOT NULL);"
         "CREATE TABLE demo.\"a \"\"b\" (\"Key\" text, \"select\" demo.centre);"
@@ -303,8 +328,11 @@ START_TEST(reads_strange_names_and_tenant_types)
     type->key_column = "Key";
     type->tenant_column = "select";
     type->time_column = NULL;
-    ck_assert_str_eq(rows(opened(type, run_of("00000000-0000-4000-8000-000000000002")), 2), "- k2");
-    error = refused(type, run_of("acme"));
+    ck_assert_str_eq(
+        sourcetest_rows(
+            sourcetest_opened(type, sourcetest_run("00000000-0000-4000-8000-000000000002")), 2),
+        "- k2");
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_fails(error, UDM_E_SOURCE, "22P02");
     ck_assert(udm_source_permanent(error));
 }
@@ -323,10 +351,10 @@ static void column_is(udm_source_t *source, int n, const char *name, Oid type, b
 
 START_TEST(describes_columns)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     udm_source_t *source;
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec("CREATE DOMAIN demo.d1 AS numeric(9,2); CREATE DOMAIN demo.d2 AS demo.d1;"
                 "CREATE TYPE demo.colour AS ENUM ('red');"
                 "CREATE TABLE demo.wide (id int, ccid text, gone text, n demo.d2, js json,"
@@ -337,7 +365,7 @@ START_TEST(describes_columns)
                 "GRANT SELECT ON demo.wide TO udm_test_reader");
     type->relation_name = "wide";
     type->time_column = NULL;
-    source = opened(type, run_of("acme"));
+    source = sourcetest_opened(type, sourcetest_run("acme"));
     ck_assert_int_eq(udm_source_columns(source)->nelts, 10);
     column_is(source, 0, "id", 23, false, 0);
     column_is(source, 1, "ccid", 25, false, 0);
@@ -352,36 +380,41 @@ START_TEST(describes_columns)
     type->columns = apr_array_make(pool, 2, sizeof(const char *));
     APR_ARRAY_PUSH(type->columns, const char *) = "i";
     APR_ARRAY_PUSH(type->columns, const char *) = "e";
-    source = opened(type, run_of("acme"));
-    ck_assert_str_eq(rows(source, 4), "- 1 \"1 day\" \"red\"");
+    source = sourcetest_opened(type, sourcetest_run("acme"));
+    ck_assert_str_eq(sourcetest_rows(source, 4), "- 1 \"1 day\" \"red\"");
     APR_ARRAY_PUSH(type->columns, const char *) = "gone";
-    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "no column \"gone\"");
+    dbtest_fails(sourcetest_refused(type, sourcetest_run("acme")), UDM_E_SOURCE,
+                 "no column \"gone\"");
 }
 END_TEST
 
 START_TEST(one_snapshot)
 {
-    udm_run_t *run = run_of("acme");
+    udm_run_t *run = sourcetest_run("acme");
     udm_source_t *source;
 
-    make_folder();
+    sourcetest_folder();
     run->export_attachments = true;
-    source = opened(type_of("UCS", "Interaction"), run);
+    source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
     ck_assert(strchr(udm_source_snapshot(source), ':') != NULL);
     dbtest_exec("DELETE FROM demo.interaction; DELETE FROM demo.document");
-    ck_assert_str_eq(rows(source, 2), "0 ixn3,0 ixn6,2 ixn1,2 ixn4,3 ixn2,3 ixn5");
+    ck_assert_str_eq(sourcetest_rows(source, 2), "0 ixn3,0 ixn6,2 ixn1,2 ixn4,3 ixn2,3 ixn5");
     dbtest_ok(udm_source_attachments(source));
-    ck_assert_str_eq(rest(source, 4), "2 ixn1 doc1 file1.txt,2 ixn4 doc4 file4.txt");
+    ck_assert_str_eq(sourcetest_rest(source, 4), "2 ixn1 doc1 file1.txt,2 ixn4 doc4 file4.txt");
 }
 END_TEST
 
 START_TEST(estimates)
 {
-    make_folder();
+    sourcetest_folder();
     dbtest_exec("INSERT INTO demo.contact SELECT n, 'acme', now() FROM generate_series(10, 9999) n;"
                 "ANALYZE demo.contact");
-    ck_assert_int_gt(udm_source_estimate(opened(type_of("UCS", "Contact"), run_of("acme"))), 9000);
-    ck_assert_int_eq(udm_source_estimate(opened(type_of("UCS", "Contact"), run_of("none"))), 1);
+    ck_assert_int_gt(udm_source_estimate(sourcetest_opened(sourcetest_type("UCS", "Contact"),
+                                                           sourcetest_run("acme"))),
+                     9000);
+    ck_assert_int_eq(udm_source_estimate(sourcetest_opened(sourcetest_type("UCS", "Contact"),
+                                                           sourcetest_run("none"))),
+                     1);
 }
 END_TEST
 
@@ -396,12 +429,12 @@ static int scans(const char *kind)
 /* The setting is cast to the column's type, not the column to text, so that an index serves. */
 START_TEST(uses_an_index)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     udm_source_t *source;
     apr_pool_t *own;
     int before;
 
-    make_folder();
+    sourcetest_folder();
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
     dbtest_exec("CREATE TABLE demo.big (id integer, ccid uuid);"
                 "INSERT INTO demo.big SELECT n, md5((n % 1000)::text)::uuid"
@@ -411,10 +444,10 @@ START_TEST(uses_an_index)
     type->time_column = NULL;
     dbtest_exec("SELECT pg_stat_force_next_flush()");
     before = scans("seq");
-    dbtest_ok(
-        udm_source_open(&source, own, folder, type, run_of(dbtest_value("SELECT md5('7')::uuid"))));
+    dbtest_ok(udm_source_open(&source, own, folder, type,
+                              sourcetest_run(dbtest_value("SELECT md5('7')::uuid"))));
     ck_assert_int_lt(udm_source_estimate(source), 200);
-    ck_assert_uint_gt(strlen(rows(source, 2)), 20 * strlen("- 7"));
+    ck_assert_uint_gt(strlen(sourcetest_rows(source, 2)), 20 * strlen("- 7"));
     /* The reader's backend reports what it did when it ends. */
     apr_pool_destroy(own);
     while (scans("seq") + scans("idx") == before) {
@@ -426,13 +459,13 @@ END_TEST
 
 START_TEST(attachments_and_slices)
 {
-    udm_run_t *run = run_of("acme");
+    udm_run_t *run = sourcetest_run("acme");
     unsigned char *data = apr_palloc(pool, 3000000);
     udm_source_t *source;
     const unsigned char *tuple;
     apr_size_t size, got;
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec(
         "UPDATE demo.document SET content = convert_to(repeat('0123456789', 200000), 'UTF8')"
         " WHERE id = 'doc4'; UPDATE demo.document SET content = NULL WHERE id = 'doc1';"
@@ -441,7 +474,7 @@ START_TEST(attachments_and_slices)
         " ('doc9', 'acme', 'ixn2', 'small', 'm', 'abc'), ('doc8', 'acme', 'ixn8', 'not his',"
         " 'm', 'abc')");
     run->export_attachments = true;
-    source = opened(type_of("UCS", "Interaction"), run);
+    source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
     dbtest_ok(udm_source_attachments(source));
     dbtest_ok(udm_source_next(&tuple, &size, source));
     ck_assert_ptr_nonnull(tuple);
@@ -454,89 +487,92 @@ START_TEST(attachments_and_slices)
     ck_assert_int_eq(memcmp(data, "56789", 5), 0);
     dbtest_ok(udm_source_slice(data, &got, source, "ixn4", "doc4", 2000000, 10));
     ck_assert_uint_eq(got, 0);
-    rest(source, 0);
+    sourcetest_rest(source, 0);
     dbtest_ok(udm_source_attachments(source));
-    ck_assert_str_eq(rest(source, 7), "2 ixn1 doc1 file1.txt text/plain - -,"
-                                      "2 ixn4 doc4 file4.txt text/plain 2000000 -,"
-                                      "3 ixn2 doc9 small m 3 abc");
+    ck_assert_str_eq(sourcetest_rest(source, 7), "2 ixn1 doc1 file1.txt text/plain - -,"
+                                                 "2 ixn4 doc4 file4.txt text/plain 2000000 -,"
+                                                 "3 ixn2 doc9 small m 3 abc");
 }
 END_TEST
 
 START_TEST(attachments_follow_the_window)
 {
-    udm_run_t *run = run_of("acme");
+    udm_run_t *run = sourcetest_run("acme");
     udm_source_t *source;
 
-    make_folder();
+    sourcetest_folder();
     run->export_attachments = true;
     APR_ARRAY_PUSH(run->media, const char *) = "Email";
-    source = opened(type_of("UCS", "Interaction"), run);
+    source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
     dbtest_ok(udm_source_attachments(source));
-    ck_assert_str_eq(rest(source, 3), "");
+    ck_assert_str_eq(sourcetest_rest(source, 3), "");
     run->export_attachments = false;
-    source = opened(type_of("UCS", "Interaction"), run);
+    source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
     dbtest_fails(udm_source_attachments(source), UDM_E_INTERNAL, "without attachments");
 }
 END_TEST
 
 START_TEST(refuses_connection_files)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     udm_error_t *error;
 
-    make_folder();
+    sourcetest_folder();
     type->connection = "absent";
-    error = refused(type, run_of("acme"));
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_fails(error, UDM_E_SOURCE, "\"absent\" of source \"UCS\" does not exist");
     ck_assert(udm_source_permanent(error));
     type->connection = "../demo";
-    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "a-z");
+    dbtest_fails(sourcetest_refused(type, sourcetest_run("acme")), UDM_E_SOURCE, "a-z");
     type->connection = "";
-    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "a-z");
+    dbtest_fails(sourcetest_refused(type, sourcetest_run("acme")), UDM_E_SOURCE, "a-z");
     type->connection = "other_one";
-    write_file("other_one", "host=/nowhere password=hunter2", 0644);
-    error = refused(type, run_of("acme"));
+    sourcetest_file("other_one", "host=/nowhere password=hunter2", 0644);
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_fails(error, UDM_E_SOURCE, "readable for everybody");
     ck_assert_ptr_null(strstr(udm_error_line(pool, error), "hunter2"));
-    write_file("other_one", "host=/nowhere password=hunter2", 0640);
-    error = refused(type, run_of("acme"));
+    sourcetest_file("other_one", "host=/nowhere password=hunter2", 0640);
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_fails(error, UDM_E_SOURCE, "the source \"UCS\" does not answer");
     ck_assert(!udm_source_permanent(error));
     ck_assert_ptr_null(strstr(error->reason, "nowhere"));
     ck_assert_ptr_null(strstr(udm_error_line(pool, error), "hunter2"));
-    write_file("other_one",
-               apr_pstrcat(pool, "# the reader\n", dbtest_conninfo("udm_test_reader"),
-                           "\n# password=no\n connect_timeout=7\n", NULL),
-               0644);
-    ck_assert_str_eq(rows(opened(type, run_of("acme")), 2), "- 1,- 2,- 3");
+    sourcetest_file("other_one",
+                    apr_pstrcat(pool, "# the reader\n", dbtest_conninfo("udm_test_reader"),
+                                "\n# password=no\n connect_timeout=7\n", NULL),
+                    0644);
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, sourcetest_run("acme")), 2),
+                     "- 1,- 2,- 3");
 }
 END_TEST
 
 START_TEST(refuses_readers_with_rights)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     udm_error_t *error;
 
-    make_folder();
-    write_file("demo", dbtest_conninfo(NULL), 0640);
-    error = refused(type, run_of("acme"));
+    sourcetest_folder();
+    sourcetest_file("demo", dbtest_conninfo(NULL), 0640);
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_fails(error, UDM_E_SOURCE, "superuser");
     ck_assert(udm_source_permanent(error));
-    write_file("demo", dbtest_conninfo("udm_httpd"), 0640);
-    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "can use schema udm");
-    write_file("demo", dbtest_conninfo("udm_test_reader"), 0640);
+    sourcetest_file("demo", dbtest_conninfo("udm_httpd"), 0640);
+    dbtest_fails(sourcetest_refused(type, sourcetest_run("acme")), UDM_E_SOURCE,
+                 "can use schema udm");
+    sourcetest_file("demo", dbtest_conninfo("udm_test_reader"), 0640);
     dbtest_exec("GRANT USAGE ON SCHEMA udm TO udm_test_reader");
-    error = refused(type, run_of("acme"));
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_fails(error, UDM_E_SOURCE, "the reader of source \"UCS\" can use schema udm: revoke it");
     ck_assert(udm_source_permanent(error));
     dbtest_exec("REVOKE USAGE ON SCHEMA udm FROM udm_test_reader;"
                 "GRANT USAGE ON SCHEMA udm TO PUBLIC");
-    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "can use schema udm");
+    dbtest_fails(sourcetest_refused(type, sourcetest_run("acme")), UDM_E_SOURCE,
+                 "can use schema udm");
     /* By SET ROLE it could. Roles are shared by all databases: nothing of it may stay. */
     dbtest_exec("REVOKE USAGE ON SCHEMA udm FROM PUBLIC;"
                 "CREATE ROLE udm_test_member LOGIN NOINHERIT; GRANT udm_owner TO udm_test_member");
-    write_file("demo", dbtest_conninfo("udm_test_member"), 0640);
-    error = refused(type, run_of("acme"));
+    sourcetest_file("demo", dbtest_conninfo("udm_test_member"), 0640);
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_exec("DROP ROLE udm_test_member");
     dbtest_fails(error, UDM_E_SOURCE, "can use schema udm");
 }
@@ -544,23 +580,24 @@ END_TEST
 
 START_TEST(refuses_what_is_not_there)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     udm_error_t *error;
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec("REVOKE SELECT ON demo.contact FROM udm_test_reader");
-    error = refused(type, run_of("acme"));
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_fails(error, UDM_E_SOURCE, "may not read demo.contact");
     ck_assert(udm_source_permanent(error));
     dbtest_exec("GRANT SELECT (id, ccid, created) ON demo.contact TO udm_test_reader");
-    dbtest_fails(refused(type, run_of("acme")), UDM_E_SOURCE, "may not read demo.contact");
+    dbtest_fails(sourcetest_refused(type, sourcetest_run("acme")), UDM_E_SOURCE,
+                 "may not read demo.contact");
     dbtest_exec("GRANT SELECT ON demo.contact TO udm_test_reader;"
                 "ALTER TABLE demo.contact RENAME ccid TO centre");
-    error = refused(type, run_of("acme"));
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_fails(error, UDM_E_SOURCE, "demo.contact of source \"UCS\" has no column \"ccid\"");
     ck_assert(udm_source_permanent(error));
     type->relation_name = "gone";
-    error = refused(type, run_of("acme"));
+    error = sourcetest_refused(type, sourcetest_run("acme"));
     dbtest_fails(error, UDM_E_SOURCE, "no relation demo.gone");
     ck_assert(udm_source_permanent(error));
 }
@@ -569,19 +606,19 @@ END_TEST
 /* A row that cannot be made ends the reading with an error, never as if it were the last one. */
 START_TEST(error_in_the_middle)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     udm_source_t *source;
     const unsigned char *tuple;
     udm_error_t *error;
     apr_size_t size;
     int count = 0;
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec("CREATE VIEW demo.bad AS SELECT id, ccid, 1 / (3 - id) AS x FROM demo.contact;"
                 "GRANT SELECT ON demo.bad TO udm_test_reader");
     type->relation_name = "bad";
     type->time_column = NULL;
-    source = opened(type, run_of("acme"));
+    source = sourcetest_opened(type, sourcetest_run("acme"));
     dbtest_ok(udm_source_rows(source));
     while ((error = udm_source_next(&tuple, &size, source)) == NULL && tuple) {
         count++;
@@ -595,17 +632,17 @@ END_TEST
 /* More rows than fit a socket's buffers, so that the server is still at it. */
 static udm_source_t *endless(void)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     udm_source_t *source;
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec("CREATE VIEW demo.endless AS SELECT n AS id, 'acme'::text AS ccid,"
                 " repeat('x', 1000) AS x FROM generate_series(1, 1000) n,"
                 " generate_series(1, 1000) m, generate_series(1, 1000) o;"
                 "GRANT SELECT ON demo.endless TO udm_test_reader");
     type->relation_name = "endless";
     type->time_column = NULL;
-    source = opened(type, run_of("acme"));
+    source = sourcetest_opened(type, sourcetest_run("acme"));
     return source;
 }
 
@@ -660,7 +697,7 @@ static void *cancel_later_main(void *data)
 /* While the server computes and sends nothing; the server itself then stops, too. */
 START_TEST(cancel_ends_a_wait)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     const unsigned char *tuple;
     cancel_later_t later;
     udm_error_t *error;
@@ -668,7 +705,7 @@ START_TEST(cancel_ends_a_wait)
     pthread_t thread;
     apr_pool_t *own;
 
-    make_folder();
+    sourcetest_folder();
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
     ck_assert_int_eq(apr_pool_create(&later.pool, NULL), APR_SUCCESS);
     dbtest_exec("CREATE VIEW demo.slow AS SELECT n AS id, 'acme'::text AS ccid,"
@@ -676,7 +713,7 @@ START_TEST(cancel_ends_a_wait)
                 "GRANT SELECT ON demo.slow TO udm_test_reader");
     type->relation_name = "slow";
     type->time_column = NULL;
-    dbtest_ok(udm_source_open(&later.source, own, folder, type, run_of("acme")));
+    dbtest_ok(udm_source_open(&later.source, own, folder, type, sourcetest_run("acme")));
     dbtest_ok(
         udm_db_connect(&later.db, later.pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
     ck_assert_int_eq(pthread_create(&thread, NULL, cancel_later_main, &later), 0);
@@ -721,22 +758,22 @@ START_TEST(begins_one_thing_at_a_time)
     udm_source_t *source;
     apr_size_t size;
 
-    make_folder();
-    source = opened(type_of("UCS", "Contact"), run_of("acme"));
+    sourcetest_folder();
+    source = sourcetest_opened(sourcetest_type("UCS", "Contact"), sourcetest_run("acme"));
     dbtest_fails(udm_source_next(&tuple, &size, source), UDM_E_INTERNAL, "no rows");
     dbtest_ok(udm_source_rows(source));
     dbtest_fails(udm_source_rows(source), UDM_E_INTERNAL, "to their end");
-    ck_assert_str_eq(rest(source, 2), "- 1,- 2,- 3");
-    ck_assert_str_eq(rows(source, 2), "- 1,- 2,- 3");
+    ck_assert_str_eq(sourcetest_rest(source, 2), "- 1,- 2,- 3");
+    ck_assert_str_eq(sourcetest_rows(source, 2), "- 1,- 2,- 3");
 }
 END_TEST
 
 /* A view that somebody registers cannot write, and finds no schema but its own. */
 START_TEST(session_is_fenced_in)
 {
-    udm_data_type_t *type = type_of("UCS", "Contact");
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
 
-    make_folder();
+    sourcetest_folder();
     dbtest_exec(
         "CREATE VIEW demo.session AS SELECT 1 AS id, 'acme'::text AS ccid,"
         " concat_ws('|', current_setting('search_path'), current_setting('TimeZone'),"
@@ -746,8 +783,9 @@ START_TEST(session_is_fenced_in)
         "GRANT SELECT ON demo.session TO udm_test_reader");
     type->relation_name = "session";
     type->time_column = NULL;
-    ck_assert_ptr_nonnull(strstr(rows(opened(type, run_of("acme")), 5),
-                                 "pg_catalog|UTC|on|repeatable read|0|udm-worker"));
+    ck_assert_ptr_nonnull(
+        strstr(sourcetest_rows(sourcetest_opened(type, sourcetest_run("acme")), 5),
+               "pg_catalog|UTC|on|repeatable read|0|udm-worker"));
 }
 END_TEST
 

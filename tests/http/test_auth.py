@@ -40,6 +40,28 @@ def test_version_asks_for_the_key_alone(site):
     problem(site.client(token="nonsense").get("/v10/version"), 401)
 
 
+def test_labels_ask_for_nothing(site):
+    """None is needed; each that is sent must be good, and shows what it may see."""
+    path = "/v10/resources/labels"
+    answer = Client(site.httpd.url).get(path)
+    assert answer.status_code == 200
+    labels = answer.json()
+    assert list(labels) == ["statuses", "types", "sources", "media", "scheduleTypes"]
+    assert labels["types"] == labels["sources"] == labels["media"] == {}
+    assert labels["statuses"]["IN_PROGRESS"] == "In Progress" and len(labels["statuses"]) == 7
+    assert labels["scheduleTypes"] == {"immediately": "Immediately", "once": "Once",
+                                       "recurring": "Recurring"}
+    for more in ({}, {"key": None}, {"token": None}):
+        seen = site.client(**more).get(path).json()
+        assert {"UCS", "UCSX"} <= set(seen["sources"]) and seen["types"] and seen["media"], more
+        assert seen["statuses"] == labels["statuses"]
+    nobodys = site.client(token=site.env.tokens.token(roles=["nothing"])).get(path)
+    assert nobodys.json() == labels
+    for bad in ({"key": "nonsense"}, {"token": "nonsense"}, {"key": "nonsense", "token": None}):
+        problem(site.client(**bad).get(path), 401)
+    problem(site.client(token=site.env.tokens.token("lakeside-energy")).get(path), 403)
+
+
 def test_bad_keys(site):
     good = site.key()
     revoked = site.new_key()
@@ -214,13 +236,27 @@ class TestConfigured:
         problem(Client(site.httpd.url).get(JOBS), 401)
         assert site.client().get(JOBS).status_code in (200, 204)
 
+    @pytest.mark.parametrize("require, good, bad", [
+        ("key", {"token": None}, {"key": None}), ("token", {"key": None}, {"token": None}),
+        ("both", {}, {"key": None}), ("any", {"key": None}, {"key": None, "token": None})])
+    def test_require_holds_for_all_but_links(self, site, require, good, bad):
+        self.restart(site, location=[f"UDMRequire {require}"])
+        for path in (JOBS, "/v10/version", "/v3/version", "/v10/resources/labels"):
+            assert site.client(**good).get(path).status_code in (200, 204), path
+            problem(site.client(**bad).get(path), 401)
+        assert Client(site.httpd.url).get("/openapi.json").status_code == 200
+        problem(Client(site.httpd.url).get("/download/x"), 403)
+
     def test_require_udm_role(self, site):
         self.restart(site, [x for x in site.httpd.base_location if not x.startswith("Require")],
                     location=['Require udm-role "UDM UCSX Exporter" other'])
         assert site.client().get(JOBS).status_code in (200, 204)
         site.httpd.allow_log("AH01631|AH01797|AH01630|authoriz")
-        answer = site.client(token=site.env.tokens.token(roles=["iWD Administrator"])).get(JOBS)
-        problem(answer, 403)
+        other = site.client(token=site.env.tokens.token(roles=["iWD Administrator"]))
+        problem(other.get(JOBS), 403)
+        # what is the same for everybody needs no role, but a name that lacks it is refused
+        assert Client(site.httpd.url).get("/v10/resources/labels").status_code == 200
+        problem(other.get("/v10/resources/labels"), 403)
         problem(Client(site.httpd.url).get(JOBS), 401)
 
     def test_other_rules_of_the_server_answer_in_json(self, site):

@@ -104,6 +104,28 @@ def test_broken_chunks(site, client):
     assert answer.startswith(b"HTTP/1.1 400") and answer.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("key", ["", '""', "x" * 256, "a b", "a\tb", "ü".encode(), '"a"b"',
+                                 '"a\\b"', '"a b"', '"a\\"'])
+def test_bad_idempotency_key(client, key):
+    answer = client.post("/v10/export/jobs", json=client.job(), headers={"Idempotency-Key": key})
+    problem(answer, 400, "Idempotency-Key", "255")
+
+
+@pytest.mark.parametrize("ids", ["", "?jobIDs=", "?jobIDs=,%20,", "?jobIDs=1,x", "?jobIDs=0", "?jobIDs=1,-2",
+                                 "?jobIDs=1.5", "?jobIDs=99999999999999999999", "?jobids",
+                                 "?jobIDs=" + ",".join(["1"] * 1001)])
+def test_bad_ids(client, ids):
+    for path in ("/v10/export/jobs", "/v4/export/jobs", "/v10/export/history", "/v4/export/history"):
+        problem(client.delete(path + ids), 400, "jobIDs")
+
+
+def test_bad_ids_name_the_first_and_delete_nothing(client):
+    answer = problem(client.delete("/v10/export/jobs?jobIDs=1,2x,3y"), 400, "2x", "nothing was deleted")
+    assert "3y" not in answer["detail"]
+    # bytes that are no text do not get as far as that
+    problem(client.delete("/v10/export/jobs?jobIDs=%ff"), 400)
+
+
 def test_no_certificate(site):
     client = site.client("lakeside-energy")
     problem(client.post("/v10/export/jobs", json=client.job()), 400, "certificate")

@@ -54,6 +54,10 @@ def test_good(httpd):
     ("UDMStore /does/not/exist", ["UDMStore", "/does/not/exist", "directory"]),
     ("UDMSourceDir /does/not/exist", ["UDMSourceDir"]),
     ("UDMSpoolDir /does/not/exist", ["UDMSpoolDir"]),
+    ("UDMVersions", ["UDMVersions", "v10, v4 or v3"]), ("UDMVersions v10 v5", ['"v5"', "v10, v4 or v3"]),
+    ("UDMVersions none", ["UDMVersions"]), ("UDMEnvelope boxed", ["UDMEnvelope", "bare or wrapped"]),
+    ("UDMSunset soon", ["UDMSunset", "none", "YYYY-MM-DD"]), ("UDMSunset 2025-12-31", ["2026-01-01"]),
+    ("UDMSunset 2027-02-29", ["UDMSunset"]),
     ("UDMRequire everything", ["UDMRequire", "default, key, token, both or any"]),
     ("UDMPublicURL api.example.com", ["UDMPublicURL", "https://"]),
     ("UDMPublicURL https://h/?x=1", ["UDMPublicURL"]), ("UDMPublicURL ftp://h/", ["UDMPublicURL"]),
@@ -80,6 +84,8 @@ def test_bad_value(httpd, line, words):
 
 @pytest.mark.parametrize("line", [
     "UDMRetention 3650", "UDMMaxPartSize 64KiB", "UDMLinkTTL 7200s", "UDMLinkTTL 10", "UDMTokenSkew 0",
+    "UDMVersions v3", "UDMVersions v3 v10 v4", "UDMEnvelope Wrapped", "UDMSunset 2026-01-01",
+    "UDMSunset 2027-06-30T12:00:00+02:00", "UDMSunset None",
     "UDMPublicURL http://localhost:8080/udm/", "UDMRequire Both", "UDMMaxBody 1KiB",
     '<IfModule udm_module>\n<Location "/x/">\nUDM On\n</Location>\n</IfModule>',
     '<Location "/x">\n<IfModule udm_module>\nUDM On\n</IfModule>\n</Location>',
@@ -190,18 +196,20 @@ def test_sample_configuration(site, httpd):
 
 
 def test_every_directive_is_in_the_sample(site):
+    with open(os.path.join(site.env.top, "mod_udm", "httpd", "directive.c"), encoding="utf-8") as f:
+        table = f.read()
     with open(os.path.join(site.env.top, "mod_udm", "httpd", "config.c"), encoding="utf-8") as f:
         source = f.read()
     with open(os.path.join(site.env.top, "conf", "udm.conf"), encoding="utf-8") as f:
         sample = f.read()
-    names = re.findall(r'AP_INIT_\w+\("(\w+)"', source)
-    assert len(names) == len(set(names)) >= 21
+    names = re.findall(r'AP_INIT_\w+\(\s*"(\w+)"', table)
+    assert len(names) == len(set(names)) >= 24
     for name in names:
         assert re.search(rf"^\s*#?{name} ", sample, re.M), f"{name} is not in conf/udm.conf"
     # and every setting of a section has its rule for merging
     with open(os.path.join(site.env.top, "mod_udm", "httpd", "config.h"), encoding="utf-8") as f:
         struct = re.search(r"struct udm_dir_t \{(.*?)\} udm_dir_t", f.read(), re.S)[1]
     fields = re.findall(r"(\w+);", re.sub(r"/\*.*?\*/", "", struct))
-    assert len(fields) >= 13
+    assert len(fields) >= 16
     for field in fields:
         assert f"dir->{field} = add->{field};" in source, f"{field} is not merged"

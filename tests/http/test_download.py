@@ -1,4 +1,5 @@
 """Links to files: made by a 303, checked before anything else, served by httpd's own file path."""
+import base64
 import hashlib
 import hmac
 import os
@@ -62,16 +63,22 @@ def test_download(site, client, published, link):
     assert answer.headers["Content-Type"] == "application/pkcs7-mime; smime-type=enveloped-data"
     assert answer.headers["Content-Disposition"] == f'attachment; filename="{published.name}"'
     assert "no-store" in answer.headers["Cache-Control"]
-    assert "Last-Modified" in answer.headers
+    assert "Last-Modified" in answer.headers and answer.headers["Repr-Digest"] == digest(published)
     rows = site.sql("SELECT ccid, subject, host(client_address::inet) FROM udm.audit"
                     " WHERE action = 'file.download' AND object = %s ORDER BY id DESC LIMIT 1",
                     [published.name])
     assert rows[0][0] == "harbour-insurance" and rows[0][2] == "127.0.0.1"
 
 
-def test_head(site, link):
+def digest(published):
+    """Repr-Digest as RFC 9530 writes it: of the whole file."""
+    return "sha-256=:" + base64.b64encode(bytes.fromhex(published.sha256)).decode() + ":"
+
+
+def test_head(site, published, link):
     answer = Client(site.httpd.url).request("HEAD", link)
     assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Repr-Digest"] == digest(published)
     assert answer.headers["Content-Length"] == str(len(CONTENT))
 
 
@@ -80,6 +87,7 @@ def test_ranges(site, published, link):
     answer = anonymous.get(link, headers={"Range": "bytes=1000-1999"})
     assert (answer.status_code, answer.content) == (206, CONTENT[1000:2000])
     assert answer.headers["Content-Range"] == f"bytes 1000-1999/{len(CONTENT)}"
+    assert answer.headers["Repr-Digest"] == digest(published)
     answer = anonymous.get(link, headers={"Range": "bytes=-10", "If-Range": f'"{published.sha256}"'})
     assert (answer.status_code, answer.content) == (206, CONTENT[-10:])
     answer = anonymous.get(link, headers={"Range": "bytes=0-9", "If-Range": '"another"'})
@@ -193,6 +201,52 @@ def test_gone_and_deleted(site, client):
     site.sql("UPDATE udm.file SET removal = 'deleted' WHERE id = %s", [published.id])
     problem(anonymous.get(link), 404)
     problem(client.get(f"/v10/files/{published.name}"), 404)
+
+
+def test_delete_one(site, client):
+    """204 means that nothing of this name is there for the caller, and nothing else does."""
+    published, foreign = PublishedFile(site), PublishedFile(site, "lakeside-energy")
+    link = client.link(published.name)
+    site.sql("INSERT INTO udm.role (name, may_write) VALUES ('reader', false)")
+    site.sql("INSERT INTO udm.role_grant (role, source) VALUES ('reader', 'UCS')")
+    links = "SELECT count(*) FROM udm.audit WHERE action = 'file.link'"
+    before = site.sql(links)
+    reader = site.client(token=site.env.tokens.token(roles=["reader"]))
+    assert "not delete it" in problem(reader.delete(f"/v10/files/{published.name}"), 403)["detail"]
+    for name in (foreign.name, "nothing", "%ff", "x" * 300, "a,b"):
+        for who in (client, reader):
+            answer = who.delete(f"/v10/files/{name}")
+            assert (answer.status_code, answer.content) == (204, b""), name
+    assert site.sql(links) == before, "nobody was given a link"
+    assert Client(site.httpd.url).get(link).status_code == 200
+    for _ in range(2):
+        assert client.delete(f"/v10/files/{published.name}").status_code == 204
+    assert reader.delete(f"/v10/files/{published.name}").status_code == 204
+    problem(Client(site.httpd.url).get(link), 404)
+    assert site.client("lakeside-energy").link(foreign.name)
+    assert site.sql("SELECT object FROM udm.audit WHERE action = 'file.delete'") == [(published.name,)]
+
+
+def test_many_links(site, client, published):
+    other = PublishedFile(site)
+    names = [other.name, published.name, other.name]
+    for query in (",".join(names), " , ".join(names) + ",,", "&filename=".join(names)):
+        answer = client.get("/v10/files?filename=" + query)
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        links = [item["path"] for item in answer.json()]
+        for link, name in zip(links, names, strict=True):
+            site.env.secrets.add(link.split("signature=")[1])
+            assert f"/download/{name}?" in link
+            assert Client(site.httpd.url).get(link).status_code == 200
+    many = ",".join([published.name] * 100)
+    assert len(client.get("/v10/files?filename=" + many).json()) == 100
+    for method in ("GET", "DELETE"):
+        for bad in ("", "?filename=", "?filename=,%20,", f"?filename={many},x"):
+            answer = client.request(method, "/v10/files" + bad)
+            assert "100" in problem(answer, 400)["detail"]
+    assert client.link(published.name)
 
 
 def test_listed_but_not_in_the_store(site, client):

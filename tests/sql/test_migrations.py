@@ -285,6 +285,152 @@ def test_attachments_need_their_own_tenant_column(env, demo):
                          " 'entityid', 'name', 'mimeType', 'content')", dbname=demo)
 
 
+# Attributes
+
+@pytest.fixture(scope="module")
+def attributes(env):
+    """A database with a type of every kind of column, and one whose relation is elsewhere."""
+    name = env.create_database("empty")
+    with env.postgres.connect(name) as connection:
+        connection.execute("""
+            CREATE SCHEMA kinds;
+            CREATE TYPE kinds.colour AS ENUM ('red');
+            CREATE DOMAIN kinds.amount AS numeric(9,2);
+            CREATE DOMAIN kinds.price AS kinds.amount CHECK (VALUE > 0);
+            CREATE TABLE kinds.t (ccid text, id text, v varchar(9), c char(3), n name, u uuid,
+                e kinds.colour, i2 smallint, i4 integer, i8 bigint, num numeric, p kinds.price,
+                f4 real, f8 double precision, b boolean, d date, ts timestamp, tz timestamptz(3),
+                j jsonb, a text[], by bytea, iv interval, tm time, gone integer, "Odd ""name" text);
+            ALTER TABLE kinds.t DROP gone;
+            SELECT udm.create_tenant('acme');
+            SELECT udm.register_source('K', 'DataSync'), udm.register_source('R', 'DataSync', remote => true);
+            SELECT udm.register_type('K', 'T', 'kinds.t', 'id', tenant_column => 'ccid'),
+                   udm.register_type('K', 'Few', 'kinds.t', 'id', tenant_column => 'ccid',
+                                     columns => '{id,j,d}'),
+                   udm.register_type('R', 'T', 'far.away', 'id', tenant_column => 'ccid')""")
+    return name
+
+
+KINDS = {"id": "string", "v": "string", "c": "string", "n": "string", "u": "string", "e": "string",
+         'Odd "name': "string", "i2": "number", "i4": "number", "i8": "number", "num": "number",
+         "p": "number", "f4": "number", "f8": "number", "b": "boolean", "d": "date", "ts": "datetime",
+         "tz": "datetime"}
+
+
+def registered(env, name, source="K", data_type="T"):
+    return {row[0]: row[1:] for row in env.postgres.sql(
+        "SELECT name, column_name, label, kind FROM udm.attribute WHERE source = %s AND type = %s",
+        [source, data_type], dbname=name)}
+
+
+def test_all_columns_that_can_be_attributes(env, attributes):
+    for _ in range(2):
+        assert env.postgres.sql("SELECT udm.register_attributes('K', 'T')", dbname=attributes) == \
+            [(len(KINDS),)]
+        assert registered(env, attributes) == {n: (n, n, kind) for n, kind in KINDS.items()}
+    # What is not exported is no attribute either, unless it is named.
+    assert env.postgres.sql("SELECT udm.register_attributes('K', 'Few')", dbname=attributes) == [(2,)]
+    assert set(registered(env, attributes, data_type="Few")) == {"id", "d"}
+    assert env.postgres.sql("SELECT count(*) FROM udm.audit WHERE action = 'catalog.attribute'"
+                            " AND object = 'K/Few/d'", dbname=attributes) == [(1,)]
+
+
+def test_one_attribute(env, attributes):
+    def register(arguments):
+        return env.postgres.sql(f"SELECT udm.register_attribute('K', 'T', {arguments})",
+                                dbname=attributes)[0][0]
+    env.postgres.sql("DELETE FROM udm.attribute WHERE source = 'K'", dbname=attributes)
+    assert register("'d'") == "d"
+    assert register("'d', 'Day', 'The day'") == "Day"
+    assert register("'i4', 'Number', kind => 'number'") == "Number"
+    assert registered(env, attributes) == {"d": ("d", "d", "date"), "Day": ("d", "The day", "date"),
+                                           "Number": ("i4", "Number", "number")}
+    # The same name again replaces it.
+    assert register("'ts', 'Day'") == "Day"
+    assert registered(env, attributes)["Day"] == ("ts", "Day", "datetime")
+    env.postgres.sql("DELETE FROM udm.data_type WHERE source = 'K' AND name = 'Few'", dbname=attributes)
+    assert registered(env, attributes, data_type="Few") == {}
+
+
+def test_attribute_of_another_database(env, attributes):
+    assert env.postgres.sql("SELECT udm.register_attribute('R', 'T', 'x y', kind => 'date')",
+                            dbname=attributes) == [("x y",)]
+    assert registered(env, attributes, "R") == {"x y": ("x y", "x y", "date")}
+
+
+@pytest.mark.parametrize("call, reason", [
+    ("attribute('K', 'Nothing', 'id')", "no data type K/Nothing"),
+    ("attribute('R', 'X', 'id', kind => 'string')", "no data type R/X"),
+    ("attribute('K', 'T', 'nothing')", 'no column "nothing"'),
+    ("attribute('K', 'T', 'ID')", 'no column "ID"'),
+    ("attribute('K', 'T', 'gone')", 'no column "gone"'),
+    ("attribute('K', 'T', 'ctid')", 'no column "ctid"'),
+    ("attribute('K', 'T', 'j')", 'column "j" of kinds.t has a type that cannot be filtered by'),
+    ("attribute('K', 'T', 'a')", "cannot be filtered by"),
+    ("attribute('K', 'T', 'by')", "cannot be filtered by"),
+    ("attribute('K', 'T', 'iv')", "cannot be filtered by"),
+    ("attribute('K', 'T', 'tm')", "cannot be filtered by"),
+    ("attribute('K', 'T', NULL)", "cannot be filtered by"),
+    ("attribute('K', 'T', 'i4', kind => 'string')", 'column "i4" is of kind number, not string'),
+    ("attribute('K', 'T', 'i4', '')", "attribute_name_check"),
+    ("attribute('R', 'T', 'x')", "kind must be given"),
+    ("attribute('R', 'T', 'x', kind => 'colour')", "attribute_kind_check"),
+    ("attribute('R', 'T', NULL, kind => 'string')", "null value"),
+    ("attributes('K', 'Nothing')", "no data type K/Nothing"),
+    ("attributes('R', 'T')", "in another database"),
+])
+def test_attribute_registration_says_what_is_wrong(env, attributes, call, reason):
+    before = env.postgres.sql("SELECT count(*) FROM udm.attribute", dbname=attributes)
+    with pytest.raises(psycopg.Error, match=reason):
+        env.postgres.sql(f"SELECT udm.register_{call}", dbname=attributes)
+    assert env.postgres.sql("SELECT count(*) FROM udm.attribute", dbname=attributes) == before
+
+
+def test_attribute_of_a_relation_that_is_gone(env, attributes):
+    env.postgres.sql("CREATE TABLE kinds.short (id text)", dbname=attributes)
+    env.postgres.sql("SELECT udm.register_type('K', 'Short', 'kinds.short', 'id', tenants => '{acme}')",
+                     dbname=attributes)
+    env.postgres.sql("DROP TABLE kinds.short", dbname=attributes)
+    for call in ("attribute('K', 'Short', 'id')", "attributes('K', 'Short')"):
+        with pytest.raises(errors.UndefinedTable, match="no relation kinds.short in this database"):
+            env.postgres.sql(f"SELECT udm.register_{call}", dbname=attributes)
+
+
+@pytest.mark.parametrize("role", ["udm_httpd", "udm_worker"])
+@pytest.mark.parametrize("call", ["attribute('K', 'T', 'id')", "attributes('K', 'T')"])
+def test_service_roles_cannot_register_attributes(env, attributes, role, call):
+    with pytest.raises(errors.InsufficientPrivilege):
+        env.postgres.sql(f"SELECT udm.register_{call}", dbname=attributes, user=role)
+
+
+@pytest.mark.parametrize("role, statement", [
+    ("udm_httpd", "INSERT INTO udm.attribute VALUES ('K', 'T', 'x', 'x', 'x', 'string')"),
+    ("udm_worker", "UPDATE udm.attribute SET column_name = 'ccid'"),
+    ("udm_httpd", "DELETE FROM udm.idempotency"),
+    ("udm_worker", "UPDATE udm.idempotency SET answer = ''"),
+    ("udm_worker", "INSERT INTO udm.idempotency (ccid) VALUES ('acme')")])
+def test_service_roles_and_what_is_new(env, attributes, role, statement):
+    with pytest.raises(errors.InsufficientPrivilege):
+        env.postgres.sql(statement, dbname=attributes, user=role)
+
+
+def test_demo_has_attributes(env, demo):
+    rows = dict(env.postgres.sql("SELECT source || '/' || type, count(*) FROM udm.attribute GROUP BY 1",
+                                 dbname=demo))
+    assert set(rows) == {"UCS/Interaction", "UCS/Contact", "UCSX/Interaction", "UCSX/Contact"}
+    assert rows["UCS/Interaction"] == rows["UCSX/Interaction"] > 20
+    assert env.postgres.sql("SELECT count(*) FROM udm.attribute WHERE column_name = 'ccid'",
+                            dbname=demo) == [(0,)]
+
+
+def test_file_is_purged_after_it_is_removed(env, attributes):
+    with pytest.raises(errors.CheckViolation):
+        env.postgres.sql("INSERT INTO udm.file (name, run_id, job_id, ccid, source, type, job_title, part,"
+                         " size, sha256, expires_at, purged_at) VALUES ('export-'"
+                         " || gen_random_uuid() || '.zip.smime', 1, 1, 'acme', 'K', 'T', 'x', 1, 1,"
+                         " repeat('0', 64), now(), now())", dbname=attributes)
+
+
 @pytest.mark.parametrize("roles, expected", [
     (["UDM UCSX Exporter"], {("UCS", "Contact"), ("UCS", "Interaction"), ("UCSX", "Contact"),
                              ("UCSX", "Interaction")}),

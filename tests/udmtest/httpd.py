@@ -22,6 +22,8 @@ class Httpd:
 
     server    lines of the main server, in addition to the usual ones
     location  lines in <Location "/udm">, in addition to the usual ones
+    mounts    more Locations: their paths, and the lines in each in addition to the usual ones
+    after     lines of the main server behind all that
     dbd       the lines for mod_dbd
     config()  the whole file
     """
@@ -41,7 +43,7 @@ class Httpd:
         self.port = free_port()
         self.mount = "/udm"
         self.modules = ["authn_core", "authz_core", "authz_user", "dbd"]
-        self.server, self.location = [], []
+        self.server, self.location, self.after, self.mounts = [], [], [], {}
         self.base_location = ["UDM On", "AuthType UDM", 'AuthName "UDM"', "Require valid-user",
                               f"UDMTokenKeys {env.tokens.jwks_path}"]
         self.dbd = ["DBDriver pgsql",
@@ -61,6 +63,15 @@ class Httpd:
     def url(self):
         return f"http://127.0.0.1:{self.port}{self.mount}"
 
+    def at(self, path):
+        """The URL of another mount."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def section(self, path, more=()):
+        """The lines of a mount's Location."""
+        return [f'<Location "{path}">', *("    " + x for x in [*self.base_location, *more]),
+                "</Location>"]
+
     def config(self):
         static = static_modules()
         load = [f"mpm_{self.mpm}", *self.modules]
@@ -73,8 +84,10 @@ class Httpd:
                   'LogFormat "%h %u %t \\"%r\\" %>s %b \\"%{Referer}i\\" %U%q" all',
                   f'CustomLog "{self.access_log}" all', "Timeout 20", "KeepAliveTimeout 2",
                   "GracefulShutdownTimeout 10", *self.dbd, *self.settings, *self.server,
-                  f'<Location "{self.mount}">', *("    " + x for x in self.base_location),
-                  *("    " + x for x in self.location), "</Location>"]
+                  *self.section(self.mount, self.location)]
+        for path, more in self.mounts.items():
+            lines += self.section(path, more)
+        lines += self.after
         return "\n".join(lines) + "\n"
 
     def write(self, text=None):

@@ -135,6 +135,10 @@ int main(void)
     suite_add_tcase(suite, route_case());
     suite_add_tcase(suite, listing_case());
     suite_add_tcase(suite, job_case());
+    suite_add_tcase(suite, filter_case());
+    suite_add_tcase(suite, transition_case());
+    suite_add_tcase(suite, etag_case());
+    suite_add_tcase(suite, openapi_case());
     suite_add_tcase(suite, principal_case());
     suite_add_tcase(suite, apikey_case());
     suite_add_tcase(suite, token_case());
@@ -143,6 +147,7 @@ int main(void)
     suite_add_tcase(suite, encode_case());
     suite_add_tcase(suite, envelope_case());
     suite_add_tcase(suite, spool_case());
+    suite_add_tcase(suite, schedule_case());
     suite_add_tcase(suite, store_case());
     suite_add_tcase(suite, zip_case());
     runner = srunner_create(suite);

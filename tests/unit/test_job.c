@@ -271,9 +271,12 @@ START_TEST(test_params)
     refuses(PARAMS("'fileSplitSize':'65535'"), "/jobParams/fileSplitSize", "at least 65536");
     refuses(PARAMS("'fileSplitSize':'64KB'"), "/jobParams/fileSplitSize", "at least 65536");
     refuses(PARAMS("'fileSplitSize':'1.5 GB'"), "/jobParams/fileSplitSize", "number of bytes");
-    refuses(PARAMS("'filters':[{'attribute':'a','operator':'eq','value':1}]"), "/jobParams/filters",
-            "not available in this version");
-    refuses(PARAMS("'filters':{}"), "/jobParams/filters", "not available in this version");
+    ck_assert_int_eq(takes(PARAMS("'filters':null"))->filters->nelts, 0);
+    ck_assert_int_eq(takes("{}")->filters->nelts, 0);
+    refuses(PARAMS("'filters':{}"), "/jobParams/filters", "must be an array");
+    refuses(PARAMS("'filters':[{'attribute':'a','operator':'eq','value':1},{'attribute':'a',"
+                   "'operator':'like','value':1}]"),
+            "/jobParams/filters/1/operator", "must be one of: eq, ne");
 #undef PARAMS
 }
 END_TEST
@@ -295,7 +298,21 @@ START_TEST(test_v4)
     refuses_version("{'suspended':'maybe'}", "/suspended", "true or false", UDM_V4);
     refuses_version("{'suspended':null}", "/suspended", "is required", UDM_V4);
     refuses_version("{'fileSplitSize':'1'}", "/fileSplitSize", "at least 65536", UDM_V4);
-    refuses_version("{'type':'x'}", "/type", "UCS or DataSync", UDM_V4);
+    /* "" is what the API shows for none, so the other one counts */
+    job = takes_version("{'fileSplitSize':'3 MB','jobParams':{'type':'Contact','media':[],"
+                        "'fileSplitSize':''}}",
+                        UDM_V4);
+    ck_assert_int_eq(job->file_split_bytes, 3000000);
+    /* what is no family says nothing, as long as it is text */
+    ck_assert_str_eq(takes_version("{'type':'DataSync'}", UDM_V4)->family, "DataSync");
+    ck_assert_str_eq(takes_version("{'type':'UCS'}", UDM_V4)->family, "UCS");
+    ck_assert_ptr_null(takes_version("{'type':'Interaction'}", UDM_V4)->family);
+    ck_assert_ptr_null(takes_version("{'type':''}", UDM_V4)->family);
+    refuses_version("{'type':5}", "/type", "must be a string", UDM_V4);
+    job = takes_version("{'jobParams':{'type':'Contact','media':[],'filters':[{'attribute':'a',"
+                        "'operator':'in','value':[1]}]}}",
+                        UDM_V4);
+    ck_assert_int_eq(job->filters->nelts, 1);
     /* and v10 is strict, and does not know the size at the top */
     refuses("{'suspended':'true'}", "/suspended", "without quotes");
     refuses("{'type':null}", "/type", "is required");
@@ -305,7 +322,10 @@ END_TEST
 
 START_TEST(test_lives_in_the_pool)
 {
-    json_t *body = json_incref(changed("{'title':'mine'}"));
+    json_t *body = json_incref(
+        changed("{'title':'mine','jobParams':{'type':'Interaction','media':['voice'],'filters':"
+                "[{'attribute':'a','operator':'eq','value':'b'}]}}"));
+    const udm_job_filter_t *filter;
     apr_pool_t *own;
     udm_job_t *job;
 
@@ -315,7 +335,48 @@ START_TEST(test_lives_in_the_pool)
     apr_pool_clear(pool);
     ck_assert_str_eq(job->title, "mine");
     ck_assert_str_eq(job->type, "Interaction");
+    ck_assert_str_eq(APR_ARRAY_IDX(job->media, 0, const char *), "voice");
+    filter = &APR_ARRAY_IDX(job->filters, 0, udm_job_filter_t);
+    ck_assert_str_eq(filter->attribute, "a");
+    ck_assert_str_eq(json_string_value(filter->value), "b");
     apr_pool_destroy(own);
+}
+END_TEST
+
+/* The definition of a job as v4 shows it. */
+static const char *shown(const udm_job_t *job, apr_int64_t id)
+{
+    return udm_json_text(pool, udm_json_own(pool, udm_job_json(pool, job, id)));
+}
+
+START_TEST(test_definition)
+{
+    udm_job_t *job = takes(
+        "{'description':'D','timeFrame':{'dateFrom':'2026-01-01','dateTo':'2026-02-01T00:00:00+"
+        "01:00'},'schedulerParam':{'startDate':'2026-11-24','immediately':false,'x':1},"
+        "'jobParams':{'type':'Contact','media':['voice','email'],'exportAttachments':true,"
+        "'fileSplitSize':'100 MB','filters':[{'value':[1,'a'],'operator':'in','attribute':'b',"
+        "'x':1}]},'suspended':true}");
+    static const char whole[] =
+        "{\"id\":77,\"source\":\"UCS\",\"title\":\"Weekly\",\"timeFrame\":{\"all\":false,"
+        "\"dateFrom\":\"2026-01-01T00:00:00.000Z\",\"dateTo\":\"2026-01-31T23:00:00.000Z\"},"
+        "\"fileSplitSize\":\"100 MB\",\"description\":\"D\",\"schedulerParam\":{\"startDate\":"
+        "\"2026-11-24\",\"immediately\":false,\"x\":1},\"jobParams\":{\"fileSplitSize\":"
+        "\"100 MB\",\"type\":\"Contact\",\"media\":[\"voice\",\"email\"],\"filters\":["
+        "{\"attribute\":\"b\",\"operator\":\"in\",\"value\":[1,\"a\"]}],"
+        "\"exportAttachments\":true},\"suspended\":\"true\"}";
+    json_t *again;
+
+    ck_assert_str_eq(shown(job, 77), whole);
+    ck_assert_str_eq(shown(takes("{}"), 1),
+                     "{\"id\":1,\"source\":\"UCS\",\"title\":\"Weekly\",\"timeFrame\":{\"all\":"
+                     "true},\"fileSplitSize\":\"\",\"description\":\"\",\"schedulerParam\":{"
+                     "\"immediately\":true},\"jobParams\":{\"fileSplitSize\":\"\",\"type\":"
+                     "\"Interaction\",\"media\":[]},\"suspended\":\"false\"}");
+    /* what is shown can be sent back, and means the same */
+    unit_ok(udm_json_parse(&again, pool, whole, strlen(whole)));
+    unit_ok(udm_job_parse(&job, pool, again, UDM_V4));
+    ck_assert_str_eq(shown(job, 77), whole);
 }
 END_TEST
 
@@ -405,7 +466,8 @@ START_TEST(test_mutations)
         "\"timeFrame\":{\"all\":false,\"dateFrom\":\"2026-01-01T10:00:00.5+02:00\","
         "\"dateTo\":\"2026-02-01\"},\"schedulerParam\":{\"startDate\":\"2026-11-24 06:00\"},"
         "\"jobParams\":{\"type\":\"Contact\",\"media\":[\"voice\",\"email\"],\"fileSplitSize\":"
-        "\"100 MiB\",\"exportAttachments\":true},\"suspended\":false}";
+        "\"100 MiB\",\"exportAttachments\":true,\"filters\":[{\"attribute\":\"a\",\"operator\":"
+        "\"in\",\"value\":[1,\"b\"]}]},\"suspended\":false}";
     uint32_t state = 1812433253u;
     int i, good = 0;
 
@@ -442,6 +504,7 @@ TCase *job_case(void)
     tcase_add_test(tc, test_params);
     tcase_add_test(tc, test_v4);
     tcase_add_test(tc, test_lives_in_the_pool);
+    tcase_add_test(tc, test_definition);
     tcase_add_test(tc, test_info);
     tcase_add_test(tc, test_info_without);
     tcase_add_test(tc, test_words);

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_json.c: what is taken as a JSON document, and problem documents.
+ * test_json.c: what is taken as a JSON document, problem documents and envelopes.
  */
 #include <string.h>
 
@@ -131,6 +131,44 @@ START_TEST(test_problem)
 }
 END_TEST
 
+START_TEST(test_envelope)
+{
+    json_t *json = udm_json_own(pool, udm_json_envelope(json_pack("{s:[i]}", "a", 1)));
+    const char *text = udm_json_text(pool, json);
+
+    ck_assert_str_eq(text, "{\"status\":{\"code\":0,\"detail\":{},\"message\":\"successful\"},"
+                           "\"data\":{\"a\":[1]}}");
+    /* a list that is streamed looks the same */
+    ck_assert_str_eq(text, UDM_JSON_ENVELOPE_BEFORE "{\"a\":[1]}" UDM_JSON_ENVELOPE_AFTER);
+    ck_assert_str_eq(udm_json_text(pool, udm_json_own(pool, udm_json_success())),
+                     "{\"status\":{\"code\":0,\"detail\":{},\"message\":\"successful\"}}");
+}
+END_TEST
+
+START_TEST(test_error_envelope)
+{
+    udm_error_t *error = udm_error_make(pool, UDM_E_NOT_FOUND, "no");
+    json_t *json;
+
+    json = udm_json_own(pool, udm_json_error_envelope(404, udm_json_problem(pool, error), NULL));
+    ck_assert_str_eq(udm_json_text(pool, json),
+                     "{\"status\":{\"code\":404,\"detail\":{\"type\":\"about:blank\",\"title\":"
+                     "\"Not Found\",\"status\":404,\"detail\":\"no\"},\"message\":\"Not Found\"}}");
+    json = udm_json_own(
+        pool, udm_json_error_envelope(500, udm_json_problem(pool, error), json_pack("[s]", "x")));
+    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(json, "status"), "code")),
+                     500);
+    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json, "status"), "message")),
+                     "Not Found"); /* the title of the problem document */
+    ck_assert_str_eq(udm_json_text(pool, json_object_get(json, "data")), "[\"x\"]");
+    /* without a problem document the status alone speaks */
+    json = udm_json_own(pool, udm_json_error_envelope(500, NULL, json_array()));
+    ck_assert_str_eq(udm_json_text(pool, json),
+                     "{\"status\":{\"code\":500,\"detail\":{},\"message\":"
+                     "\"Internal Server Error\"},\"data\":[]}");
+}
+END_TEST
+
 START_TEST(test_title)
 {
     ck_assert_str_eq(udm_json_title(404), "Not Found");
@@ -171,6 +209,8 @@ TCase *json_case(void)
     tcase_add_test(tc, test_depth);
     tcase_add_test(tc, test_released_with_the_pool);
     tcase_add_test(tc, test_problem);
+    tcase_add_test(tc, test_envelope);
+    tcase_add_test(tc, test_error_envelope);
     tcase_add_test(tc, test_title);
     tcase_add_test(tc, test_mutations);
     return tc;

@@ -8,26 +8,35 @@
 #include "core/listing.h"
 #include "unit.h"
 
-static const udm_filter_spec_t filters[] = {{"title", UDM_FILTER_CONTAINS, "title"},
-                                            {"status", UDM_FILTER_STATUS, "status"},
-                                            {"jobId", UDM_FILTER_ID, "job_id"},
-                                            {"suspend", UDM_FILTER_BOOLEAN, "suspended"},
-                                            {"scheduleType", UDM_FILTER_SCHEDULE, "schedule_type"},
-                                            {"startDate", UDM_FILTER_FROM, "created_at"},
-                                            {"endDate", UDM_FILTER_TO, "created_at"},
-                                            {NULL, 0, NULL}};
-static const udm_order_spec_t orders[] = {{"id", "id", "bigint"},
-                                          {"title", "title", "text"},
-                                          {"createdDate", "created_at", "timestamptz"},
-                                          {NULL, NULL, NULL}};
+#define ALL UDM_ALL_VERSIONS
+
+static const udm_filter_spec_t filters[] = {
+    {"title", UDM_FILTER_CONTAINS, "title", ALL},
+    {"status", UDM_FILTER_STATUS, "status", UDM_V10 | UDM_V4},
+    {"jobId", UDM_FILTER_ID, "job_id", UDM_V10},
+    {"suspend", UDM_FILTER_BOOLEAN, "suspended", ALL},
+    {"scheduleType", UDM_FILTER_SCHEDULE, "schedule_type", ALL},
+    {"startDate", UDM_FILTER_FROM, "created_at", ALL},
+    {"endDate", UDM_FILTER_TO, "created_at", ALL},
+    {NULL, 0, NULL, 0}};
+static const udm_order_spec_t orders[] = {{"exportAttachments", "attach", "boolean", UDM_V10},
+                                          {"id", "id", "bigint", ALL},
+                                          {"title", "title", "text", ALL},
+                                          {"createdDate", "created_at", "timestamptz", ALL},
+                                          {NULL, NULL, NULL, 0}};
 static const udm_listing_spec_t spec = {filters, orders};
 
-static udm_error_t *parse(udm_listing_t **listing, const char *raw)
+static udm_error_t *parse_version(udm_listing_t **listing, const char *raw, udm_version version)
 {
     apr_table_t *query;
 
     unit_ok(udm_listing_query(&query, pool, raw));
-    return udm_listing_parse(listing, pool, &spec, query);
+    return udm_listing_parse(listing, pool, &spec, version, query);
+}
+
+static udm_error_t *parse(udm_listing_t **listing, const char *raw)
+{
+    return parse_version(listing, raw, UDM_V10);
 }
 
 static void fails(const char *raw, const char *words)
@@ -125,7 +134,8 @@ START_TEST(test_paging)
     fails("size=10abc", "size must be");
     fails("size=+5", "size must be"); /* a + is a space */
     fails("descAsc=1", "true (descending) or false (ascending)");
-    fails("orderField=nothing", "orderField must be one of: id, title, createdDate");
+    fails("orderField=nothing", "orderField must be one of: exportAttachments, id, title, "
+                                "createdDate");
     fails("orderField=created_at", "orderField must be one of");
 }
 END_TEST
@@ -152,14 +162,49 @@ START_TEST(test_filters)
     unit_ok(parse(&listing, "title=a&status=failed&jobId=1"));
     ck_assert_int_eq(listing->filters->nelts, 3);
 
-    fails("status=COMPLETE", "status must be one of: SCHEDULED, QUEUED, IN_PROGRESS, COMPLETED, "
-                             "FAILED, CANCELLED, SUSPENDED");
+    fails("status=COMPLETE",
+          "status must be one of: SCHEDULED (Scheduled), QUEUED (Queued), IN_PROGRESS (In "
+          "Progress), COMPLETED (Completed), FAILED (Failed), CANCELLED (Cancelled), SUSPENDED "
+          "(Suspended)");
     fails("jobId=0", "jobId must be an id");
     fails("jobId=1;drop", "jobId must be");
     fails("suspend=yes", "suspend must be true or false");
     fails("scheduleType=cron", "scheduleType must be one of: immediately, once, recurring");
     fails("startDate=yesterday", "startDate must be a date");
     fails("endDate=2026-02-30", "endDate must be a date");
+}
+END_TEST
+
+START_TEST(test_versions)
+{
+    static const udm_order_spec_t newer[] = {{"name", "name", "text", UDM_V10},
+                                             {"size", "size", "bigint", UDM_V4 | UDM_V10},
+                                             {NULL, NULL, NULL, 0}};
+    static const udm_listing_spec_t no_date = {filters, newer};
+    apr_table_t *query = apr_table_make(pool, 1);
+    udm_listing_t *listing;
+
+    /* what a version has not is unknown there: not even a bad value matters */
+    unit_ok(parse_version(&listing, "jobId=x&status=FAILED", UDM_V4));
+    ck_assert_int_eq(listing->filters->nelts, 1);
+    ck_assert_str_eq(APR_ARRAY_IDX(listing->filters, 0, udm_filter_t).value, "FAILED");
+    unit_ok(parse_version(&listing, "jobId=1&status=x&title=a", UDM_V3));
+    ck_assert_int_eq(listing->filters->nelts, 1);
+    unit_fails(parse_version(&listing, "jobId=x", UDM_V10), UDM_E_INVALID, "jobId must be");
+
+    /* but an order by what its items have not is refused, with those that they have */
+    unit_ok(parse_version(&listing, "orderField=exportAttachments", UDM_V10));
+    ck_assert_str_eq(listing->order->field, "exportAttachments");
+    unit_fails(parse_version(&listing, "orderField=exportAttachments", UDM_V4), UDM_E_INVALID,
+               "orderField must be one of: id, title, createdDate");
+    unit_ok(parse_version(&listing, "", UDM_V4));
+    ck_assert_str_eq(listing->order->field, "createdDate");
+
+    /* without createdDate, the first that the version has */
+    unit_ok(udm_listing_parse(&listing, pool, &no_date, UDM_V10, query));
+    ck_assert_str_eq(listing->order->field, "name");
+    unit_ok(udm_listing_parse(&listing, pool, &no_date, UDM_V4, query));
+    ck_assert_str_eq(listing->order->field, "size");
 }
 END_TEST
 
@@ -178,7 +223,7 @@ START_TEST(test_mutations)
         udm_error_t *error = udm_listing_query(&query, pool, raw);
 
         if (!error) {
-            error = udm_listing_parse(&listing, pool, &spec, query);
+            error = udm_listing_parse(&listing, pool, &spec, UDM_V10, query);
             ck_assert((error == NULL) == (listing != NULL));
         }
         good += !error;
@@ -205,6 +250,7 @@ TCase *listing_case(void)
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_paging);
     tcase_add_test(tc, test_filters);
+    tcase_add_test(tc, test_versions);
     tcase_add_test(tc, test_mutations);
     return tc;
 }

@@ -11,7 +11,7 @@
 static udm_error_t *find(const udm_route_t **route, const char **parameter, const char **allow,
                          const char *method, const char *path)
 {
-    return udm_route_find(route, parameter, allow, pool, method, path);
+    return udm_route_find(route, parameter, allow, pool, UDM_ALL_VERSIONS, method, path);
 }
 
 static void finds(const char *method, const char *path, udm_operation operation, const char *value)
@@ -20,7 +20,7 @@ static void finds(const char *method, const char *path, udm_operation operation,
     const udm_route_t *route;
 
     unit_ok(find(&route, &parameter, &allow, method, path));
-    ck_assert_int_eq(route->operation, operation);
+    ck_assert_msg(route->operation == operation, "%s %s: %s", method, path, route->path);
     ck_assert_pstr_eq(parameter, value);
     ck_assert_ptr_null(allow);
 }
@@ -36,32 +36,82 @@ static void allows(const char *method, const char *path, const char *expected)
     ck_assert_ptr_null(parameter);
 }
 
-static void unknown(const char *path)
+/* Expects no resource, and a message with these words. */
+static void misses(int versions, const char *method, const char *path, const char *words)
 {
     const char *parameter, *allow;
     const udm_route_t *route;
 
-    unit_fails(find(&route, &parameter, &allow, "GET", path), UDM_E_NOT_FOUND, "no such");
+    unit_fails(udm_route_find(&route, &parameter, &allow, pool, versions, method, path),
+               UDM_E_NOT_FOUND, words);
+    ck_assert_ptr_null(parameter);
     ck_assert_ptr_null(route);
     ck_assert_ptr_null(allow);
 }
 
+static void unknown(const char *path)
+{
+    misses(UDM_ALL_VERSIONS, "GET", path, "there is no such resource");
+}
+
 START_TEST(test_finds_every_operation)
 {
-    finds("GET", "/v10/version", UDM_OP_VERSION, NULL);
     finds("GET", "/v10/cipher", UDM_OP_CERTIFICATE_GET, NULL);
     finds("POST", "/v10/cipher/my cert.pem", UDM_OP_CERTIFICATE_UPLOAD, "my cert.pem");
+    finds("GET", "/v10/data/attributes", UDM_OP_ATTRIBUTE_LIST, NULL);
+    finds("GET", "/v10/data/job-statuses", UDM_OP_STATUS_LIST, NULL);
     finds("GET", "/v10/data/sources", UDM_OP_SOURCE_LIST, NULL);
+    finds("GET", "/v10/data/sub-types", UDM_OP_SUB_TYPE_LIST, NULL);
     finds("GET", "/v10/data/types", UDM_OP_TYPE_LIST, NULL);
-    finds("POST", "/v10/export/jobs", UDM_OP_JOB_CREATE, NULL);
-    finds("GET", "/v10/export/jobs", UDM_OP_JOB_LIST, NULL);
-    finds("GET", "/v10/export/jobs/17", UDM_OP_JOB_GET, "17");
     finds("GET", "/v10/export/history", UDM_OP_RUN_LIST, NULL);
-    finds("GET", "/v10/export/history/18", UDM_OP_RUN_GET, "18");
-    finds("GET", "/v10/export/history/18/progress", UDM_OP_RUN_PROGRESS, "18");
+    finds("DELETE", "/v10/export/history", UDM_OP_RUN_DELETE_MANY, NULL);
+    finds("GET", "/v10/export/history/17", UDM_OP_RUN_GET, "17");
+    finds("DELETE", "/v10/export/history/17", UDM_OP_RUN_DELETE, "17");
+    finds("GET", "/v10/export/history/17/progress", UDM_OP_RUN_PROGRESS, "17");
+    finds("GET", "/v10/export/jobs", UDM_OP_JOB_LIST, NULL);
+    finds("POST", "/v10/export/jobs", UDM_OP_JOB_CREATE, NULL);
+    finds("DELETE", "/v10/export/jobs", UDM_OP_JOB_DELETE_MANY, NULL);
+    finds("POST", "/v10/export/jobs/cancel/17", UDM_OP_JOB_CANCEL, "17");
+    finds("POST", "/v10/export/jobs/resume/17", UDM_OP_JOB_RESUME, "17");
+    finds("POST", "/v10/export/jobs/suspend/17", UDM_OP_JOB_SUSPEND, "17");
+    finds("GET", "/v10/export/jobs/17", UDM_OP_JOB_GET, "17");
+    finds("PUT", "/v10/export/jobs/17", UDM_OP_JOB_REPLACE, "17");
+    finds("DELETE", "/v10/export/jobs/17", UDM_OP_JOB_DELETE, "17");
     finds("GET", "/v10/file-metadatas", UDM_OP_FILE_LIST, NULL);
+    finds("GET", "/v10/files", UDM_OP_FILE_LINK_MANY, NULL);
+    finds("DELETE", "/v10/files", UDM_OP_FILE_DELETE_MANY, NULL);
     finds("GET", "/v10/files/a.zip.smime", UDM_OP_FILE_LINK, "a.zip.smime");
+    finds("DELETE", "/v10/files/a.zip.smime", UDM_OP_FILE_DELETE, "a.zip.smime");
+    finds("GET", "/v10/resources/labels", UDM_OP_LABELS, NULL);
+    finds("GET", "/v10/version", UDM_OP_VERSION, NULL);
+    finds("GET", "/v4/export/history", UDM_OP_RUN_LIST, NULL);
+    finds("DELETE", "/v4/export/history", UDM_OP_RUN_DELETE_MANY, NULL);
+    finds("GET", "/v4/export/history/17", UDM_OP_RUN_GET, "17");
+    finds("DELETE", "/v4/export/history/17", UDM_OP_RUN_DELETE, "17");
+    finds("GET", "/v4/export/history/17/progress", UDM_OP_RUN_PROGRESS, "17");
+    finds("GET", "/v4/export/jobs", UDM_OP_JOB_LIST, NULL);
+    finds("POST", "/v4/export/jobs", UDM_OP_JOB_CREATE, NULL);
+    finds("DELETE", "/v4/export/jobs", UDM_OP_JOB_DELETE_MANY, NULL);
+    finds("POST", "/v4/export/jobs/cancel/17", UDM_OP_JOB_CANCEL, "17");
+    finds("POST", "/v4/export/jobs/resume/17", UDM_OP_JOB_RESUME, "17");
+    finds("POST", "/v4/export/jobs/suspend/17", UDM_OP_JOB_SUSPEND, "17");
+    finds("GET", "/v4/export/jobs/17", UDM_OP_JOB_GET, "17");
+    finds("PUT", "/v4/export/jobs/17", UDM_OP_JOB_REPLACE, "17");
+    finds("DELETE", "/v4/export/jobs/17", UDM_OP_JOB_DELETE, "17");
+    finds("GET", "/v3/cipher", UDM_OP_CERTIFICATE_GET, NULL);
+    finds("POST", "/v3/cipher/my cert.pem", UDM_OP_CERTIFICATE_UPLOAD, "my cert.pem");
+    finds("GET", "/v3/data/job-statuses", UDM_OP_STATUS_LIST, NULL);
+    finds("GET", "/v3/data/sources", UDM_OP_SOURCE_LIST, NULL);
+    finds("GET", "/v3/data/sub-types", UDM_OP_SUB_TYPE_LIST, NULL);
+    finds("GET", "/v3/data/types", UDM_OP_TYPE_LIST, NULL);
+    finds("GET", "/v3/file-metadatas", UDM_OP_FILE_LIST, NULL);
+    finds("GET", "/v3/files", UDM_OP_FILE_LINK_MANY, NULL);
+    finds("DELETE", "/v3/files", UDM_OP_FILE_DELETE_MANY, NULL);
+    finds("GET", "/v3/files/a.zip.smime", UDM_OP_FILE_LINK, "a.zip.smime");
+    finds("DELETE", "/v3/files/a.zip.smime", UDM_OP_FILE_DELETE, "a.zip.smime");
+    finds("GET", "/v3/version", UDM_OP_VERSION, NULL);
     finds("GET", "/download/a.zip.smime", UDM_OP_FILE_DOWNLOAD, "a.zip.smime");
+    finds("GET", "/openapi.json", UDM_OP_OPENAPI, NULL);
 }
 END_TEST
 
@@ -86,8 +136,14 @@ END_TEST
 
 START_TEST(test_other_methods)
 {
-    allows("OPTIONS", "/v10/export/jobs", "GET, HEAD, OPTIONS, POST");
-    allows("DELETE", "/v10/export/jobs", "GET, HEAD, OPTIONS, POST");
+    allows("OPTIONS", "/v10/export/jobs", "DELETE, GET, HEAD, OPTIONS, POST");
+    allows("PUT", "/v10/export/jobs", "DELETE, GET, HEAD, OPTIONS, POST");
+    allows("POST", "/v10/export/jobs/17", "DELETE, GET, HEAD, OPTIONS, PUT");
+    allows("GET", "/v10/export/jobs/cancel/17", "OPTIONS, POST");
+    allows("POST", "/openapi.json", "GET, HEAD, OPTIONS");
+    allows("POST", "/download/x", "GET, HEAD, OPTIONS");
+    /* a path is that of its version */
+    allows("POST", "/v3/files", "DELETE, GET, HEAD, OPTIONS");
     allows("POST", "/v10/version", "GET, HEAD, OPTIONS");
     allows("GET", "/v10/cipher/x", "OPTIONS, POST");
     allows("BREW", "/v10/version", "GET, HEAD, OPTIONS");
@@ -103,7 +159,10 @@ START_TEST(test_unknown_paths)
                                         "//",
                                         "/v10",
                                         "/v10/",
-                                        "/v9/version",
+                                        "/v10x/version",
+                                        "/v/version",
+                                        "/openapi.json/x",
+                                        "/v10/openapi.json",
                                         "/v10/versions",
                                         "/v10/versio",
                                         "/V10/version",
@@ -113,13 +172,18 @@ START_TEST(test_unknown_paths)
                                         "/v10/version/x",
                                         "/v10/export/jobs/1/2",
                                         "/v10/export/history/1/status",
-                                        "/v10/files",
                                         "/v10/files/a/b",
                                         "/download",
                                         "/download/",
                                         "/v10/{id}",
-                                        "/v4/export/jobs",
-                                        "/v3/version"};
+                                        "/v4/version",
+                                        "/v4/files",
+                                        "/v4/data/types",
+                                        "/v3/export/jobs",
+                                        "/v3/data/attributes",
+                                        "/v3/resources/labels",
+                                        "/v10/export/jobs/pause/1",
+                                        "/v10/export/jobs/cancel/1/2"};
     size_t i;
 
     for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -128,9 +192,84 @@ START_TEST(test_unknown_paths)
 }
 END_TEST
 
+START_TEST(test_literal_beats_parameter)
+{
+    finds("POST", "/v10/export/jobs/cancel/cancel", UDM_OP_JOB_CANCEL, "cancel");
+    finds("GET", "/v10/export/jobs/cancel", UDM_OP_JOB_GET, "cancel");
+    allows("POST", "/v10/export/jobs/cancel", "DELETE, GET, HEAD, OPTIONS, PUT");
+    finds("GET", "/v10/export/history/progress/progress", UDM_OP_RUN_PROGRESS, "progress");
+}
+END_TEST
+
+START_TEST(test_versions_that_are_off)
+{
+    static const char *const methods[] = {"GET", "POST", "OPTIONS", "BREW"};
+    static const char off[] = "version v3 of the API is switched off here; switched on: v10, v4";
+    size_t i;
+
+    for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        misses(UDM_V10 | UDM_V4, methods[i], "/v3/version", off);
+        misses(UDM_V10 | UDM_V4, methods[i], "/v3/nothing/of/the/kind", off);
+        misses(UDM_V10 | UDM_V4, methods[i], "/v3", off);
+        misses(UDM_V10 | UDM_V4, methods[i], "/v3/", off);
+        misses(UDM_V10, methods[i], "/v9/version",
+               "there is no such version of the API; switched on: v10");
+    }
+    misses(UDM_V3, "GET", "/v10/version",
+           "version v10 of the API is switched off here; switched on: v3");
+    misses(UDM_V4, "GET", "/v01/version", "no such version of the API; switched on: v4");
+    misses(0, "GET", "/v4/export/jobs", "switched on: none");
+    misses(UDM_V10, "GET", "/v3x/version", "there is no such resource");
+    misses(UDM_V10, "GET", "v3/version", "there is no such resource");
+}
+END_TEST
+
+START_TEST(test_beside_the_versions)
+{
+    const char *parameter, *allow;
+    const udm_route_t *route;
+
+    unit_ok(udm_route_find(&route, &parameter, &allow, pool, UDM_V10, "GET", "/download/x"));
+    ck_assert_int_eq(route->operation, UDM_OP_FILE_DOWNLOAD);
+    unit_ok(udm_route_find(&route, &parameter, &allow, pool, UDM_V4, "GET", "/openapi.json"));
+    ck_assert_int_eq(route->operation, UDM_OP_OPENAPI);
+    unit_ok(udm_route_find(&route, &parameter, &allow, pool, UDM_V3, "GET", "/v3/version"));
+    ck_assert_int_eq(route->version, UDM_V3);
+}
+END_TEST
+
+START_TEST(test_version_names)
+{
+    udm_version version;
+
+    ck_assert_str_eq(udm_version_name(UDM_V10), "v10");
+    ck_assert_str_eq(udm_version_name(UDM_V4), "v4");
+    ck_assert_str_eq(udm_version_name(UDM_V3), "v3");
+    ck_assert(udm_version_parse(&version, "v4"));
+    ck_assert_int_eq(version, UDM_V4);
+    ck_assert(!udm_version_parse(&version, "4"));
+    ck_assert(!udm_version_parse(&version, "V4"));
+    ck_assert(!udm_version_parse(&version, "v41"));
+    ck_assert(!udm_version_parse(&version, ""));
+}
+END_TEST
+
+/* What the reference of the API says about the credentials of an operation. */
+static udm_need need_of(const udm_route_t *route)
+{
+    if (route->version == 0) {
+        return UDM_NEED_NONE;
+    }
+    if (route->version != UDM_V10 || route->operation == UDM_OP_VERSION) {
+        return UDM_NEED_KEY;
+    }
+    return route->operation == UDM_OP_LABELS ? UDM_NEED_OPTIONAL : UDM_NEED_BOTH;
+}
+
 START_TEST(test_table)
 {
-    const udm_route_t *route;
+    int v10 = 0, v4 = 0, v3 = 0, beside = 0;
+    const udm_route_t *route, *other;
     unsigned seen = 0;
 
     for (route = udm_route_table(); route->method; route++) {
@@ -141,18 +280,27 @@ START_TEST(test_table)
             ck_assert_ptr_nonnull(strchr(open, '}'));
             ck_assert_ptr_null(strchr(open + 1, '{'));
         }
-        if (route->version == 0) {
-            ck_assert_int_eq(route->need, UDM_NEED_NONE);
+        v10 += route->version == UDM_V10;
+        v4 += route->version == UDM_V4;
+        v3 += route->version == UDM_V3;
+        beside += route->version == 0;
+        if (route->version != 0) {
+            const char *name = udm_version_name(route->version);
+
+            ck_assert_int_eq(strncmp(route->path + 1, name, strlen(name)), 0);
+            ck_assert_int_eq(route->path[1 + strlen(name)], '/');
         }
-        else if (route->operation == UDM_OP_VERSION) {
-            ck_assert_int_eq(route->need, UDM_NEED_KEY);
-        }
-        else {
-            ck_assert_int_eq(route->version, UDM_V10);
-            ck_assert_int_eq(route->need, UDM_NEED_BOTH);
+        ck_assert_msg(route->need == need_of(route), "%s %s", route->method, route->path);
+        for (other = udm_route_table(); other < route; other++) {
+            ck_assert(strcmp(other->method, route->method) || strcmp(other->path, route->path));
+            ck_assert(other->version != route->version || other->operation != route->operation);
         }
     }
     ck_assert_uint_eq(seen, (1u << UDM_OP_COUNT) - 1); /* none is forgotten */
+    ck_assert_int_eq(v10, 28);
+    ck_assert_int_eq(v4, 14);
+    ck_assert_int_eq(v3, 12);
+    ck_assert_int_eq(beside, 2);
 }
 END_TEST
 
@@ -161,7 +309,7 @@ START_TEST(test_mutations)
     uint32_t state = 88172645u;
     int i;
 
-    for (i = 0; i < 300; i++) {
+    for (i = 0; i < 100; i++) {
         const udm_route_t *seed;
 
         for (seed = udm_route_table(); seed->method; seed++) {
@@ -191,6 +339,10 @@ TCase *route_case(void)
     tcase_add_test(tc, test_head);
     tcase_add_test(tc, test_other_methods);
     tcase_add_test(tc, test_unknown_paths);
+    tcase_add_test(tc, test_literal_beats_parameter);
+    tcase_add_test(tc, test_versions_that_are_off);
+    tcase_add_test(tc, test_beside_the_versions);
+    tcase_add_test(tc, test_version_names);
     tcase_add_test(tc, test_table);
     tcase_add_test(tc, test_mutations);
     return tc;

@@ -42,16 +42,21 @@ TCase *certificate_case(void);
 TCase *encode_case(void);
 TCase *envelope_case(void);
 TCase *error_case(void);
+TCase *etag_case(void);
+TCase *filter_case(void);
 TCase *job_case(void);
 TCase *json_case(void);
 TCase *link_case(void);
 TCase *listing_case(void);
+TCase *openapi_case(void);
 TCase *principal_case(void);
 TCase *route_case(void);
+TCase *schedule_case(void);
 TCase *spool_case(void);
 TCase *store_case(void);
 TCase *text_case(void);
 TCase *token_case(void);
+TCase *transition_case(void);
 TCase *zip_case(void);
 
 #endif

@@ -1,4 +1,5 @@
 """A queue for the worker's tests: one contact centre, and data whose reading a test can hold up."""
+import json
 import os
 import signal
 import subprocess
@@ -28,6 +29,9 @@ CREATE TABLE gated.plain AS
       FROM generate_series(1, {ROWS}) n;
 CREATE VIEW gated.held AS
     SELECT p.*, CASE WHEN id > {ROWS} - 10 THEN gated.pass() END AS passed FROM gated.plain p;
+-- The last rows never come: one statement of the server that goes on for ten minutes.
+CREATE VIEW gated.slow AS
+    SELECT p.*, CASE WHEN id > {ROWS} - 10 THEN pg_sleep(600)::text END AS passed FROM gated.plain p;
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'udm_test_gated') THEN
         CREATE ROLE udm_test_gated LOGIN;
@@ -39,8 +43,11 @@ SELECT udm.create_tenant('acme');
 SELECT udm.register_source('Gated', 'DataSync', connection => 'gated');
 SELECT udm.register_type('Gated', 'Held', 'gated.held', 'id', tenant_column => 'ccid',
                          time_column => 'at');
+SELECT udm.register_type('Gated', 'Slow', 'gated.slow', 'id', tenant_column => 'ccid',
+                         time_column => 'at');
 SELECT udm.register_type('Gated', 'Plain', 'gated.plain', 'id', tenant_column => 'ccid',
                          time_column => 'at');
+SELECT udm.register_attributes('Gated', 'Plain');
 """
 
 
@@ -64,16 +71,17 @@ class Queue(Site):
 
     # Jobs and runs
 
-    def add(self, data_type="Held", source="Gated", title="a run"):
+    def add(self, data_type="Held", source="Gated", title="a run", filters=()):
         """A job that is due, with its run; gives the run's id."""
         return self.sql(
             "WITH j AS (INSERT INTO udm.job (ccid, family, source, type, title, time_all,"
-            " schedule_type, schedule, status) VALUES ('acme', 'DataSync', %s, %s, %s, true,"
-            " 'immediately', '{}', 'QUEUED') RETURNING *),"
-            " r AS (INSERT INTO udm.run (job_id, ccid, source, type, title, window_all)"
-            " SELECT id, ccid, source, type, title, true FROM j RETURNING id),"
-            " p AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM r) SELECT id FROM r",
-            [source, data_type, title])[0][0]
+            " schedule_type, schedule, status, filters) VALUES ('acme', 'DataSync', %s, %s, %s, true,"
+            " 'immediately', '{}', 'QUEUED', %s::jsonb) RETURNING *),"
+            " r AS (INSERT INTO udm.run (job_id, ccid, source, type, title, window_all, filters)"
+            " SELECT id, ccid, source, type, title, true, filters FROM j RETURNING id),"
+            " p AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM r)"
+            " SELECT id FROM r",
+            [source, data_type, title, json.dumps(list(filters))])[0][0]
 
     def run(self, run_id):
         """status, attempt, status_reason, worker_id of a run, and its job's status."""
@@ -86,6 +94,11 @@ class Queue(Site):
             run = self.run(run_id)
             return run if run["status"] in statuses else None
         return wait_for(reached, timeout, f"run {run_id} to be {' or '.join(statuses)}")
+
+    def wait_job(self, job_id):
+        """Until a job has a run; gives the run's id."""
+        return wait_for(lambda: self.sql("SELECT id FROM udm.run WHERE job_id = %s", [job_id]), 30,
+                        f"job {job_id} to get its run")[0][0]
 
     def set_run(self, run_id, assignment):
         self.sql(f"UPDATE udm.run SET {assignment} WHERE id = %s", [run_id])
@@ -111,11 +124,14 @@ class Queue(Site):
             self.gate.close()
             self.gate = None
 
+    def readers(self, condition="true"):
+        """How many connections read the source, or those of them of which SQL says `condition`."""
+        return self.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+                        f" AND usename = 'udm_test_gated' AND {condition}", [self.database])[0][0]
+
     def wait_held(self, readers=1):
         """Until so many exports are in the middle of their rows."""
-        wait_for(lambda: self.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
-                                  " AND usename = 'udm_test_gated' AND query LIKE 'COPY%%'"
-                                  " AND wait_event = 'PgSleep'", [self.database])[0][0] >= readers,
+        wait_for(lambda: self.readers("query LIKE 'COPY%%' AND wait_event = 'PgSleep'") >= readers,
                  30, f"{readers} exports to be held up")
 
     # The store

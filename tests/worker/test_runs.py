@@ -321,7 +321,8 @@ def test_connection_lost_while_completing(queue):
             run_id = queue.add("Plain")
             waiting = wait_for(lambda: queue.sql(
                 "SELECT pid FROM pg_stat_activity WHERE datname = %s AND usename = 'udm_worker'"
-                " AND wait_event_type = 'Lock'", [queue.database]), 30, "the completion to wait")
+                " AND wait_event_type = 'Lock' AND query LIKE '%%INSERT INTO udm.file%%'",
+                [queue.database]), 30, "the completion to wait")
             queue.sql("SELECT pg_terminate_backend(%s, 5000)", [waiting[0][0]])
             wait_for(lambda: "UDM0210" in worker.watch.text(), 30, "the worker to notice")
     assert_done(queue, run_id)

@@ -1,0 +1,23 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * etag.h: entity tags of what the API shows, and If-Match (RFC 9110 8.8.3 and 13.1.1).
+ */
+#ifndef UDM_ETAG_H
+#define UDM_ETAG_H
+
+#include <stdbool.h>
+
+#include <apr_pools.h>
+#include <jansson.h>
+
+/*
+ * The strong tag of a representation: half of the SHA-256 of its bare JSON text, in quotes. The
+ * same whether the answer is wrapped or not. NULL for what is not UTF-8.
+ */
+const char *udm_etag_make(apr_pool_t *p, const json_t *json);
+
+/* Whether If-Match lets a change through: NULL (not sent) does, "*" does, else a strong match must
+ * be among the list. */
+bool udm_etag_allows(const char *if_match, const char *etag);
+
+#endif

@@ -1,0 +1,238 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * job_check.c: holds a job that a client sent against the catalog, its rights and its certificate.
+ */
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "core/json.h"
+#include "core/text.h"
+#include "db/job_private.h"
+
+/* Always one row; what is unknown is NULL. What belongs to other tenants is unknown. */
+/* clang-format off */
+static const udm_statement_t check_select = {
+    "udm_job_check",
+    "SELECT s.name, s.family, t.name, t.time_column IS NOT NULL, t.media_column IS NOT NULL,"
+    " (SELECT to_json(array_agg(m.name ORDER BY m.name)) FROM udm.media m"
+    " WHERE m.source = t.source AND m.type = t.name)::text,"
+    " (SELECT json_agg(json_build_object('name', a.name, 'kind', a.kind) ORDER BY a.name)"
+    " FROM udm.attribute a WHERE a.source = t.source AND a.type = t.name)::text,"
+    " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_DB_TIME("c.not_after")
+    " FROM (SELECT) one"
+    " LEFT JOIN LATERAL (SELECT name, family FROM udm.source o WHERE (name = $1 OR alias = $1)"
+    " AND EXISTS (SELECT FROM udm.data_type d WHERE d.source = o.name"
+    " AND (d.tenants IS NULL OR $3 = ANY (d.tenants)))"
+    " ORDER BY name = $1 DESC LIMIT 1) s ON true"
+    " LEFT JOIN udm.data_type t ON t.source = s.name AND t.name = $2"
+    " AND (t.tenants IS NULL OR $3 = ANY (t.tenants))"
+    " LEFT JOIN udm.certificate c ON c.ccid = $3"};
+/* clang-format on */
+
+enum {
+    CHECK_SOURCE,
+    CHECK_FAMILY,
+    CHECK_TYPE,
+    CHECK_HAS_TIME,
+    CHECK_HAS_MEDIA,
+    CHECK_MEDIA,
+    CHECK_ATTRIBUTES,
+    CHECK_HAS_CERTIFICATE,
+    CHECK_EXPIRED,
+    CHECK_NOT_AFTER
+};
+
+/* The names, comma-separated, or what to say when there are none. */
+static const char *list_of(apr_pool_t *p, const apr_array_header_t *names)
+{
+    const char *text = "";
+    int i;
+
+    if (names->nelts == 0) {
+        return "there is none that you may export";
+    }
+    for (i = 0; i < names->nelts; i++) {
+        text = apr_pstrcat(p, text, i > 0 ? ", " : "it must be one of ",
+                           APR_ARRAY_IDX(names, i, const char *), NULL);
+    }
+    return text;
+}
+
+static int find(const apr_array_header_t *names, const char *name, bool any_case)
+{
+    int i;
+
+    for (i = 0; i < names->nelts; i++) {
+        const char *has = APR_ARRAY_IDX(names, i, const char *);
+
+        if ((any_case ? strcasecmp(has, name) : strcmp(has, name)) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* What the principal may write: sources, or the types of one source. */
+static apr_array_header_t *writable(apr_pool_t *p, const udm_principal_t *who, const char *source)
+{
+    apr_array_header_t *names = apr_array_make(p, 8, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < who->rights->nelts; i++) {
+        const udm_right_t *right = &APR_ARRAY_IDX(who->rights, i, udm_right_t);
+        const char *name = source ? right->type : right->source;
+
+        if (right->write && (!source || strcmp(right->source, source) == 0) &&
+            find(names, name, false) < 0) {
+            APR_ARRAY_PUSH(names, const char *) = name;
+        }
+    }
+    return names;
+}
+
+/* Media as the catalog spells them, each once; a fault for each that the type does not have. */
+static apr_array_header_t *check_media(udm_error_t **error, apr_pool_t *p, const udm_job_t *job,
+                                       const udm_result_t *row)
+{
+    apr_array_header_t *legal = udm_result_array(p, row, 0, CHECK_MEDIA);
+    apr_array_header_t *media = apr_array_make(p, 4, sizeof(const char *));
+    int i;
+
+    if (job->media->nelts > 0 && !udm_result_bool(row, 0, CHECK_HAS_MEDIA)) {
+        udm_error_fault(error, p, "/jobParams/media",
+                        "data of type \"%s\" has no media: send an empty array", job->type);
+        return media;
+    }
+    for (i = 0; i < job->media->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(job->media, i, const char *);
+        int at = find(legal, name, true);
+
+        if (at < 0) {
+            udm_error_fault(error, p, apr_psprintf(p, "/jobParams/media/%d", i),
+                            "there is no medium \"%s\" for this type; %s", name,
+                            legal->nelts > 0 ? list_of(p, legal) : "send an empty array");
+            continue;
+        }
+        name = APR_ARRAY_IDX(legal, at, const char *);
+        if (find(media, name, false) < 0) {
+            APR_ARRAY_PUSH(media, const char *) = name;
+        }
+    }
+    return media;
+}
+
+/* The attributes of the type: their names in `names`, their kinds in `kinds`. */
+static void read_attributes(apr_array_header_t *names, apr_array_header_t *kinds, apr_pool_t *p,
+                            const udm_result_t *row)
+{
+    const char *text = udm_result_text(row, 0, CHECK_ATTRIBUTES);
+    json_t *json = text ? udm_json_own(p, json_loads(text, 0, NULL)) : NULL;
+    json_t *attribute;
+    size_t i;
+
+    json_array_foreach(json, i, attribute)
+    {
+        const char *kind = json_string_value(json_object_get(attribute, "kind"));
+        udm_attribute_kind known;
+
+        if (kind && udm_attribute_kind_parse(&known, kind)) {
+            APR_ARRAY_PUSH(kinds, udm_attribute_kind) = known;
+            APR_ARRAY_PUSH(names, const char *) =
+                json_string_value(json_object_get(attribute, "name"));
+        }
+    }
+}
+
+/* A fault for each filter by what is no attribute, or with a value that does not fit. */
+static void check_filters(udm_error_t **error, apr_pool_t *p, const udm_job_t *job,
+                          const udm_result_t *row)
+{
+    apr_array_header_t *names = apr_array_make(p, 16, sizeof(const char *));
+    apr_array_header_t *kinds = apr_array_make(p, 16, sizeof(udm_attribute_kind));
+    int i;
+
+    read_attributes(names, kinds, p, row);
+    for (i = 0; job->filters && i < job->filters->nelts; i++) {
+        const udm_job_filter_t *filter = &APR_ARRAY_IDX(job->filters, i, udm_job_filter_t);
+        const char *pointer = apr_psprintf(p, "/jobParams/filters/%d", i);
+        int at = find(names, filter->attribute, false);
+
+        if (at >= 0) {
+            udm_filter_values(error, p, pointer, filter,
+                              APR_ARRAY_IDX(kinds, at, udm_attribute_kind));
+            continue;
+        }
+        udm_error_fault(error, p, apr_pstrcat(p, pointer, "/attribute", NULL),
+                        "there is no attribute \"%s\" of this type; %s", filter->attribute,
+                        names->nelts > 0 ? list_of(p, names) : "it has none to filter by");
+    }
+}
+
+udm_error_t *udm_job_forbidden(apr_pool_t *p, const char *source, const char *type)
+{
+    return udm_error_make(p, UDM_E_FORBIDDEN,
+                          "this needs a role that may export data of type \"%s\" of source \"%s\"",
+                          type, source);
+}
+
+udm_error_t *udm_job_check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, const udm_job_t *job,
+                           const udm_principal_t *who)
+{
+    const char *values[3] = {job->source, job->type, who->ccid};
+    const char *source;
+    const char *family;
+    const char *type;
+    udm_result_t *row;
+    udm_error_t *error;
+
+    error = udm_db_query(&row, p, db, &check_select, 3, values);
+    if (error) {
+        return error;
+    }
+    source = udm_result_text(row, 0, CHECK_SOURCE);
+    family = udm_result_text(row, 0, CHECK_FAMILY);
+    type = udm_result_text(row, 0, CHECK_TYPE);
+    if (type && !udm_principal_may(who, source, type, true)) {
+        return udm_job_forbidden(p, source, type);
+    }
+    *checked = apr_pmemdup(p, job, sizeof(*job));
+    if (!source) {
+        udm_error_fault(&error, p, "/source", "there is no source \"%s\"; %s", job->source,
+                        list_of(p, writable(p, who, NULL)));
+        return error;
+    }
+    (*checked)->source = source;
+    (*checked)->family = family;
+    if (job->family && strcmp(job->family, family) != 0) {
+        udm_error_fault(&error, p, "/type", "source \"%s\" is of family %s, not %s", source, family,
+                        job->family);
+    }
+    if (!type) {
+        udm_error_fault(&error, p, "/jobParams/type",
+                        "there is no data type \"%s\" in source \"%s\"; %s", job->type, source,
+                        list_of(p, writable(p, who, source)));
+        return error;
+    }
+    if (!job->time_all && !udm_result_bool(row, 0, CHECK_HAS_TIME)) {
+        udm_error_fault(&error, p, "/timeFrame",
+                        "data of type \"%s\" has no time to choose by: send {\"all\":true}", type);
+    }
+    (*checked)->media = check_media(&error, p, job, row);
+    check_filters(&error, p, job, row);
+    if (error) {
+        return error;
+    }
+    if (!udm_result_bool(row, 0, CHECK_HAS_CERTIFICATE)) {
+        return udm_error_make(p, UDM_E_INVALID,
+                              "there is no certificate to encrypt the export for: upload one with "
+                              "POST .../cipher/{name}");
+    }
+    if (udm_result_bool(row, 0, CHECK_EXPIRED)) {
+        return udm_error_make(p, UDM_E_INVALID,
+                              "the certificate to encrypt the export for expired at %s: upload a "
+                              "new one with POST .../cipher/{name}",
+                              udm_text_time(p, udm_result_time(row, 0, CHECK_NOT_AFTER)));
+    }
+    return NULL;
+}

@@ -1,0 +1,31 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * job_private.h: what the files that create and replace jobs share. Private to db/.
+ */
+#ifndef UDM_DB_JOB_PRIVATE_H
+#define UDM_DB_JOB_PRIVATE_H
+
+#include "job.h"
+
+/*
+ * Holds a job against the catalog, the right to write it, and the certificate. `checked` gets a
+ * copy with the canonical family, source and media.
+ * @return as udm_job_create
+ */
+udm_error_t *udm_job_check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, const udm_job_t *job,
+                           const udm_principal_t *who);
+
+/*
+ * Plans a checked job anew under the id that it has: definition, schedule, and the first run if it
+ * is due now; with the audit "job.replace". The caller has locked it and seen to its waiting run.
+ */
+udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_db_t *db, apr_int64_t id,
+                               const udm_job_t *checked, const udm_audit_t *audit);
+
+/* The answer to what is not there, not visible, or another tenant's: the same for all three. */
+udm_error_t *udm_job_unknown(apr_pool_t *p, bool run);
+
+/* The answer to whoever may read such data but not change it. */
+udm_error_t *udm_job_forbidden(apr_pool_t *p, const char *source, const char *type);
+
+#endif

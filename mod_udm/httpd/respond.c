@@ -1,0 +1,263 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * respond.c: writes answers.
+ */
+#include <string.h>
+
+#include <httpd.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+
+#include <apr_strings.h>
+
+#include "core/etag.h"
+#include "core/json.h"
+#include "httpd/dbd.h"
+#include "httpd/request.h"
+#include "httpd/respond.h"
+
+APLOG_USE_MODULE(udm);
+
+#define TYPE_JSON    "application/json"
+#define TYPE_PROBLEM "application/problem+json"
+
+/* Deprecation (RFC 9745) and, if configured, Sunset (RFC 8594) of what is about to end. */
+static void set_deprecation(request_rec *r, const udm_request_t *q)
+{
+    if (!(q->version & UDM_DEPRECATED_VERSIONS)) {
+        return;
+    }
+    apr_table_setn(r->err_headers_out, "Deprecation",
+                   apr_psprintf(r->pool, "@%d", UDM_DEPRECATED_SINCE));
+    if (q->dir->sunset && *q->dir->sunset) {
+        apr_table_setn(r->err_headers_out, "Sunset", q->dir->sunset);
+    }
+}
+
+void udm_respond_headers(request_rec *r)
+{
+    const udm_request_t *q = udm_request_known(r);
+
+    /* err_headers_out is sent whatever becomes of the request */
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
+    if (q) {
+        apr_table_setn(r->err_headers_out, "X-Request-Id", q->id);
+        set_deprecation(r, q);
+    }
+}
+
+bool udm_respond_wraps(request_rec *r)
+{
+    const udm_request_t *q = udm_request_known(r);
+
+    return q && q->path && udm_config_wrapped(q->dir);
+}
+
+/* Begins an answer of the module: no error page replaces it. */
+static void begin(request_rec *r, int status)
+{
+    udm_request_t *q = udm_request_known(r);
+
+    if (q) {
+        q->ours = true;
+    }
+    udm_respond_headers(r);
+    r->status = status;
+}
+
+/* Writes a whole body; httpd drops it for HEAD. */
+static int respond_text(request_rec *r, const char *type, const char *text)
+{
+    ap_set_content_type(r, type);
+    ap_set_content_length(r, (apr_off_t)strlen(text));
+    ap_rputs(text, r);
+    return OK;
+}
+
+/* Writes JSON as it is. */
+static int respond_bare(request_rec *r, int status, const char *type, json_t *json)
+{
+    const char *text = json ? udm_json_text(r->pool, json) : NULL;
+
+    json_decref(json);
+    if (r->eos_sent) {
+        return OK; /* httpd has answered already, when it read the body */
+    }
+    if (!text) {
+        return udm_respond_error(
+            r, udm_error_make(r->pool, UDM_E_INTERNAL, "an answer could not be put into JSON"));
+    }
+    begin(r, status);
+    return respond_text(r, type, text);
+}
+
+int udm_respond_json(request_rec *r, int status, json_t *json)
+{
+    if (json && udm_respond_wraps(r)) {
+        json = udm_json_envelope(json);
+    }
+    return respond_bare(r, status, TYPE_JSON, json);
+}
+
+int udm_respond_as_is(request_rec *r, json_t *json)
+{
+    return respond_bare(r, HTTP_OK, TYPE_JSON, json);
+}
+
+/* Answers with JSON that has a tag, or with the 304 or 412 that the tag calls for. */
+static int respond_tagged(request_rec *r, json_t *bare, bool wrap, const char *cache_control)
+{
+    const char *etag = bare ? udm_etag_make(r->pool, bare) : NULL;
+    const char *text = NULL;
+    int status;
+
+    if (etag) {
+        json_t *json = json_incref(bare);
+
+        if (wrap) {
+            json = udm_json_envelope(json);
+        }
+        text = json ? udm_json_text(r->pool, json) : NULL;
+        json_decref(json);
+    }
+    json_decref(bare);
+    if (!text) {
+        return udm_respond_error(
+            r, udm_error_make(r->pool, UDM_E_INTERNAL, "an answer could not be put into JSON"));
+    }
+    /* without a date of change there is nothing to compare these with */
+    apr_table_unset(r->headers_in, "If-Modified-Since");
+    apr_table_unset(r->headers_in, "If-Unmodified-Since");
+    /* a compressed answer would have another tag, which If-Match could not name */
+    apr_table_setn(r->subprocess_env, "no-gzip", "1");
+    apr_table_setn(r->subprocess_env, "no-brotli", "1");
+    apr_table_setn(r->headers_out, "ETag", etag);
+    status = ap_meets_conditions(r);
+    if (status == HTTP_PRECONDITION_FAILED) {
+        return udm_respond_error(
+            r, udm_error_make(r->pool, UDM_E_PRECONDITION,
+                              "what is here has not the entity tag that If-Match names"));
+    }
+    begin(r, HTTP_OK);
+    apr_table_setn(r->err_headers_out, "Cache-Control", cache_control);
+    return status == OK ? respond_text(r, TYPE_JSON, text) : status;
+}
+
+int udm_respond_resource(request_rec *r, json_t *json)
+{
+    return respond_tagged(r, json, udm_respond_wraps(r), "private, no-cache");
+}
+
+int udm_respond_document(request_rec *r, json_t *json)
+{
+    return respond_tagged(r, json, false, "no-cache");
+}
+
+int udm_respond_empty(request_rec *r, int status)
+{
+    if (r->eos_sent) {
+        return OK; /* as above */
+    }
+    begin(r, status);
+    if (status != HTTP_NO_CONTENT) {
+        ap_set_content_length(r, 0);
+    }
+    return OK;
+}
+
+/* The problem document of an error, under the given status. */
+static json_t *problem_of(request_rec *r, int status, const udm_error_t *error)
+{
+    json_t *problem = udm_json_problem(r->pool, error);
+
+    json_object_set_new(problem, "status", json_integer(status));
+    json_object_set_new(problem, "title", json_string(udm_json_title(status)));
+    return problem;
+}
+
+/* The body of an error as it is sent here, and its media type. */
+static json_t *error_body(const char **type, request_rec *r, int status, const udm_error_t *error)
+{
+    json_t *problem = problem_of(r, status, error);
+
+    if (udm_respond_wraps(r)) {
+        *type = TYPE_JSON;
+        return udm_json_error_envelope(status, problem, NULL);
+    }
+    *type = TYPE_PROBLEM;
+    return problem;
+}
+
+int udm_respond_left(request_rec *r, int status, const char *reason, json_t *left)
+{
+    if (udm_respond_wraps(r)) {
+        const udm_error_t *error = udm_error_make(r->pool, UDM_E_INVALID, "%s", reason);
+
+        left = udm_json_error_envelope(status, problem_of(r, status, error), left);
+    }
+    return respond_bare(r, status, TYPE_JSON, left);
+}
+
+/* An answer nobody expected is for the log; the client gets what it can quote. */
+static const udm_error_t *for_client(request_rec *r, const udm_error_t *error)
+{
+    const udm_request_t *q = udm_request_known(r);
+
+    if (error->kind != UDM_E_INTERNAL && udm_error_http_status(error) != 500) {
+        return error;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, error->status, r, "UDM0040: request %s: %s",
+                  q ? q->id : "-", udm_error_line(r->pool, error));
+    return udm_error_make(r->pool, UDM_E_INTERNAL,
+                          "the server made a mistake; quote the request id %s to whoever runs it",
+                          q ? q->id : "-");
+}
+
+int udm_respond_error_as(request_rec *r, int status, const udm_error_t *error)
+{
+    const char *type;
+    json_t *body = error_body(&type, r, status, for_client(r, error));
+
+    if (status == HTTP_SERVICE_UNAVAILABLE) {
+        apr_table_setn(r->err_headers_out, "Retry-After", UDM_RETRY_AFTER);
+    }
+    return respond_bare(r, status, type, body);
+}
+
+int udm_respond_error(request_rec *r, const udm_error_t *error)
+{
+    return udm_respond_error_as(r, udm_error_http_status(error), error);
+}
+
+const char *udm_respond_problem_text(const char **type, request_rec *r, int status)
+{
+    const char *reason, *text;
+    json_t *body;
+
+    switch (status) {
+    case HTTP_UNAUTHORIZED:
+        reason = "credentials are needed here: the headers x-api-key and Authorization: Bearer";
+        break;
+    case HTTP_FORBIDDEN:
+        reason = "the rules of this server do not allow you to do that";
+        break;
+    case HTTP_REQUEST_ENTITY_TOO_LARGE:
+        reason = "the request body is larger than this server takes";
+        break;
+    case HTTP_RANGE_NOT_SATISFIABLE:
+        reason = "the file has none of the bytes that Range asks for: see Content-Range";
+        break;
+    case HTTP_REQUEST_TIME_OUT:
+        reason = "the request did not arrive in time: send it again";
+        break;
+    default:
+        reason = "this server refused the request";
+        break;
+    }
+    body = error_body(type, r, status, udm_error_make(r->pool, UDM_E_INVALID, "%s", reason));
+    text = udm_json_text(r->pool, body);
+    json_decref(body);
+    return text;
+}

@@ -1,0 +1,158 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * purge.c: removes from the store what the database calls removed, and notes that it is gone. First
+ * the object, then the note: whatever ends this in between, the file is removed once more, which is no
+ * error.
+ */
+#include "worker/purge.h"
+
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#define BATCH         100
+#define COMPLAIN_MS   60000
+#define FORGET_MS     (3600 * 1000)
+#define LIMIT(worker) ((worker)->settings->log_level)
+#define POOL_KEEPS    (1024 * 1024)
+#define POLL_MS       (UDM_POLL_SECONDS * 1000)
+
+/* What only this thread touches. */
+typedef struct purge_t {
+    udm_worker_t *worker;
+    apr_pool_t *pool;    /* as long as the thread */
+    apr_pool_t *db_pool; /* as long as a connection */
+    apr_pool_t *turn;    /* as long as a batch */
+    udm_db_t *db;        /* NULL: not connected */
+    apr_int64_t forget_at;
+    apr_int64_t complain_at; /* not before */
+} purge_t;
+
+/* A store that is away stays away for a while: once a minute is enough to say so. */
+static void complain(purge_t *t, const udm_error_t *error)
+{
+    apr_int64_t now = udm_worker_now();
+    bool again = now < t->complain_at;
+
+    if (!again) {
+        t->complain_at = now + COMPLAIN_MS;
+    }
+    udm_log(LIMIT(t->worker), again ? UDM_LOG_DEBUG : UDM_LOG_ERROR,
+            "UDM0240: removed files stay in the store for now, trying again: %s",
+            udm_error_line(t->turn, error));
+}
+
+static udm_error_t *connected(purge_t *t)
+{
+    if (t->db && PQstatus(t->db->conn) == CONNECTION_OK) {
+        return NULL;
+    }
+    t->db = NULL;
+    apr_pool_clear(t->db_pool);
+    return udm_worker_connect(&t->db, t->db_pool, t->worker);
+}
+
+/*
+ * Removes one batch. `left` gets how many are still there; an error is the database's. The store is
+ * opened anew each time: what is not there because another store is mounted, or none, is not gone.
+ */
+static udm_error_t *remove_batch(int *left, purge_t *t, const apr_array_header_t *files)
+{
+    apr_array_header_t *gone = apr_array_make(t->turn, files->nelts, sizeof(apr_int64_t));
+    udm_error_t *failed;
+    udm_store_t *store;
+    int i;
+
+    failed =
+        udm_store_local_open(&store, t->turn, t->worker->settings->store, t->worker->installation);
+    for (i = 0; !failed && i < files->nelts && udm_worker_goes_on(t->worker); i++) {
+        const udm_purge_t *file = &APR_ARRAY_IDX(files, i, udm_purge_t);
+        udm_error_t *error = store->remove(store, t->turn, file->name);
+
+        if (error) {
+            complain(t, error);
+        }
+        else {
+            APR_ARRAY_PUSH(gone, apr_int64_t) = file->id;
+        }
+    }
+    if (failed) {
+        complain(t, failed);
+    }
+    *left = files->nelts - gone->nelts;
+    if (gone->nelts == 0) {
+        return NULL;
+    }
+    udm_log(LIMIT(t->worker), UDM_LOG_INFO, "UDM0241: %d files were taken out of the store",
+            gone->nelts);
+    return udm_queue_purged(t->turn, t->db, gone);
+}
+
+/* All that there is to remove, unless the store does not let go of some. */
+static udm_error_t *purge(purge_t *t)
+{
+    apr_array_header_t *files;
+    udm_error_t *error;
+    int left;
+
+    do {
+        apr_pool_clear(t->turn);
+        left = 0;
+        error = connected(t);
+        if (!error) {
+            error = udm_queue_purge(&files, t->turn, t->db, BATCH);
+        }
+        if (!error && files->nelts > 0) {
+            error = remove_batch(&left, t, files);
+        }
+    } while (!error && left == 0 && files->nelts == BATCH && udm_worker_goes_on(t->worker));
+    if (!error && udm_worker_now() >= t->forget_at) {
+        error = udm_queue_forget_retries(t->turn, t->db);
+        t->forget_at = udm_worker_now() + FORGET_MS;
+    }
+    return error;
+}
+
+static void *APR_THREAD_FUNC purge_main(apr_thread_t *thread, void *data)
+{
+    udm_worker_t *worker = data;
+    apr_allocator_t *allocator;
+    udm_error_t *error;
+    purge_t t = {0};
+    unsigned seen = 0;
+    int backoff = 0;
+    int pause;
+
+    (void)thread;
+    t.worker = worker;
+    apr_allocator_create(&allocator);
+    apr_allocator_max_free_set(allocator, POOL_KEEPS);
+    apr_pool_create_unmanaged_ex(&t.pool, NULL, allocator);
+    apr_allocator_owner_set(allocator, t.pool);
+    apr_pool_create(&t.db_pool, t.pool);
+    apr_pool_create(&t.turn, t.pool);
+    do {
+        error = purge(&t);
+        pause = POLL_MS;
+        if (!error) {
+            backoff = 0;
+        }
+        else if (error->kind == UDM_E_DATABASE) {
+            udm_worker_database_down(worker, t.turn, error);
+            t.db = NULL;
+            apr_pool_clear(t.db_pool);
+            pause = udm_worker_backoff(&backoff);
+        }
+        else {
+            complain(&t, error);
+        }
+    } while (udm_worker_wait(worker, &seen, pause));
+    apr_pool_destroy(t.pool);
+    udm_worker_thread_ends(worker);
+    return NULL;
+}
+
+udm_error_t *udm_purge_start(apr_thread_t **thread, apr_pool_t *p, udm_worker_t *worker)
+{
+    return udm_worker_thread(thread, p, worker, purge_main, worker);
+}
