@@ -208,15 +208,6 @@ json_t *udm_filter_json(const apr_array_header_t *filters)
     return json;
 }
 
-const char *udm_filter_text(apr_pool_t *p, const apr_array_header_t *filters)
-{
-    json_t *json = udm_filter_json(filters);
-    const char *text = udm_json_text(p, json);
-
-    json_decref(json);
-    return text;
-}
-
 /* @return how many decimal digits `text` begins with */
 static size_t digits(const char *text)
 {
@@ -263,6 +254,42 @@ static const char *real_text(apr_pool_t *p, double number)
         snprintf(text, sizeof(text), "%.17g", number);
     }
     return apr_pstrdup(p, text);
+}
+
+/*
+ * Puts decimal strings for reals, which mean the same: jsonb would write 1e19 as an integer that no
+ * integer of C holds. `value` is a scalar or an array of them, the member "value" of `filter`.
+ */
+static void reals_to_text(apr_pool_t *p, json_t *value, json_t *filter)
+{
+    json_t *element;
+    size_t i;
+
+    if (json_is_real(value)) {
+        json_object_set_new(filter, "value", json_string(real_text(p, json_real_value(value))));
+    }
+    json_array_foreach(value, i, element)
+    {
+        if (json_is_real(element)) {
+            json_array_set_new(value, i, json_string(real_text(p, json_real_value(element))));
+        }
+    }
+}
+
+const char *udm_filter_text(apr_pool_t *p, const apr_array_header_t *filters)
+{
+    json_t *json = udm_filter_json(filters);
+    const char *text;
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(json, i, item)
+    {
+        reals_to_text(p, json_object_get(item, "value"), item);
+    }
+    text = udm_json_text(p, json);
+    json_decref(json);
+    return text;
 }
 
 /* A number as text. @return NULL for none */

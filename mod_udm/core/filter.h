@@ -57,7 +57,8 @@ void udm_filter_parse(apr_array_header_t **filters, udm_error_t **error, apr_poo
 /* The filters as an array of objects with nothing but the three members; a new reference. */
 json_t *udm_filter_json(const apr_array_header_t *filters);
 
-/* The filters as compact JSON with nothing but the three members, for the database. "[]" for none. */
+/* The filters as compact JSON with nothing but the three members, for the database. "[]" for
+ * none. Reals become decimal strings. */
 const char *udm_filter_text(apr_pool_t *p, const apr_array_header_t *filters);
 
 /*

@@ -218,7 +218,7 @@ static const udm_statement_t sub_types_select = {
 /* clang-format on */
 
 /* What is asked for is not repeated: the same words for what is unknown and what is not visible. */
-static udm_error_t *not_among(apr_pool_t *p, const char *what, const apr_array_header_t *names)
+static udm_error_t *not_among(apr_pool_t *p, const char *parameter, const apr_array_header_t *names)
 {
     const char *words = "none";
     int i;
@@ -227,7 +227,7 @@ static udm_error_t *not_among(apr_pool_t *p, const char *what, const apr_array_h
         words = apr_pstrcat(p, i ? words : "", i ? ", " : "", APR_ARRAY_IDX(names, i, const char *),
                             NULL);
     }
-    return udm_error_make(p, UDM_E_INVALID, "there is no %s of this name; there are: %s", what,
+    return udm_error_make(p, UDM_E_INVALID, "the parameter %s must be one of: %s", parameter,
                           words);
 }
 
@@ -290,7 +290,7 @@ static udm_error_t *check_type(apr_pool_t *p, const udm_result_t *rows, const ch
             push_once(names, udm_result_text(rows, i, 2));
         }
     }
-    return not_among(p, "type", names);
+    return not_among(p, "dataType", names);
 }
 
 /* Reads json_agg([name, label, enabled], ...) of one type. */

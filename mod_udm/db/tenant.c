@@ -224,7 +224,7 @@ udm_error_t *udm_certificate_get(udm_certificate_info_t **info, apr_pool_t *p, u
     if (row->rows == 0) {
         return udm_error_make(p, UDM_E_NOT_FOUND,
                               "no certificate is stored: upload one with "
-                              "POST /v10/cipher/{name}");
+                              "POST .../cipher/{name}");
     }
     found = apr_pcalloc(p, sizeof(*found));
     found->name = udm_result_text(row, 0, 0);

@@ -158,14 +158,13 @@ START_TEST(sub_types_of_what_is_not_visible)
     udm_error_t *error;
 
     error = no_sub_types(all, "nowhere", NULL);
-    dbtest_fails(error, UDM_E_INVALID,
-                 "there is no source of this name; there are: UCS, UCSX, iWD");
+    dbtest_fails(error, UDM_E_INVALID, "the parameter source must be one of: UCS, UCSX, iWD");
     ck_assert_ptr_null(strstr(error->reason, "nowhere"));
     error = no_sub_types(some, "iWD", NULL);
-    dbtest_fails(error, UDM_E_INVALID, "there is no source of this name; there are: UCS");
+    dbtest_fails(error, UDM_E_INVALID, "the parameter source must be one of: UCS");
     ck_assert_str_eq(error->reason, no_sub_types(some, "made up", NULL)->reason);
     error = no_sub_types(some, "UCS", "Interaction");
-    dbtest_fails(error, UDM_E_INVALID, "there is no type of this name; there are: Contact");
+    dbtest_fails(error, UDM_E_INVALID, "the parameter dataType must be one of: Contact");
     ck_assert_str_eq(error->reason, no_sub_types(some, "UCS", "made up")->reason);
     ck_assert_str_eq(error->reason, no_sub_types(some, NULL, "Interaction")->reason);
     /* A type of another source is none of this one. */

@@ -126,11 +126,11 @@ START_TEST(read_write_and_certificate_are_apart)
 {
     udm_principal_t *who;
 
-    dbtest_exec("INSERT INTO udm.role VALUES ('Reader', true, false, false),"
+    dbtest_exec("INSERT INTO udm.role VALUES ('UCS Reader', true, false, false),"
                 " ('Uploader', false, false, true), ('Nothing', false, false, false);"
-                "INSERT INTO udm.role_grant VALUES ('Reader', NULL, 'UCS', NULL),"
+                "INSERT INTO udm.role_grant VALUES ('UCS Reader', NULL, 'UCS', NULL),"
                 " ('Nothing', NULL, NULL, NULL)");
-    who = authenticate(make_key("acme", "{Reader}"), NULL);
+    who = authenticate(make_key("acme", "{UCS Reader}"), NULL);
     ck_assert(!who->certificate);
     ck_assert(udm_principal_may(who, "UCS", "Interaction", false));
     ck_assert(!udm_principal_may(who, "UCS", "Interaction", true));
@@ -280,7 +280,7 @@ START_TEST(certificates)
     udm_certificate_info_t *info;
 
     dbtest_fails(udm_certificate_get(&info, pool, dbtest_httpd(), "other"), UDM_E_NOT_FOUND,
-                 "POST /v10/cipher/{name}");
+                 "POST .../cipher/{name}");
     dbtest_ok(udm_certificate_put(pool, dbtest_httpd(), dbtest_audit(who), "first.pem",
                                   make_certificate('1'), 1234));
     dbtest_ok(udm_certificate_get(&info, pool, dbtest_httpd(), "other"));

@@ -185,8 +185,11 @@ START_TEST(test_text)
         udm_filter_text(pool, takes("[{'x':1,'value':['a\\u00e4',2.5],'operator':'in',"
                                     "'attribute':'b'},{'attribute':'c','operator':'ne',"
                                     "'value':true}]")),
-        "[{\"attribute\":\"b\",\"operator\":\"in\",\"value\":[\"a\xc3\xa4\",2.5]},"
+        "[{\"attribute\":\"b\",\"operator\":\"in\",\"value\":[\"a\xc3\xa4\",\"2.5\"]},"
         "{\"attribute\":\"c\",\"operator\":\"ne\",\"value\":true}]");
+    ck_assert_str_eq(
+        udm_filter_text(pool, takes("[{'attribute':'a','operator':'lt','value':1e19}]")),
+        "[{\"attribute\":\"a\",\"operator\":\"lt\",\"value\":\"1e+19\"}]");
 }
 END_TEST
 
