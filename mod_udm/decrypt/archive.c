@@ -77,8 +77,8 @@ udm_error_t *udm_walk_whole(const unsigned char **data, udm_walk_t *walk, apr_si
 }
 
 /*
- * The names that an export gives: letters, digits, "._-" and "%" of a code; no dot in front, nor two
- * together. So it stays in its folder, everywhere.
+ * The names that an export gives: letters, digits, "._-" and "%" of a code; no dot in front, nor
+ * two together. So it stays in its folder, everywhere.
  */
 static bool is_harmless(const char *name)
 {

@@ -1,8 +1,8 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * cms.c: everything before the encrypted content is small. It is put together again around no
- * content at all, and OpenSSL reads that, finds the recipient and makes the cipher; the content then
- * goes through that cipher as it comes in.
+ * content at all, and OpenSSL reads that, finds the recipient and makes the cipher; the content
+ * then goes through that cipher as it comes in.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * directory.c: the central directory and the ends of the archive. Readers that begin there must find
- * exactly what was walked through. A copy in one piece gets a directory of its own.
+ * directory.c: the central directory and the ends of the archive. Readers that begin there must
+ * find exactly what was walked through. A copy in one piece gets a directory of its own.
  */
 #include <string.h>
 #include <sys/stat.h>

@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * joined.c: one buffer, in front of whose unread bytes some that were read are kept, so that a reader
- * who took too much can give it back.
+ * joined.c: one buffer, in front of whose unread bytes some that were read are kept, so that a
+ * reader who took too much can give it back.
  */
 #include <string.h>
 

@@ -36,8 +36,8 @@ static void stop(int number)
     stopped = number;
 }
 
-/* A signal ends the work, whose traces are then removed. A full disk or a reader that has gone is an
- * error like any other. */
+/* A signal ends the work, whose traces are then removed. A full disk or a reader that has gone is
+ * an error like any other. */
 static void set_signals(void)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};

@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * mime.h: an encrypted file as the bytes of its CMS: S/MIME text (RFC 8551) is decoded, DER is taken
- * as it is. Memory does not depend on the size of the file.
+ * mime.h: an encrypted file as the bytes of its CMS: S/MIME text (RFC 8551) is decoded, DER is
+ * taken as it is. Memory does not depend on the size of the file.
  */
 #ifndef UDM_DECRYPT_MIME_H
 #define UDM_DECRYPT_MIME_H

@@ -36,7 +36,7 @@ udm_error_t *udm_notes_open(udm_notes_t **notes, apr_pool_t *p, const char *dir)
 udm_error_t *udm_notes_add(udm_notes_t *notes, const udm_note_t *note);
 apr_int64_t udm_notes_count(const udm_notes_t *notes);
 
-/* Reads from the first one on; udm_notes_read must not be called more often than there are notes. */
+/* Reads from the first one on; udm_notes_read is not called more often than there are notes. */
 udm_error_t *udm_notes_rewind(udm_notes_t *notes);
 udm_error_t *udm_notes_read(udm_note_t *note, udm_notes_t *notes);
 

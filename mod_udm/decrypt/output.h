@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * output.h: where the content goes: a directory, an archive in one piece, or nowhere. It has its
- * name only once udm_output_finish gave it; until then, whatever happens, the pool's end removes it.
+ * name only once udm_output_finish gave it; until then the pool's end removes it, whatever happened.
  */
 #ifndef UDM_DECRYPT_OUTPUT_H
 #define UDM_DECRYPT_OUTPUT_H

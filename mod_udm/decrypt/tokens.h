@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * tokens.h: JSON (RFC 8259) as it comes in: told piece by piece to whoever listens, so a document of
- * any size needs the same memory.
+ * tokens.h: JSON (RFC 8259) as it comes in: told piece by piece to whoever listens, so a document
+ * of any size needs the same memory.
  */
 #ifndef UDM_DECRYPT_TOKENS_H
 #define UDM_DECRYPT_TOKENS_H

@@ -51,8 +51,8 @@ static inline uint64_t udm_get64(const unsigned char *at)
 udm_error_t *udm_walk_damaged(udm_walk_t *walk, const char *what);
 
 /*
- * Shows the next `want` bytes at a place where a header begins, which is never cut: when this volume
- * has ended, in the next one.
+ * Shows the next `want` bytes at a place where a header begins, which is never cut: when this
+ * volume has ended, in the next one.
  */
 udm_error_t *udm_walk_header(const unsigned char **data, udm_walk_t *walk, apr_size_t want);
 

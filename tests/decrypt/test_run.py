@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import zipfile
 import zlib
 
@@ -117,7 +118,11 @@ def test_passphrase_on_the_terminal(decrypt, files):
     if pid == 0:
         os.chdir(decrypt.directory)
         os.execve(decrypt.program, decrypt.command("-o", "out", *files, key=key), decrypt.environment())
-    seen, answered = b"", False
+    # What is typed before the program stops the echo would be seen.
+    wait_for(lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO, 30, "the echo to be off",
+             interval=0.005)
+    os.write(terminal, b"a secret\n")
+    seen = b""
     while True:
         select.select([terminal], [], [], 30)
         try:
@@ -127,11 +132,8 @@ def test_passphrase_on_the_terminal(decrypt, files):
         if not data:
             break
         seen += data
-        if b"passphrase" in seen and not answered:
-            answered = True
-            os.write(terminal, b"a secret\n")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, seen
-    assert b"a secret" not in seen and os.path.isdir(decrypt.path("out"))
+    assert b"passphrase" in seen and b"a secret" not in seen and os.path.isdir(decrypt.path("out"))
 
 
 # --list and --zip

@@ -185,10 +185,22 @@ def test_one_resource_is_asked_for_again(site, client):
         problem(client.get(path, headers={"If-Match": '"other"'}), 412)
         # there is no date to compare with, so these say nothing (RFC 9110 13.1)
         for name in ("If-Modified-Since", "If-Unmodified-Since"):
-            for date in ("Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 2100 00:00:00 GMT"):
+            for date in ("Mon, 01 Jan 2001 00:00:00 GMT", "Fri, 31 Dec 2100 00:00:00 GMT"):
                 assert client.get(path, headers={name: date}).status_code == 200
     assert tag == created.headers["ETag"]
     assert "ETag" not in client.post("/v4/export/jobs", json=client.job()).headers
+
+
+def test_many_are_deleted(client):
+    """However the ids are written, each counts once; what is gone already is left."""
+    def new():
+        return client.create_job(schedule={"startDate": "2099-01-01"})["id"]
+    a, b, c = new(), new(), new()
+    answer = client.delete(f"/v10/export/jobs?jobIDs={a},%20{b}%20,,{a}&jobIDs={b}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    answer = client.delete(f"/v10/export/jobs?jobIDs={b},{c},{b}")
+    assert (answer.status_code, answer.json()) == (500, [b])
+    assert [client.get(f"/v10/export/jobs/{i}").status_code for i in (a, b, c)] == [404] * 3
 
 
 def test_lists(site, client):

@@ -25,11 +25,13 @@ def site(env):
             UDMSunset 2027-12-24T18:00:00+01:00
         </Location>
         <Location "/all">
-            <If "%{HTTP:X-Only} == 'v10'">
+            <If "reqenv('ONLY') == 'v10'">
                 UDMVersions v10
             </If>
         </Location>
         RewriteEngine On
+        RewriteCond "%{HTTP:X-Only}" "v10"
+        RewriteRule "^" "-" [E=ONLY:v10]
         RewriteRule "^/short/(.*)" "/all/v3/$1" [PT]
         RewriteRule "^/other/(.*)" "/new/v3/$1" [PT]
         """)
@@ -72,7 +74,7 @@ def test_off_is_said_whatever_is_asked(site, client):
 
 
 def test_a_section_that_changes_on_the_way(site, client):
-    """<If> is read after the request was recognised."""
+    """What the <If> looks at is not there yet when the request is recognised."""
     who = at(site, client, "/all")
     assert who.get("/v3/version").status_code == 200
     problem(who.get("/v3/version", headers={"X-Only": "v10"}), 404)
