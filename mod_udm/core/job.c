@@ -15,6 +15,7 @@
 typedef struct {
     apr_pool_t *p;
     udm_version version;
+    apr_time_t now;
     udm_error_t *error; /* all faults so far */
 } reader;
 
@@ -201,38 +202,15 @@ static void read_time_frame(reader *r, udm_job_t *job, const json_t *body)
 
 static void read_schedule(reader *r, udm_job_t *job, const json_t *body)
 {
-    static const char *const recurrences[] = {"/schedulerParam/cron", "/schedulerParam/runs"};
     const json_t *schedule = read_object(r, body, "/schedulerParam");
-    bool immediately, recurring = false, dated;
-    apr_size_t i;
 
-    job->schedule_type = UDM_SCHEDULE_NOW;
-    job->start = UDM_NO_TIME;
-    if (!schedule) {
-        return;
-    }
-    job->schedule_json = udm_json_text(r->p, schedule);
-    immediately = read_boolean(r, schedule, "/schedulerParam/immediately", false);
-    job->start = read_time(r, schedule, "/schedulerParam/startDate");
-    dated = member(schedule, "startDate") != NULL;
-    for (i = 0; i < sizeof(recurrences) / sizeof(recurrences[0]); i++) {
-        if (member(schedule, key_of(recurrences[i]))) {
-            recurring = true;
-            FAULT(r, recurrences[i],
-                  "recurring schedules are not available in this version: use immediately or "
-                  "startDate");
+    job->schedule_since = r->now;
+    if (schedule) {
+        job->schedule_json = udm_json_text(r->p, schedule);
+        if (udm_schedule_parse(&job->schedule, &r->error, r->p, "/schedulerParam", schedule,
+                               r->now)) {
+            job->schedule_type = udm_schedule_type_of(&job->schedule);
         }
-    }
-    if (immediately && dated) {
-        FAULT(r, "/schedulerParam/startDate",
-              "cannot stand beside immediately: send one or the other");
-    }
-    else if (!dated && !recurring && json_is_false(member(schedule, "immediately"))) {
-        FAULT(r, "/schedulerParam/immediately",
-              "false alone says no time to run: send true, or a startDate");
-    }
-    if (dated) {
-        job->schedule_type = UDM_SCHEDULE_ONCE;
     }
 }
 
@@ -301,9 +279,10 @@ static void read_params(reader *r, udm_job_t *job, const json_t *body)
     read_split_size(r, job, body, params);
 }
 
-udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, udm_version version)
+udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, udm_version version,
+                           apr_time_t now)
 {
-    reader r = {p, version, NULL};
+    reader r = {p, version, now, NULL};
     udm_job_t *made = apr_pcalloc(p, sizeof(*made));
 
     *job = NULL;
@@ -426,6 +405,19 @@ const udm_label_t *udm_job_statuses(void)
         {"SUSPENDED", "Suspended"}, {NULL, NULL}};
 
     return statuses;
+}
+
+bool udm_job_window_moves(const udm_job_t *job)
+{
+    return job->schedule_type == UDM_SCHEDULE_RECURRING && !job->time_all &&
+           job->date_to == UDM_NO_TIME;
+}
+
+udm_schedule_type udm_schedule_type_of(const udm_schedule_t *schedule)
+{
+    return schedule->recurs                  ? UDM_SCHEDULE_RECURRING
+           : schedule->kind == UDM_RUNS_ONCE ? UDM_SCHEDULE_ONCE
+                                             : UDM_SCHEDULE_NOW;
 }
 
 const char *udm_schedule_type_name(udm_schedule_type type)

@@ -16,6 +16,7 @@
 #include "error.h"
 #include "filter.h"
 #include "route.h"
+#include "schedule.h"
 
 #define UDM_TITLE_MAX       255   /* characters (code points) */
 #define UDM_DESCRIPTION_MAX 4000  /* characters */
@@ -39,15 +40,24 @@ typedef struct udm_job_t {
     apr_array_header_t *filters;  /* of udm_job_filter_t */
     bool suspended;
     udm_schedule_type schedule_type;
-    apr_time_t start;          /* UDM_SCHEDULE_ONCE: when; else UDM_NO_TIME */
+    udm_schedule_t schedule;
+    apr_time_t schedule_since; /* when it was accepted; see udm_schedule_parse */
     const char *schedule_json; /* schedulerParam as sent, compact */
 } udm_job_t;
 
 /*
- * Reads a job from the body of POST or PUT in one version's form. Unknown members are ignored.
+ * Reads a job from the body of POST or PUT in one version's form, as accepted at `now`. Unknown
+ * members are ignored.
  * @return UDM_E_INVALID with every fault of the body, each with its JSON Pointer
  */
-udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, udm_version version);
+udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, udm_version version,
+                           apr_time_t now);
+
+/*
+ * Whether each run of the job takes what came since the last one: it recurs, and its time frame has
+ * no end (decisions 2.3).
+ */
+bool udm_job_window_moves(const udm_job_t *job);
 
 /*
  * The definition of a job with its id, as GET of v4 shows it; a new reference. Of `job` the
@@ -86,5 +96,6 @@ typedef struct udm_label_t {
 } udm_label_t;
 const udm_label_t *udm_job_statuses(void);
 const char *udm_schedule_type_name(udm_schedule_type type);
+udm_schedule_type udm_schedule_type_of(const udm_schedule_t *schedule);
 
 #endif

@@ -371,7 +371,9 @@ const char *udm_db_array(apr_pool_t *p, const apr_array_header_t *values)
     int i;
 
     for (i = 0; i < values->nelts; i++) {
-        size += 2 * strlen(APR_ARRAY_IDX(values, i, const char *)) + 3;
+        const char *value = APR_ARRAY_IDX(values, i, const char *);
+
+        size += value ? 2 * strlen(value) + 3 : sizeof("NULL,");
     }
     literal = out = apr_palloc(p, size);
     *out++ = '{';
@@ -379,7 +381,13 @@ const char *udm_db_array(apr_pool_t *p, const apr_array_header_t *values)
         if (i > 0) {
             *out++ = ',';
         }
-        out = quote_into(out, APR_ARRAY_IDX(values, i, const char *), '"', '\\', "\"\\");
+        if (APR_ARRAY_IDX(values, i, const char *)) {
+            out = quote_into(out, APR_ARRAY_IDX(values, i, const char *), '"', '\\', "\"\\");
+        }
+        else {
+            memcpy(out, "NULL", 4);
+            out += 4;
+        }
     }
     *out++ = '}';
     *out = '\0';

@@ -82,7 +82,7 @@ apr_array_header_t *udm_result_array(apr_pool_t *p, const udm_result_t *result, 
     "(timestamptz 'epoch' + " x "::bigint / 1000000 * interval '1 second' + " x                    \
     "::bigint % 1000000 * interval '1 microsecond')"
 
-/* Parameters: in decimal; NULL for UDM_NO_TIME; an array literal of const char *. */
+/* Parameters: in decimal; NULL for UDM_NO_TIME; an array literal of const char *, NULL among them. */
 const char *udm_db_int(apr_pool_t *p, apr_int64_t value);
 const char *udm_db_time(apr_pool_t *p, apr_time_t value);
 const char *udm_db_array(apr_pool_t *p, const apr_array_header_t *values);

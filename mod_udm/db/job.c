@@ -34,66 +34,89 @@ enum {
     PLAN_ADDRESS,
     PLAN_REQUEST,
     PLAN_FILTERS,
+    PLAN_NEXT,  /* the run after the first, if the first is due now */
+    PLAN_RUNS,  /* how many runs there may be */
+    PLAN_SINCE, /* when the schedule was accepted */
+    PLAN_MOVES, /* whether the windows of the runs move on */
     PLAN_VALUES
 };
 
 /*
  * Job, first run, its progress and the audit, in one statement. Whether the job is due now, the
  * clock of the database says. The ids come first, because no part of a statement sees rows that
- * another part of it writes. `job_id` is SQL for the id, `store` what writes the job.
+ * another part of it writes. `job_id` is SQL for the id, `mark` for where the last window ended,
+ * `store` what writes the job. A moving window waits for its settle time (decisions 2.3).
  */
 /* clang-format off */
-#define PLAN(job_id, store, action)                                                                \
+#define PLAN(job_id, mark, store, action)                                                                \
     "WITH plan AS MATERIALIZED (SELECT " job_id " AS job_id,"                                      \
     " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id, due, start,"                  \
     " CASE WHEN $17::boolean THEN 'SUSPENDED' WHEN due THEN 'QUEUED' ELSE 'SCHEDULED' END"         \
     " AS status,"                                                                                  \
-    UDM_DB_TIME_IN("$8") " AS date_from," UDM_DB_TIME_IN("$9") " AS date_to"                       \
+    UDM_DB_TIME_IN("$8") " AS date_from," UDM_DB_TIME_IN("$9") " AS date_to,"                      \
+    " CASE WHEN $26::boolean THEN " mark " END AS mark"                                            \
     " FROM (SELECT start, NOT $17::boolean AND start <= now() AS due"                              \
     " FROM (SELECT coalesce(" UDM_DB_TIME_IN("$16") ", now()) AS start) s) d),"                    \
     " job AS (" store "),"                                                                         \
     " new_run AS (INSERT INTO udm.run (id, job_id, ccid, source, type, title, description,"        \
-    " window_all, window_from, window_to, media, export_attachments, file_split_size,"             \
-    " file_split_bytes, filters, scheduled_at, created_by)"                                        \
-    " SELECT run_id, job_id, $1, $3, $4, $5, $6, $7::boolean, date_from,"                          \
-    " CASE WHEN num_nonnulls(date_from, date_to) = 0 AND NOT $7::boolean THEN start"               \
-    " ELSE date_to END, $10::text[],"                                                              \
-    " $11::boolean, $12, $13::bigint, $22::jsonb, start, $18 FROM plan WHERE due RETURNING id),"   \
+    " window_all, window_from, window_to, moves_watermark, media, export_attachments,"             \
+    " file_split_size, file_split_bytes, filters, scheduled_at, ready_at, created_by)"             \
+    " SELECT run_id, job_id, $1, $3, $4, $5, $6, $7::boolean, coalesce(mark, date_from),"          \
+    " CASE WHEN $26::boolean THEN greatest(start, mark)"                                           \
+    " WHEN num_nonnulls(date_from, date_to) = 0 AND NOT $7::boolean THEN start"                    \
+    " ELSE date_to END, $26::boolean, $10::text[],"                                                \
+    " $11::boolean, $12, $13::bigint, $22::jsonb, start,"                                          \
+    " start + CASE WHEN $26::boolean THEN make_interval(secs => (SELECT settle_seconds"            \
+    " FROM udm.data_type t WHERE t.source = $3 AND t.name = $4)) ELSE interval '0' END,"           \
+    " $18 FROM plan WHERE due RETURNING id),"                                                      \
     " new_progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run),"             \
     " new_audit AS (INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address," \
     " request_id) SELECT $1, $18, $19, '" action "', job_id::text, $20, $21 FROM plan)"            \
     " SELECT job_id, status, " UDM_DB_TIME("now()") " FROM plan"
 
-static const udm_statement_t job_insert = {
-    "udm_job_insert",
-    PLAN("nextval('udm.job_or_run_id')",
-    "INSERT INTO udm.job (id, ccid, family, source, type, title, description,"
-    " time_all, date_from, date_to, media, export_attachments, file_split_size, file_split_bytes,"
-    " schedule_type, schedule, next_run_at, suspended, status, latest_run_id, created_by, filters)"
-    " SELECT job_id, $1, $2, $3, $4, $5, $6, $7::boolean, date_from, date_to, $10::text[],"
-    " $11::boolean, $12, $13::bigint, $14, $15::jsonb, CASE WHEN NOT due THEN start END,"
-    " $17::boolean, status, run_id, $18, $22::jsonb FROM plan", "job.create")};
+#define PLAN_NEXT_RUN  "CASE WHEN due THEN " UDM_DB_TIME_IN("$23") " ELSE start END"
+#define PLAN_RUNS_LEFT "$24::integer - due::integer"
 
 /* Where the last window ended counts on only for the same rows, in the same frame. */
+#define PLAN_SAME                                                                                  \
+    "(j.source, j.type, j.filters, j.time_all) = ($3, $4, $22::jsonb, $7::boolean)"                \
+    " AND (j.date_from, j.date_to) IS NOT DISTINCT FROM"                                           \
+    " (" UDM_DB_TIME_IN("$8") ", " UDM_DB_TIME_IN("$9") ")"
+
+static const udm_statement_t job_insert = {
+    "udm_job_insert",
+    PLAN("nextval('udm.job_or_run_id')", "NULL::timestamptz",
+    "INSERT INTO udm.job (id, ccid, family, source, type, title, description,"
+    " time_all, date_from, date_to, media, export_attachments, file_split_size, file_split_bytes,"
+    " schedule_type, schedule, next_run_at, suspended, status, latest_run_id, created_by, filters,"
+    " runs_left, schedule_since)"
+    " SELECT job_id, $1, $2, $3, $4, $5, $6, $7::boolean, date_from, date_to, $10::text[],"
+    " $11::boolean, $12, $13::bigint, $14, $15::jsonb, " PLAN_NEXT_RUN ","
+    " $17::boolean, status, run_id, $18, $22::jsonb, " PLAN_RUNS_LEFT ", " UDM_DB_TIME_IN("$25")
+    " FROM plan", "job.create")};
+
 static const udm_statement_t job_replace = {
     "udm_job_replace",
-    PLAN("$23::bigint",
+    PLAN("$27::bigint",
+    "(SELECT j.watermark FROM udm.job j WHERE j.id = $27::bigint AND " PLAN_SAME ")",
     "UPDATE udm.job j SET family = $2, source = $3, type = $4, title = $5, description = $6,"
     " time_all = $7::boolean, date_from = plan.date_from, date_to = plan.date_to,"
     " media = $10::text[], export_attachments = $11::boolean, file_split_size = $12,"
     " file_split_bytes = $13::bigint, schedule_type = $14, schedule = $15::jsonb,"
-    " next_run_at = CASE WHEN NOT due THEN start END, suspended = $17::boolean,"
+    " next_run_at = " PLAN_NEXT_RUN ", suspended = $17::boolean,"
     " status = plan.status, latest_run_id = coalesce(plan.run_id, j.latest_run_id),"
-    " filters = $22::jsonb, runs_left = NULL, changed_at = now(),"
-    " watermark = CASE WHEN (j.source, j.type, j.filters, j.time_all) ="
-    " ($3, $4, $22::jsonb, $7::boolean) AND (j.date_from, j.date_to) IS NOT DISTINCT FROM"
-    " (plan.date_from, plan.date_to) THEN j.watermark END"
+    " filters = $22::jsonb, runs_left = " PLAN_RUNS_LEFT ", changed_at = now(),"
+    " schedule_since = " UDM_DB_TIME_IN("$25") ","
+    " watermark = CASE WHEN " PLAN_SAME " THEN j.watermark END"
     " FROM plan WHERE j.id = plan.job_id", "job.replace")};
 /* clang-format on */
 
 static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job,
                         const udm_audit_t *audit)
 {
+    apr_time_t first = udm_schedule_first(&job->schedule, job->schedule_since);
+
+    memset(values, 0, PLAN_VALUES * sizeof(*values));
     values[PLAN_CCID] = audit->who->ccid;
     values[PLAN_FAMILY] = job->family;
     values[PLAN_SOURCE] = job->source;
@@ -110,14 +133,21 @@ static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job
         job->file_split_bytes > 0 ? udm_db_int(p, job->file_split_bytes) : NULL;
     values[PLAN_SCHEDULE_TYPE] = udm_schedule_type_name(job->schedule_type);
     values[PLAN_SCHEDULE] = job->schedule_json ? job->schedule_json : "{}";
-    values[PLAN_START] =
-        job->schedule_type == UDM_SCHEDULE_ONCE ? udm_db_time(p, job->start) : NULL;
+    values[PLAN_START] = udm_db_time(p, first);
     values[PLAN_SUSPENDED] = job->suspended ? "t" : "f";
     values[PLAN_SUBJECT] = audit->who->subject;
     values[PLAN_KEY_ID] = audit->who->key_id;
     values[PLAN_ADDRESS] = audit->client_address;
     values[PLAN_REQUEST] = audit->request_id;
     values[PLAN_FILTERS] = job->filters ? udm_filter_text(p, job->filters) : "[]";
+    if (job->schedule.recurs && job->schedule.runs_max != 1) {
+        values[PLAN_NEXT] = udm_db_time(p, udm_schedule_next(&job->schedule, first));
+    }
+    if (job->schedule.runs_max > 0) {
+        values[PLAN_RUNS] = udm_db_int(p, job->schedule.runs_max);
+    }
+    values[PLAN_SINCE] = udm_db_time(p, job->schedule_since);
+    values[PLAN_MOVES] = udm_job_window_moves(job) ? "t" : "f";
 }
 
 udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_db_t *db, apr_int64_t id,
@@ -182,7 +212,7 @@ static const udm_statement_t definition_select = {
     "SELECT family, source, type, title, description, time_all,"
     UDM_DB_TIME("date_from") "," UDM_DB_TIME("date_to")
     ", to_json(media)::text, export_attachments, file_split_size, file_split_bytes,"
-    " filters::text, suspended, schedule_type, schedule::text FROM udm.job j"
+    " filters::text, suspended, schedule::text, " UDM_DB_TIME("schedule_since") " FROM udm.job j"
     " WHERE j.id = $1::bigint AND j.ccid = $2 AND " UDM_ROW_VISIBLE("j", "$3", "$4")};
 /* clang-format on */
 
@@ -242,23 +272,20 @@ static json_t *stored_json(apr_pool_t *p, const char *text)
     return udm_json_own(p, json ? json : json_loads(text, JSON_DECODE_INT_AS_REAL, NULL));
 }
 
-/* The schedule's type and time, of which the row keeps only the words that were sent. */
-static void read_schedule(udm_job_t *job, apr_pool_t *p, const char *type, const char *text)
+/* The schedule, of which the row keeps the words that were sent, and when. */
+static udm_error_t *read_schedule(udm_job_t *job, apr_pool_t *p, const udm_result_t *row, int c)
 {
-    json_t *schedule = stored_json(p, text);
-    const char *start = json_string_value(json_object_get(schedule, "startDate"));
-    int t;
+    json_t *schedule = stored_json(p, udm_result_text(row, 0, c));
+    udm_error_t *error = NULL;
 
-    for (t = UDM_SCHEDULE_NOW; t <= UDM_SCHEDULE_RECURRING; t++) {
-        if (strcmp(udm_schedule_type_name((udm_schedule_type)t), type) == 0) {
-            job->schedule_type = (udm_schedule_type)t;
-        }
-    }
     job->schedule_json = udm_json_text(p, schedule);
-    if (!start || job->schedule_type != UDM_SCHEDULE_ONCE ||
-        !udm_text_parse_time(&job->start, start)) {
-        job->start = UDM_NO_TIME;
+    job->schedule_since = udm_result_time(row, 0, c + 1);
+    if (!udm_schedule_parse(&job->schedule, &error, p, "/schedulerParam", schedule,
+                            job->schedule_since)) {
+        return udm_error_make(p, UDM_E_INTERNAL, "the stored schedule of the job cannot be read");
     }
+    job->schedule_type = udm_schedule_type_of(&job->schedule);
+    return NULL;
 }
 
 udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_db_t *db,
@@ -292,9 +319,9 @@ udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_db_t *db,
         return udm_error_make(p, UDM_E_INTERNAL, "the stored filters of the job cannot be read");
     }
     read->suspended = udm_result_bool(row, 0, c++);
-    read_schedule(read, p, udm_result_text(row, 0, c), udm_result_text(row, 0, c + 1));
-    *job = read;
-    return NULL;
+    error = read_schedule(read, p, row, c);
+    *job = error ? NULL : read;
+    return error;
 }
 
 udm_error_t *udm_job_representation(json_t **json, apr_pool_t *p, udm_db_t *db,

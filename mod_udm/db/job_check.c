@@ -19,7 +19,8 @@ static const udm_statement_t check_select = {
     " WHERE m.source = t.source AND m.type = t.name)::text,"
     " (SELECT json_agg(json_build_object('name', a.name, 'kind', a.kind) ORDER BY a.name)"
     " FROM udm.attribute a WHERE a.source = t.source AND a.type = t.name)::text,"
-    " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_DB_TIME("c.not_after")
+    " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_DB_TIME("c.not_after") ","
+    UDM_DB_TIME("now()")
     " FROM (SELECT) one"
     " LEFT JOIN LATERAL (SELECT name, family FROM udm.source o WHERE (name = $1 OR alias = $1)"
     " AND EXISTS (SELECT FROM udm.data_type d WHERE d.source = o.name"
@@ -40,7 +41,8 @@ enum {
     CHECK_ATTRIBUTES,
     CHECK_HAS_CERTIFICATE,
     CHECK_EXPIRED,
-    CHECK_NOT_AFTER
+    CHECK_NOT_AFTER,
+    CHECK_NOW
 };
 
 /* The names, comma-separated, or what to say when there are none. */
@@ -169,6 +171,18 @@ static void check_filters(udm_error_t **error, apr_pool_t *p, const udm_job_t *j
     }
 }
 
+/* Reads the schedule again, as accepted at the instant that the database's clock shows. */
+static void check_schedule(udm_error_t **error, apr_pool_t *p, udm_job_t *job, apr_time_t now)
+{
+    json_t *schedule = job->schedule_json
+                           ? json_loads(job->schedule_json, JSON_DECODE_INT_AS_REAL, NULL)
+                           : json_object();
+
+    job->schedule_since = now;
+    udm_schedule_parse(&job->schedule, error, p, "/schedulerParam", udm_json_own(p, schedule), now);
+    job->schedule_type = udm_schedule_type_of(&job->schedule);
+}
+
 udm_error_t *udm_job_forbidden(apr_pool_t *p, const char *source, const char *type)
 {
     return udm_error_make(p, UDM_E_FORBIDDEN,
@@ -219,6 +233,7 @@ udm_error_t *udm_job_check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, con
                         "data of type \"%s\" has no time to choose by: send {\"all\":true}", type);
     }
     (*checked)->media = check_media(&error, p, job, row);
+    check_schedule(&error, p, *checked, udm_result_time(row, 0, CHECK_NOW));
     check_filters(&error, p, job, row);
     if (error) {
         return error;

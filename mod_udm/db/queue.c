@@ -41,63 +41,6 @@ static udm_error_t *lost(apr_pool_t *p, const udm_run_t *run)
 }
 
 /*
- * A job that somebody else's transaction holds is skipped: that one makes the run. A second worker
- * that waited for the row sees next_run_at moved on and drops it.
- */
-/* clang-format off */
-static const udm_statement_t schedule = {
-    "udm_queue_schedule",
-    "WITH due AS ("
-    "  SELECT * FROM udm.job j"
-    "   WHERE j.next_run_at <= now() AND NOT j.suspended"
-    "     AND NOT EXISTS (SELECT FROM udm.run r WHERE r.job_id = j.id"
-    "                        AND r.status IN ('QUEUED', 'IN_PROGRESS', 'SUSPENDED'))"
-    "   ORDER BY j.next_run_at, j.id LIMIT " TEXT_OF(SCHEDULE_BATCH)
-    "   FOR UPDATE OF j SKIP LOCKED),"
-    " made AS ("
-    "  INSERT INTO udm.run (job_id, ccid, source, type, title, description, window_all,"
-    "                       window_from, window_to, media, export_attachments, filters,"
-    "                       file_split_size, file_split_bytes, scheduled_at, created_by)"
-    "  SELECT id, ccid, source, type, title, description, time_all, date_from,"
-    "         CASE WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all"
-    "              THEN next_run_at ELSE date_to END,"
-    "         media, export_attachments, filters, file_split_size, file_split_bytes,"
-    "         next_run_at, created_by"
-    "    FROM due RETURNING id, job_id),"
-    " progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM made),"
-    " moved AS ("
-    "  UPDATE udm.job j SET next_run_at = NULL, status = 'QUEUED', latest_run_id = made.id"
-    "    FROM made WHERE j.id = made.job_id)"
-    "SELECT (SELECT count(*) FROM made),"
-    "       (SELECT " UDM_DB_TIME("min(next_run_at) - now()")
-    "          FROM udm.job WHERE next_run_at > now() AND NOT suspended)"};
-/* clang-format on */
-
-udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_db_t *db)
-{
-    udm_result_t *result;
-    udm_error_t *error;
-    apr_time_t wait;
-    int batch;
-
-    *made = 0;
-    *next = UDM_NO_TIME;
-    do {
-        error = udm_db_query(&result, p, db, &schedule, 0, NULL);
-        if (error) {
-            return error;
-        }
-        batch = (int)udm_result_int(result, 0, 0);
-        *made += batch;
-    } while (batch == SCHEDULE_BATCH);
-    wait = udm_result_time(result, 0, 1);
-    if (wait != UDM_NO_TIME) {
-        *next = apr_time_now() + wait;
-    }
-    return NULL;
-}
-
-/*
  * Run and progress are both locked, so that after a wait PostgreSQL looks at the newest version of
  * both: with the run alone, one that was claimed a moment ago would be judged by its old, empty lease.
  */
@@ -127,7 +70,8 @@ static const udm_statement_t claim = {
     "       " UDM_DB_TIME("c.window_from") ", " UDM_DB_TIME("c.window_to") ","
     "       to_json(c.media)::text, c.export_attachments, c.filters::text, c.file_split_bytes,"
     "       c.attempt, c.export_id::text, c.previous::text, x.pem,"
-    "       c.interrupted AND c.attempt > $2::integer"
+    "       c.interrupted AND c.attempt > $2::integer, c.moves_watermark, c.settle_barrier,"
+    "       " UDM_DB_TIME("c.settle_since") ", " UDM_DB_TIME("now()")
     "  FROM claimed c LEFT JOIN udm.certificate x ON x.ccid = c.ccid"};
 /* clang-format on */
 
@@ -165,6 +109,10 @@ udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const
     r->previous_export_id = udm_result_text(result, 0, c++);
     r->certificate_pem = udm_result_text(result, 0, c++);
     r->exhausted = udm_result_bool(result, 0, c++);
+    r->moves_watermark = udm_result_bool(result, 0, c++);
+    r->settle_barrier = udm_result_text(result, 0, c++);
+    r->settle_since = udm_result_time(result, 0, c++);
+    r->now = udm_result_time(result, 0, c++);
     *run = r;
     return NULL;
 }
@@ -218,6 +166,36 @@ udm_error_t *udm_queue_renew(bool *wanted, apr_pool_t *p, udm_db_t *db, const ud
         return lost(p, run);
     }
     *wanted = !udm_result_bool(result, 0, 1);
+    return NULL;
+}
+
+/* clang-format off */
+static const udm_statement_t settle = {
+    "udm_queue_settle",
+    "UPDATE udm.run r SET settle_barrier = $5, settle_since = coalesce(settle_since, now()),"
+    " window_to = " UDM_DB_TIME_IN("$6") " WHERE " OURS " RETURNING " UDM_DB_TIME("settle_since")};
+/* clang-format on */
+
+udm_error_t *udm_queue_settle(apr_pool_t *p, udm_db_t *db, udm_run_t *run, const char *barrier,
+                              apr_time_t window_to)
+{
+    const char *values[FENCE_VALUES + 2];
+    udm_result_t *result;
+    udm_error_t *error;
+
+    fence_values(values, p, run);
+    values[FENCE_VALUES] = barrier;
+    values[FENCE_VALUES + 1] = udm_db_time(p, window_to);
+    error = udm_db_query(&result, p, db, &settle, FENCE_VALUES + 2, values);
+    if (error) {
+        return error;
+    }
+    if (result->rows == 0) {
+        return lost(p, run);
+    }
+    run->settle_barrier = barrier;
+    run->settle_since = udm_result_time(result, 0, 0);
+    run->window_to = window_to;
     return NULL;
 }
 

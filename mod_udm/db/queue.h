@@ -25,6 +25,10 @@ typedef struct udm_run_t {
     bool window_all;
     apr_time_t window_from; /* UDM_NO_TIME: open */
     apr_time_t window_to;
+    bool moves_watermark;       /* the window begins where the last one ended, and moves on */
+    const char *settle_barrier; /* see udm_source_settle; NULL before it was asked */
+    apr_time_t settle_since;    /* when it was first asked, by the database's clock */
+    apr_time_t now;             /* the claim, by that clock */
     apr_array_header_t *media;
     bool export_attachments;
     const char *filters;          /* JSON text: [{attribute, operator, value}] */
@@ -67,6 +71,13 @@ typedef struct udm_part_t {
     apr_int64_t size;
     const char *sha256;
 } udm_part_t;
+
+/*
+ * Notes what a moving window waits for, and where it ends, which may be earlier than it was planned.
+ * Sets both in `run`.
+ */
+udm_error_t *udm_queue_settle(apr_pool_t *p, udm_db_t *db, udm_run_t *run, const char *barrier,
+                              apr_time_t window_to);
 
 /*
  * COMPLETED: run, job, files and audit in one transaction. `parts` of udm_part_t. May be called again

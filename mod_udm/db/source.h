@@ -32,6 +32,22 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
                              const udm_data_type_t *type, const udm_run_t *run);
 
 /*
+ * Whether every transaction that might have stamped a row before the first look is over.
+ * `barrier` is NULL at the first look, which sets it (in `p`) for the later ones. Asked with a
+ * connection of its own, before udm_source_open takes its snapshot.
+ */
+udm_error_t *udm_source_settle(bool *settled, const char **barrier, apr_pool_t *p,
+                               const char *source_dir, const udm_data_type_t *type);
+
+/*
+ * When the oldest transaction that writes in the source began, by the source's clock; UDM_NO_TIME
+ * when there is none.
+ * @return a lasting UDM_E_SOURCE when the reader may not see that (pg_read_all_stats)
+ */
+udm_error_t *udm_source_oldest_writer(apr_time_t *began, apr_pool_t *p, const char *source_dir,
+                                      const udm_data_type_t *type);
+
+/*
  * Whether a UDM_E_SOURCE stays the same however often it is tried again: no connection file, a
  * relation or column that is not there, a reader with too many rights or too few. Such errors carry
  * the status APR_EINVAL. Everything else (no answer, a lock, a conflict) may pass.

@@ -43,6 +43,7 @@ static const setting_t table[] = {
     {"group", KIND_TEXT, AT(group), 0, 0, NULL, false},
     {"log-level", KIND_LEVEL, AT(log_level), 0, 0, "info", false},
     {"attempts", KIND_NUMBER, AT(attempts), 1, 100, "3", false},
+    {"settle-limit", KIND_NUMBER, AT(settle_limit), 1, 86400, "600", false},
     {"retry-delay", KIND_NUMBER, AT(retry_delay), 0, 86400, "10", false},
 };
 #define TABLE_SIZE (sizeof(table) / sizeof(table[0]))

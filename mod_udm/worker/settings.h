@@ -22,6 +22,7 @@ typedef struct udm_settings_t {
     const char *group; /* NULL: the user's own */
     udm_log_level log_level;
     int attempts;    /* how often an export is tried that may work later */
+    int settle_limit; /* seconds that a moving window waits for older writers in its source */
     int retry_delay; /* seconds before the second attempt; six times as long before each further */
 } udm_settings_t;
 

@@ -16,11 +16,16 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "core/text.h"
+
 /* What a pool may keep for its next run; the rest goes back to the system. */
 #define POOL_KEEPS (1024 * 1024)
 
 /* While handing back: how long the database may stay away before the lease is left to run out. */
 #define HAND_BACK_PATIENCE 5000
+#define SETTLE_LOOKS       5 /* before a run goes back to the queue ... */
+#define SETTLE_PAUSE       apr_time_from_msec(100)
+#define SETTLE_DELAY       2 /* ... for so many seconds */
 
 #define LIMIT(worker) ((worker)->settings->log_level)
 
@@ -286,8 +291,64 @@ static void remove_output_or_log(desk_t *d, const udm_run_t *run)
     }
 }
 
-static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, desk_t *d,
-                           const udm_run_t *run)
+/* When the wait for older writers is over, a moving window ends where the oldest one began. */
+static udm_error_t *cut_window(desk_t *d, udm_run_t *run, const udm_data_type_t *type)
+{
+    apr_time_t end, began;
+    udm_error_t *error =
+        udm_source_oldest_writer(&began, d->run_pool, d->worker->settings->source_dir, type);
+
+    if (error) {
+        return error;
+    }
+    end = began != UDM_NO_TIME && began < run->window_to ? began : run->window_to;
+    if (run->window_from != UDM_NO_TIME && end < run->window_from) {
+        end = run->window_from;
+    }
+    if (end < run->window_to) {
+        udm_log(LIMIT(d->worker), UDM_LOG_WARN,
+                "UDM0223: run %" APR_INT64_T_FMT
+                ": its window ends at %s, for an older transaction is still open in source \"%s\"",
+                run->id, udm_text_time(d->run_pool, end), type->source);
+    }
+    return udm_queue_settle(d->run_pool, d->db, run, run->settle_barrier, end);
+}
+
+/*
+ * Looks whether a moving window can be read. A moment is waited for here, longer in the queue, so
+ * that no slot stands still for somebody's long transaction: `later` says so.
+ */
+static udm_error_t *settle_window(bool *later, desk_t *d, udm_run_t *run,
+                                  const udm_data_type_t *type)
+{
+    const udm_settings_t *settings = d->worker->settings;
+    const char *barrier = run->settle_barrier;
+    bool settled = false;
+    udm_error_t *error;
+    int i;
+
+    *later = false;
+    for (i = 0; i < SETTLE_LOOKS && !atomic_load(&d->slot->watch.stop); i++) {
+        if (i > 0) {
+            apr_sleep(SETTLE_PAUSE);
+        }
+        error = udm_source_settle(&settled, &barrier, d->run_pool, settings->source_dir, type);
+        if (!error && !run->settle_barrier) {
+            error = udm_queue_settle(d->run_pool, d->db, run, barrier, run->window_to);
+        }
+        if (error || settled) {
+            return error;
+        }
+    }
+    if (run->now - run->settle_since >= apr_time_from_sec(settings->settle_limit)) {
+        return cut_window(d, run, type);
+    }
+    *later = true;
+    return udm_error_make(d->run_pool, UDM_E_STOPPED, "older transactions are open in the source");
+}
+
+static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *later, desk_t *d,
+                           udm_run_t *run)
 {
     const udm_settings_t *settings = d->worker->settings;
     udm_export_settings_t export_settings = {0};
@@ -315,6 +376,12 @@ static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, desk_t
     }
     if (error) {
         return error;
+    }
+    if (run->moves_watermark) {
+        error = settle_window(later, d, run, type);
+        if (error) {
+            return error;
+        }
     }
     export_settings.source_dir = settings->source_dir;
     export_settings.spool_dir = settings->spool_dir;
@@ -425,6 +492,23 @@ static void settle_stopped(desk_t *d, const udm_run_t *run, udm_verdict verdict)
     }
 }
 
+/* While a moving window settles, the run goes back to the queue; that is no attempt. */
+static void settle_later(desk_t *d, const udm_run_t *run)
+{
+    ending_t ending = {.kind = END_RELEASE, .delay = SETTLE_DELAY};
+    udm_error_t *error;
+
+    udm_log(LIMIT(d->worker), UDM_LOG_DEBUG,
+            "UDM0224: run %" APR_INT64_T_FMT " waits for older transactions in its source",
+            run->id);
+    error = end_run(d, run, &ending);
+    if (error && error->kind != UDM_E_LOST) {
+        udm_log(LIMIT(d->worker), UDM_LOG_ERROR,
+                "UDM0225: run %" APR_INT64_T_FMT " stays as it is until its lease runs out: %s",
+                run->id, udm_error_line(d->run_pool, error));
+    }
+}
+
 static void begin_run(udm_slot_t *slot, const udm_run_t *run, apr_int64_t claimed)
 {
     udm_worker_t *worker = slot->worker;
@@ -443,20 +527,21 @@ static void begin_run(udm_slot_t *slot, const udm_run_t *run, apr_int64_t claime
     apr_thread_mutex_unlock(worker->lock);
 }
 
-static void run_one(desk_t *d, const udm_run_t *run, apr_int64_t claimed)
+static void run_one(desk_t *d, udm_run_t *run, apr_int64_t claimed)
 {
     udm_slot_t *slot = d->slot;
     apr_array_header_t *parts = NULL;
     apr_int64_t rows = 0;
     udm_verdict verdict;
     udm_error_t *error;
+    bool later = false;
 
     begin_run(slot, run, claimed);
     udm_log(LIMIT(d->worker), UDM_LOG_INFO,
             "UDM0221: run %" APR_INT64_T_FMT " of job %" APR_INT64_T_FMT
             " (%s/%s) begins, attempt %d",
             run->id, run->job_id, run->source, run->type, run->attempt);
-    error = export(&parts, &rows, d, run);
+    error = export(&parts, &rows, &later, d, run);
     apr_thread_mutex_lock(d->worker->lock);
     verdict = slot->verdict;
     apr_thread_mutex_unlock(d->worker->lock);
@@ -465,6 +550,9 @@ static void run_one(desk_t *d, const udm_run_t *run, apr_int64_t claimed)
     }
     else if (verdict != UDM_VERDICT_NONE) {
         settle_stopped(d, run, verdict);
+    }
+    else if (later) {
+        settle_later(d, run);
     }
     else {
         try_later(d, run, error);

@@ -56,6 +56,12 @@ udm_principal_t *dbtest_principal_of(const char *ccid, const char *source, const
                                      bool read, bool write);
 /* A good job of acme's UCS/Interaction that runs at once; the tests change what they are about. */
 udm_job_t *dbtest_job(void);
+
+/* Gives a job another schedule: schedulerParam as JSON with ' for ". */
+void dbtest_schedule(udm_job_t *job, const char *json);
+
+/* One run, in an hour. */
+void dbtest_later(udm_job_t *job);
 /* What to write beside what `who` does. */
 const udm_audit_t *dbtest_audit(const udm_principal_t *who);
 

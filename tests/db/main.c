@@ -258,10 +258,34 @@ udm_job_t *dbtest_job(void)
     job->date_from = job->date_to = UDM_NO_TIME;
     job->media = apr_array_make(pool, 2, sizeof(const char *));
     job->filters = apr_array_make(pool, 2, sizeof(udm_job_filter_t));
-    job->schedule_type = UDM_SCHEDULE_NOW;
-    job->start = UDM_NO_TIME;
-    job->schedule_json = "{\"immediately\":true}";
+    dbtest_schedule(job, "{'immediately':true}");
     return job;
+}
+
+void dbtest_schedule(udm_job_t *job, const char *json)
+{
+    udm_error_t *error = NULL;
+    json_t *parsed;
+    char *text = apr_pstrdup(pool, json);
+    char *c;
+
+    for (c = text; *c; c++) {
+        *c = (char)(*c == '\'' ? '"' : *c);
+    }
+    parsed = json_loads(text, JSON_DECODE_INT_AS_REAL, NULL);
+    ck_assert_ptr_nonnull(parsed);
+    job->schedule_json = text;
+    job->schedule_since = apr_time_now();
+    ck_assert(udm_schedule_parse(&job->schedule, &error, pool, "", parsed, job->schedule_since));
+    job->schedule_type = udm_schedule_type_of(&job->schedule);
+    json_decref(parsed);
+}
+
+void dbtest_later(udm_job_t *job)
+{
+    dbtest_schedule(job,
+                    apr_psprintf(pool, "{'startDate':'%s'}",
+                                 udm_text_time(pool, apr_time_now() + apr_time_from_sec(3600))));
 }
 
 const udm_audit_t *dbtest_audit(const udm_principal_t *who)

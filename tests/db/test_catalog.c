@@ -168,7 +168,7 @@ START_TEST(sub_types_of_what_is_not_visible)
     ck_assert_str_eq(error->reason, no_sub_types(some, "UCS", "made up")->reason);
     ck_assert_str_eq(error->reason, no_sub_types(some, NULL, "Interaction")->reason);
     /* A type of another source is none of this one. */
-    dbtest_fails(no_sub_types(all, "iWD", "Interaction"), UDM_E_INVALID, "there are: Task");
+    dbtest_fails(no_sub_types(all, "iWD", "Interaction"), UDM_E_INVALID, "must be one of: Task");
     dbtest_fails(no_sub_types(all, NULL, "x"), UDM_E_INVALID,
                  "there are: Contact, Interaction, Task");
     dbtest_fails(no_sub_types(none, "UCS", NULL), UDM_E_INVALID, "there are: none");

@@ -134,8 +134,7 @@ static apr_int64_t make(state_name name)
 
     dbtest_exec("DELETE FROM udm.run; DELETE FROM udm.job");
     if (name == PLANNED || name == HALTED || name == CALLED_OFF || name == AGAIN_PLANNED) {
-        job->schedule_type = UDM_SCHEDULE_ONCE;
-        job->start = apr_time_now() + apr_time_from_sec(3600);
+        dbtest_later(job);
     }
     job->suspended = name == HALTED;
     id = create(job);

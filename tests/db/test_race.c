@@ -230,9 +230,8 @@ static void start(racer_t *racer, race_t *race, const char *role, unsigned seed,
     racer->seed = seed;
     racer->now = *dbtest_job();
     racer->later = racer->now;
-    racer->later.schedule_type = UDM_SCHEDULE_ONCE;
-    racer->later.start = apr_time_now() + apr_time_from_sec(3600);
-    racer->now.schedule_type = UDM_SCHEDULE_RECURRING;
+    dbtest_later(&racer->later);
+    dbtest_schedule(&racer->now, "{'immediately':true,'cron':'0 0 1 1 *'}");
     /* No parent: pools with one parent must not be made by several threads at once. */
     ck_assert_int_eq(apr_pool_create(&racer->pool, NULL), APR_SUCCESS);
     dbtest_ok(

@@ -45,9 +45,7 @@ static udm_job_t *later(void)
 {
     udm_job_t *job = dbtest_job();
 
-    job->schedule_type = UDM_SCHEDULE_ONCE;
-    job->start = apr_time_now() + apr_time_from_sec(3600);
-    job->schedule_json = "{\"startDate\":\"2096-01-01\"}";
+    dbtest_later(job);
     return job;
 }
 
@@ -125,7 +123,7 @@ START_TEST(planned_anew)
         dbtest_value(apr_psprintf(pool,
                                   "SELECT " UDM_DB_TIME("next_run_at") " = %s AND latest_run_id IS"
                                                                        " NULL FROM udm.job",
-                                  udm_db_int(pool, job->start))),
+                                  udm_db_int(pool, job->schedule.start))),
         "t");
     job->suspended = true;
     ck_assert_str_eq(replace(id, job)->status, "SUSPENDED");
@@ -203,7 +201,7 @@ START_TEST(watermark)
             APR_ARRAY_PUSH(job->media, const char *) = "email";
             break;
         case 3:
-            job->schedule_type = UDM_SCHEDULE_NOW;
+            dbtest_later(job);
             break;
         case 4:
             job->source = "Contact History";

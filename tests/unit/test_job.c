@@ -55,7 +55,7 @@ static udm_job_t *takes_version(const char *changes, udm_version version)
 {
     udm_job_t *job;
 
-    unit_ok(udm_job_parse(&job, pool, changed(changes), version));
+    unit_ok(udm_job_parse(&job, pool, changed(changes), version, apr_time_now()));
     ck_assert_ptr_nonnull(job);
     return job;
 }
@@ -70,7 +70,7 @@ static void refuses_version(const char *changes, const char *pointer, const char
                             udm_version version)
 {
     udm_job_t *job = (udm_job_t *)-1;
-    udm_error_t *error = udm_job_parse(&job, pool, changed(changes), version);
+    udm_error_t *error = udm_job_parse(&job, pool, changed(changes), version, apr_time_now());
     const udm_fault_t *fault;
 
     ck_assert_ptr_null(job);
@@ -105,7 +105,7 @@ START_TEST(test_whole_job)
     ck_assert_str_eq(udm_text_time(pool, job->date_from), "2026-01-01T00:00:00.000Z");
     ck_assert_str_eq(udm_text_time(pool, job->date_to), "2026-01-31T23:00:00.000Z");
     ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_ONCE);
-    ck_assert_int_eq(job->start, 1795500000000000);
+    ck_assert_int_eq(job->schedule.start, 1795500000000000);
     ck_assert_str_eq(job->schedule_json, "{\"startDate\":\"2026-11-24T06:00:00Z\"}");
     ck_assert_int_eq(job->media->nelts, 2);
     ck_assert_str_eq(APR_ARRAY_IDX(job->media, 1, const char *), "email");
@@ -130,7 +130,7 @@ START_TEST(test_least_job)
     ck_assert_int_eq(job->file_split_bytes, 0);
     ck_assert(!job->suspended);
     ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_NOW);
-    ck_assert_int_eq(job->start, UDM_NO_TIME);
+    ck_assert_int_eq(job->schedule.start, UDM_NO_TIME);
 }
 END_TEST
 
@@ -142,7 +142,7 @@ START_TEST(test_every_fault_is_told)
     udm_job_t *job;
     size_t i;
 
-    error = udm_job_parse(&job, pool, document("{}"), UDM_V10);
+    error = udm_job_parse(&job, pool, document("{}"), UDM_V10, apr_time_now());
     unit_fails(error, UDM_E_INVALID, "is required");
     ck_assert_int_eq(error->faults->nelts, 7);
     for (i = 0; i < 7; i++) {
@@ -154,10 +154,12 @@ START_TEST(test_every_fault_is_told)
                                    "'dateFrom':1,'dateTo':'x'},'description':[],'schedulerParam':"
                                    "{'immediately':1,'startDate':2},'jobParams':{'media':['',3],"
                                    "'fileSplitSize':'1'},'suspended':'no'}"),
-                          UDM_V10);
+                          UDM_V10, apr_time_now());
     ck_assert_int_eq(error->faults->nelts, 14);
-    unit_fails(udm_job_parse(&job, pool, document("[]"), UDM_V10), UDM_E_INVALID, "JSON object");
-    unit_fails(udm_job_parse(&job, pool, document("'x'"), UDM_V10), UDM_E_INVALID, "JSON object");
+    unit_fails(udm_job_parse(&job, pool, document("[]"), UDM_V10, apr_time_now()), UDM_E_INVALID,
+               "JSON object");
+    unit_fails(udm_job_parse(&job, pool, document("'x'"), UDM_V10, apr_time_now()), UDM_E_INVALID,
+               "JSON object");
 }
 END_TEST
 
@@ -227,7 +229,7 @@ START_TEST(test_schedule)
     ck_assert_str_eq(takes("{'schedulerParam':{}}")->schedule_json, "{}");
     job = takes("{'schedulerParam':{'immediately':false,'startDate':'2001-01-01'}}");
     ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_ONCE); /* in the past: due at once */
-    ck_assert_str_eq(udm_text_time(pool, job->start), "2001-01-01T00:00:00.000Z");
+    ck_assert_str_eq(udm_text_time(pool, job->schedule.start), "2001-01-01T00:00:00.000Z");
 
     refuses("{'schedulerParam':'now'}", "/schedulerParam", "must be an object");
     refuses("{'schedulerParam':{'immediately':false}}", "/schedulerParam/immediately",
@@ -237,16 +239,22 @@ START_TEST(test_schedule)
     refuses("{'schedulerParam':{'immediately':true,'startDate':'2030-01-01'}}",
             "/schedulerParam/startDate", "beside immediately");
     refuses("{'schedulerParam':{'startDate':'soon'}}", "/schedulerParam/startDate", "RFC 3339");
-    refuses("{'schedulerParam':{'cron':'0 0 * * *'}}", "/schedulerParam/cron",
-            "recurring schedules are not available in this version: use immediately or startDate");
-    refuses("{'schedulerParam':{'immediately':true,'cron':'0 0 * * *'}}", "/schedulerParam/cron",
-            "recurring");
-    refuses("{'schedulerParam':{'immediately':false,'cron':''}}", "/schedulerParam/cron",
-            "recurring");
-    refuses("{'schedulerParam':{'runs':'daily','startDate':'2030-01-01'}}", "/schedulerParam/runs",
-            "recurring");
-    refuses("{'schedulerParam':{'runs':'3'}}", "/schedulerParam/runs", "recurring");
-    refuses("{'schedulerParam':{'runs':3}}", "/schedulerParam/runs", "recurring");
+    refuses("{'schedulerParam':{'immediately':false,'cron':''}}", "/schedulerParam/cron", "field");
+    refuses("{'schedulerParam':{'runs':'3'}}", "/schedulerParam/runs", "only beside cron");
+    refuses("{'schedulerParam':{'runs':3}}", "/schedulerParam/runs", "must be a string");
+
+    job = takes("{'schedulerParam':{'cron':'0 6 * * *','runs':'3'},'timeFrame':{}}");
+    ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_RECURRING);
+    ck_assert_int_eq(job->schedule.runs_max, 3);
+    ck_assert(udm_job_window_moves(job));
+    job = takes("{'schedulerParam':{'runs':'daily','startDate':'2030-01-01'},'timeFrame':"
+                "{'dateFrom':'2026-01-01'}}");
+    ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_RECURRING);
+    ck_assert(udm_job_window_moves(job));
+    ck_assert(!udm_job_window_moves(takes("{'schedulerParam':{'runs':'daily'}}")));
+    ck_assert(!udm_job_window_moves(takes("{'schedulerParam':{'runs':'daily'},'timeFrame':"
+                                          "{'dateFrom':'2026-01-01','dateTo':'2026-02-01'}}")));
+    ck_assert(!udm_job_window_moves(takes("{'schedulerParam':{},'timeFrame':{}}")));
 }
 END_TEST
 
@@ -330,7 +338,7 @@ START_TEST(test_lives_in_the_pool)
     udm_job_t *job;
 
     apr_pool_create(&own, NULL);
-    unit_ok(udm_job_parse(&job, own, body, UDM_V10));
+    unit_ok(udm_job_parse(&job, own, body, UDM_V10, apr_time_now()));
     json_decref(body);
     apr_pool_clear(pool);
     ck_assert_str_eq(job->title, "mine");
@@ -375,7 +383,7 @@ START_TEST(test_definition)
                      "\"Interaction\",\"media\":[]},\"suspended\":\"false\"}");
     /* what is shown can be sent back, and means the same */
     unit_ok(udm_json_parse(&again, pool, whole, strlen(whole)));
-    unit_ok(udm_job_parse(&job, pool, again, UDM_V4));
+    unit_ok(udm_job_parse(&job, pool, again, UDM_V4, apr_time_now()));
     ck_assert_str_eq(shown(job, 77), whole);
 }
 END_TEST
@@ -477,7 +485,8 @@ START_TEST(test_mutations)
         json_t *body;
 
         if (!udm_json_parse(&body, pool, text, strlen(text))) {
-            udm_error_t *error = udm_job_parse(&job, pool, body, i % 2 ? UDM_V10 : UDM_V4);
+            udm_error_t *error =
+                udm_job_parse(&job, pool, body, i % 2 ? UDM_V10 : UDM_V4, apr_time_now());
 
             ck_assert((error == NULL) == (job != NULL));
             ck_assert(!error || error->faults->nelts > 0);

@@ -1,0 +1,160 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue_schedule.c: makes the runs of jobs that are due, and says when the next one is.
+ *
+ * A job whose run is not over makes no second one: what it misses, like what was missed while no
+ * worker was up, becomes one run, at the latest of the times missed (decisions 2.4). Its window
+ * begins where the last completed one ended, so it covers the gap.
+ */
+#include <jansson.h>
+
+#include "core/json.h"
+#include "core/schedule.h"
+#include "core/text.h"
+#include "db/queue.h"
+#include "db/transaction.h"
+
+/* One at a time, however many are due at once: a transaction must not last. */
+#define BATCH      100
+#define BATCH_TEXT "100"
+
+#define IDLE                                                                                       \
+    " AND NOT EXISTS (SELECT FROM udm.run r WHERE r.job_id = j.id"                                 \
+    " AND r.status IN ('QUEUED', 'IN_PROGRESS', 'SUSPENDED'))"
+
+/* Without a lock, because mostly there is nothing to do. */
+/* clang-format off */
+static const udm_statement_t look = {
+    "udm_queue_look",
+    "SELECT EXISTS (SELECT FROM udm.job j WHERE j.next_run_at <= now() AND NOT j.suspended" IDLE "),"
+    " (SELECT " UDM_DB_TIME("min(next_run_at) - now()")
+    " FROM udm.job WHERE next_run_at > now() AND NOT suspended)"};
+
+/*
+ * A job that somebody else's transaction holds is skipped: that one makes the run, or changes the
+ * job. Who waited for nobody sees the newest version of each row.
+ */
+static const udm_statement_t due = {
+    "udm_queue_due",
+    "SELECT j.id, " UDM_DB_TIME("j.next_run_at") "," UDM_DB_TIME("now()") ", j.schedule::text,"
+    UDM_DB_TIME("j.schedule_since") ", j.runs_left IS NULL OR j.runs_left > 1"
+    " FROM udm.job j WHERE j.next_run_at <= now() AND NOT j.suspended" IDLE
+    " ORDER BY j.next_run_at, j.id LIMIT " BATCH_TEXT " FOR UPDATE OF j SKIP LOCKED"};
+
+/* The window of a run that takes up where the last one ended waits for the settle time. */
+static const udm_statement_t make = {
+    "udm_queue_make",
+    "WITH plan AS MATERIALIZED (SELECT j.*, n.scheduled_at, n.next,"
+    " j.schedule_type = 'recurring' AND NOT j.time_all AND j.date_to IS NULL AS moves"
+    " FROM (SELECT id, " UDM_DB_TIME_IN("scheduled") " AS scheduled_at, "
+    UDM_DB_TIME_IN("following") " AS next"
+    " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (id, scheduled, following)) n"
+    " JOIN udm.job j ON j.id = n.id),"
+    " made AS (INSERT INTO udm.run (job_id, ccid, source, type, title, description, window_all,"
+    " window_from, window_to, moves_watermark, media, export_attachments, filters,"
+    " file_split_size, file_split_bytes, scheduled_at, ready_at, created_by)"
+    " SELECT id, ccid, source, type, title, description, time_all,"
+    " CASE WHEN moves THEN coalesce(watermark, date_from) ELSE date_from END,"
+    " CASE WHEN moves THEN greatest(scheduled_at, watermark)"
+    " WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all THEN scheduled_at"
+    " ELSE date_to END,"
+    " moves, media, export_attachments, filters, file_split_size, file_split_bytes, scheduled_at,"
+    " scheduled_at + CASE WHEN moves THEN make_interval(secs => coalesce((SELECT settle_seconds"
+    " FROM udm.data_type t WHERE t.source = plan.source AND t.name = plan.type), 0))"
+    " ELSE interval '0' END, created_by"
+    " FROM plan ORDER BY scheduled_at, id RETURNING id, job_id),"
+    " progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM made)"
+    " UPDATE udm.job j SET next_run_at = plan.next, runs_left = j.runs_left - 1,"
+    " status = 'QUEUED', latest_run_id = made.id"
+    " FROM plan JOIN made ON made.job_id = plan.id WHERE j.id = plan.id"};
+/* clang-format on */
+
+enum { DUE_ID, DUE_AT, DUE_NOW, DUE_SCHEDULE, DUE_SINCE, DUE_MORE };
+
+/*
+ * When the run of a due job is scheduled, and when the one after it; UDM_NO_TIME for none. A
+ * schedule that cannot be read (any more) has no run after this one.
+ */
+static void plan_run(apr_time_t *scheduled, apr_time_t *next, apr_pool_t *p,
+                     const udm_result_t *rows, int row)
+{
+    json_t *json = udm_json_own(
+        p, json_loads(udm_result_text(rows, row, DUE_SCHEDULE), JSON_DECODE_INT_AS_REAL, NULL));
+    apr_time_t now = udm_result_time(rows, row, DUE_NOW);
+    udm_error_t *error = NULL;
+    udm_schedule_t schedule;
+    apr_time_t last;
+
+    *scheduled = udm_result_time(rows, row, DUE_AT);
+    *next = UDM_NO_TIME;
+    if (!udm_schedule_parse(&schedule, &error, p, "", json,
+                            udm_result_time(rows, row, DUE_SINCE)) ||
+        !schedule.recurs) {
+        return;
+    }
+    last = udm_schedule_last(&schedule, now);
+    if (last > *scheduled) {
+        *scheduled = last;
+    }
+    if (udm_result_bool(rows, row, DUE_MORE)) {
+        *next = udm_schedule_next(&schedule, now);
+    }
+}
+
+static udm_error_t *make_batch(apr_pool_t *p, udm_db_t *db, void *baton)
+{
+    apr_array_header_t *lists[3];
+    const char *values[3];
+    udm_result_t *rows;
+    udm_error_t *error;
+    int *made = baton;
+    int i;
+
+    *made = 0;
+    error = udm_db_query(&rows, p, db, &due, 0, NULL);
+    if (error || rows->rows == 0) {
+        return error;
+    }
+    for (i = 0; i < 3; i++) {
+        lists[i] = apr_array_make(p, rows->rows, sizeof(const char *));
+    }
+    for (i = 0; i < rows->rows; i++) {
+        apr_time_t scheduled, next;
+
+        plan_run(&scheduled, &next, p, rows, i);
+        APR_ARRAY_PUSH(lists[0], const char *) = udm_result_text(rows, i, DUE_ID);
+        APR_ARRAY_PUSH(lists[1], const char *) = udm_db_time(p, scheduled);
+        APR_ARRAY_PUSH(lists[2], const char *) = udm_db_time(p, next);
+    }
+    for (i = 0; i < 3; i++) {
+        values[i] = udm_db_array(p, lists[i]);
+    }
+    *made = rows->rows;
+    return udm_db_query(&rows, p, db, &make, 3, values);
+}
+
+udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_db_t *db)
+{
+    udm_result_t *result;
+    udm_error_t *error;
+    apr_time_t wait;
+    int batch = 0;
+
+    *made = 0;
+    *next = UDM_NO_TIME;
+    do {
+        error = udm_db_query(&result, p, db, &look, 0, NULL);
+        if (!error && udm_result_bool(result, 0, 0)) {
+            error = udm_transaction(p, db, make_batch, &batch);
+            *made += error ? 0 : batch;
+        }
+    } while (!error && batch == BATCH);
+    if (error) {
+        return error;
+    }
+    wait = udm_result_time(result, 0, 1);
+    if (wait != UDM_NO_TIME) {
+        *next = apr_time_now() + wait;
+    }
+    return NULL;
+}
