@@ -14,11 +14,14 @@
 const char *udm_etag_make(apr_pool_t *p, const json_t *json)
 {
     const char *text = udm_json_text(p, json);
+
+    return text ? udm_etag_text(p, text) : NULL;
+}
+
+const char *udm_etag_text(apr_pool_t *p, const char *text)
+{
     unsigned char digest[SHA256_DIGEST_LENGTH];
 
-    if (!text) {
-        return NULL;
-    }
     SHA256((const unsigned char *)text, strlen(text), digest);
     return apr_pstrcat(p, "\"", udm_text_hex(p, digest, sizeof(digest) / 2), "\"", NULL);
 }

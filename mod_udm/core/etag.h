@@ -16,6 +16,9 @@
  */
 const char *udm_etag_make(apr_pool_t *p, const json_t *json);
 
+/* The same for a text that is made already. */
+const char *udm_etag_text(apr_pool_t *p, const char *text);
+
 /* Whether If-Match lets a change through: NULL (not sent) does, "*" does, else a strong match must
  * be among the list. */
 bool udm_etag_allows(const char *if_match, const char *etag);

@@ -200,13 +200,33 @@ static void read_time_frame(reader *r, udm_job_t *job, const json_t *body)
     job->time_all = all;
 }
 
+/* schedulerParam with nothing but what it is documented to have, as text. */
+static const char *known_members(const reader *r, const json_t *schedule)
+{
+    static const char *const keys[] = {"immediately", "cron", "runs", "startDate"};
+    json_t *known = json_object();
+    const char *text;
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        json_t *value = member(schedule, keys[i]);
+
+        if (value) {
+            json_object_set(known, keys[i], value);
+        }
+    }
+    text = udm_json_text(r->p, known);
+    json_decref(known);
+    return text;
+}
+
 static void read_schedule(reader *r, udm_job_t *job, const json_t *body)
 {
     const json_t *schedule = read_object(r, body, "/schedulerParam");
 
     job->schedule_since = r->now;
     if (schedule) {
-        job->schedule_json = udm_json_text(r->p, schedule);
+        job->schedule_json = known_members(r, schedule);
         if (udm_schedule_parse(&job->schedule, &r->error, r->p, "/schedulerParam", schedule,
                                r->now)) {
             job->schedule_type = udm_schedule_type_of(&job->schedule);

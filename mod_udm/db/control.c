@@ -31,8 +31,9 @@ static const udm_statement_t run_of_job_lock = {
 #define JOB_STATE                                                                                  \
     "SELECT j.source, j.type, j.schedule_type = 'recurring', j.suspended,"                         \
     " j.next_run_at IS NOT NULL, j.status IN ('IN_PROGRESS', 'COMPLETED', 'FAILED')"               \
-    " OR j.watermark IS NOT NULL"                                                                  \
-    " OR EXISTS (SELECT FROM udm.run r WHERE r.job_id = j.id AND r.started_at IS NOT NULL)"        \
+    " OR (j.schedule_type = 'recurring' AND j.watermark IS NOT NULL)"                              \
+    " OR EXISTS (SELECT FROM udm.run r WHERE r.job_id = j.id AND r.started_at IS NOT NULL"         \
+    " AND (j.schedule_type = 'recurring' OR r.status IN " ACTIVE "))"                              \
     " FROM udm.job j WHERE j.id = $1::bigint AND j.ccid = $2"
 
 static const udm_statement_t job_lock = {
@@ -73,9 +74,8 @@ static const udm_statement_t run_forget = {"udm_control_run_forget",
                                            "DELETE FROM udm.run WHERE id = $1::bigint"};
 
 static const udm_statement_t job_forget_run = {
-    "udm_control_job_forget_run",
-    "UPDATE udm.job j SET latest_run_id = (SELECT max(r.id) FROM udm.run r WHERE r.job_id = j.id)"
-    " WHERE j.id = $1::bigint AND j.latest_run_id = $2::bigint"};
+    "udm_control_job_forget_run", "UPDATE udm.job j SET latest_run_id = NULL"
+                                  " WHERE j.id = $1::bigint AND j.latest_run_id = $2::bigint"};
 
 static const udm_statement_t job_update = {
     "udm_control_job_update",
@@ -402,19 +402,71 @@ udm_error_t *udm_run_delete(apr_pool_t *p, udm_db_t *db, apr_int64_t id, const u
     return udm_transaction(p, db, delete_run, &control);
 }
 
+/* clang-format off */
+#define VISIBLE_IDS(table)                                                                         \
+    "SELECT t.id FROM " table " t WHERE t.id = ANY ($1::bigint[]) AND t.ccid = $2"                 \
+    " AND " UDM_ROW_VISIBLE("t", "$3", "$4")
+/* clang-format on */
+
+static const udm_statement_t visible_jobs = {"udm_control_visible_jobs", VISIBLE_IDS("udm.job")};
+static const udm_statement_t visible_runs = {"udm_control_visible_runs", VISIBLE_IDS("udm.run")};
+
+/* Those of many ids that are worth a transaction. */
+static udm_error_t *visible_ids(apr_array_header_t **visible, apr_pool_t *p, udm_db_t *db,
+                                bool runs, const apr_array_header_t *ids,
+                                const udm_principal_t *who)
+{
+    apr_array_header_t *texts = apr_array_make(p, ids->nelts, sizeof(const char *));
+    const char *values[4];
+    udm_result_t *rows;
+    udm_error_t *error;
+    int i;
+
+    for (i = 0; i < ids->nelts; i++) {
+        APR_ARRAY_PUSH(texts, const char *) = udm_db_int(p, APR_ARRAY_IDX(ids, i, apr_int64_t));
+    }
+    values[0] = udm_db_array(p, texts);
+    values[1] = who->ccid;
+    udm_row_rights(&values[2], &values[3], p, who, false);
+    error = udm_db_query(&rows, p, db, runs ? &visible_runs : &visible_jobs, 4, values);
+    *visible = apr_array_make(p, ids->nelts, sizeof(apr_int64_t));
+    for (i = 0; !error && i < rows->rows; i++) {
+        APR_ARRAY_PUSH(*visible, apr_int64_t) = udm_result_int(rows, i, 0);
+    }
+    return error;
+}
+
+static bool holds(const apr_array_header_t *ids, apr_int64_t id)
+{
+    int i;
+
+    for (i = 0; i < ids->nelts && APR_ARRAY_IDX(ids, i, apr_int64_t) != id; i++) {
+    }
+    return i < ids->nelts;
+}
+
 udm_error_t *udm_job_delete_many(apr_array_header_t **left, apr_pool_t *p, udm_db_t *db, bool runs,
                                  const apr_array_header_t *ids, const udm_audit_t *audit)
 {
     udm_job_info_t *info;
-    udm_error_t *error = NULL;
+    apr_array_header_t *visible;
+    udm_error_t *error;
     apr_pool_t *own;
     int i;
 
     *left = apr_array_make(p, 4, sizeof(apr_int64_t));
+    error = visible_ids(&visible, p, db, runs, ids, audit->who);
+    if (error) {
+        return error;
+    }
     apr_pool_create(&own, p);
     for (i = 0; i < ids->nelts; i++) {
         apr_int64_t id = APR_ARRAY_IDX(ids, i, apr_int64_t);
 
+        if (!holds(visible, id)) {
+            APR_ARRAY_PUSH(*left, apr_int64_t) = id;
+            continue;
+        }
         apr_pool_clear(own);
         error = runs ? udm_run_delete(own, db, id, audit)
                      : udm_job_change(&info, own, db, UDM_CHANGE_DELETE, id, NULL, audit);

@@ -80,6 +80,7 @@ enum {
 /* Where the last window ended counts on only for the same rows, in the same frame. */
 #define PLAN_SAME                                                                                  \
     "(j.source, j.type, j.filters, j.time_all) = ($3, $4, $22::jsonb, $7::boolean)"                \
+    " AND j.media @> $10::text[] AND j.media <@ $10::text[]"                                       \
     " AND (j.date_from, j.date_to) IS NOT DISTINCT FROM"                                           \
     " (" UDM_DB_TIME_IN("$8") ", " UDM_DB_TIME_IN("$9") ")"
 
@@ -104,7 +105,9 @@ static const udm_statement_t job_replace = {
     " media = $10::text[], export_attachments = $11::boolean, file_split_size = $12,"
     " file_split_bytes = $13::bigint, schedule_type = $14, schedule = $15::jsonb,"
     " next_run_at = " PLAN_NEXT_RUN ", suspended = $17::boolean,"
-    " status = plan.status, latest_run_id = coalesce(plan.run_id, j.latest_run_id),"
+    " status = plan.status, latest_run_id = coalesce(plan.run_id,"
+    /* a run of other data is not shown to those who may see this */
+    " CASE WHEN (j.source, j.type) = ($3, $4) THEN j.latest_run_id END),"
     " filters = $22::jsonb, runs_left = " PLAN_RUNS_LEFT ", changed_at = now(),"
     " schedule_since = " UDM_DB_TIME_IN("$25") ","
     " watermark = CASE WHEN " PLAN_SAME " THEN j.watermark END"

@@ -8,7 +8,7 @@
 #include "db/job_private.h"
 #include "db/transaction.h"
 
-/* The lock of a key, held to the end of the transaction. Array and JSON keep the parts apart. */
+/* The lock of a key, held to the end of the transaction. An array of JSON keeps the parts apart. */
 static const udm_statement_t retry_lock = {
     "udm_retry_lock",
     "SELECT pg_try_advisory_xact_lock(hashtextextended(json_build_array('udm.idempotency',"
@@ -46,13 +46,14 @@ static udm_error_t *answer_again(once_t *once, apr_pool_t *p, const udm_result_t
     const char *source = udm_result_text(row, 0, 2);
     const char *type = udm_result_text(row, 0, 3);
 
+    if (!udm_principal_may(once->audit->who, source, type, true)) {
+        return udm_error_make(p, UDM_E_FORBIDDEN,
+                              "this Idempotency-Key was sent before for data outside your role");
+    }
     if (strcmp(udm_result_text(row, 0, 0), once->retry->body_sha256) != 0) {
         return udm_error_make(p, UDM_E_UNPROCESSABLE,
                               "this Idempotency-Key was sent before with another body: send a new "
                               "key with a new request");
-    }
-    if (!udm_principal_may(once->audit->who, source, type, true)) {
-        return udm_job_forbidden(p, source, type);
     }
     *once->id = udm_result_int(row, 0, 1);
     *once->answer = udm_result_text(row, 0, 4);

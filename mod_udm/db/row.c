@@ -14,7 +14,7 @@ void udm_row_rights(const char **sources, const char **types, apr_pool_t *p,
     for (i = 0; i < who->rights->nelts; i++) {
         const udm_right_t *right = &APR_ARRAY_IDX(who->rights, i, udm_right_t);
 
-        if (write ? right->write : right->read) {
+        if (right->read && (right->write || !write)) {
             APR_ARRAY_PUSH(s, const char *) = right->source;
             APR_ARRAY_PUSH(t, const char *) = right->type;
         }

@@ -35,10 +35,11 @@
     " LEFT JOIN udm.run_progress p ON p.run_id = r.id"
 #define UDM_RUN_TABLES "udm.run r LEFT JOIN udm.run_progress p ON p.run_id = r.id"
 
-/* A job that was cancelled before its first run has no record that would say so. */
+/* A job that was cancelled before its first run has no record that would say why, nor has one whose
+ * record was deleted. */
 #define UDM_CANCELLED_REASON "cancelled on request"
 #define UDM_JOB_REASON                                                                             \
-    " CASE j.status WHEN 'FAILED' THEN r.status_reason"                                            \
+    " CASE j.status WHEN 'FAILED' THEN coalesce(r.status_reason, 'the record of it was deleted')"  \
     " WHEN 'CANCELLED' THEN coalesce(r.status_reason, '" UDM_CANCELLED_REASON "') END"
 
 /* What waits has come no way yet, whatever an earlier attempt had reached. */
@@ -65,7 +66,8 @@
 #define UDM_ROW_VISIBLE(t, sources, types)                                                         \
     "(" t ".source, " t ".type) IN (SELECT * FROM unnest(" sources "::text[], " types "::text[]))"
 
-/* The pairs that the principal may read (or write), as two array literals of equal length. */
+/* The pairs that the principal may read (with `write`: read and write), as two array literals of
+ * equal length. */
 void udm_row_rights(const char **sources, const char **types, apr_pool_t *p,
                     const udm_principal_t *who, bool write);
 

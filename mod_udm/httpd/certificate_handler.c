@@ -35,10 +35,28 @@ static udm_error_t *get_certificate(udm_db_t *db, void *baton)
     return udm_certificate_get(&work->info, work->r->pool, db, work->q->who->ccid);
 }
 
+/* What the API shows of a certificate. */
+static json_t *info_json(const certificate_work_t *work)
+{
+    return json_pack("{s:s, s:s, s:I, s:s?}", "ccid", work->q->who->ccid, "name", work->info->name,
+                     "size", (json_int_t)work->info->size, "lastModified",
+                     udm_text_time(work->r->pool, work->info->modified));
+}
+
 static udm_error_t *put_certificate(udm_db_t *db, void *baton)
 {
     certificate_work_t *work = baton;
+    udm_error_t *error = NULL;
 
+    if (apr_table_get(work->r->headers_in, "If-Match")) {
+        error = get_certificate(db, work);
+        if (!error || error->kind == UDM_E_NOT_FOUND) {
+            error = udm_handler_if_match(work->r, error ? NULL : info_json(work));
+        }
+    }
+    if (error) {
+        return error;
+    }
     return udm_certificate_put(work->r->pool, db, &work->q->audit, work->q->parameter,
                                work->certificate, work->size);
 }
@@ -51,10 +69,7 @@ int udm_handle_certificate_get(request_rec *r, udm_request_t *q)
     if (error) {
         return udm_respond_error(r, error);
     }
-    return udm_respond_resource(r, json_pack("{s:s, s:s, s:I, s:s?}", "ccid", q->who->ccid, "name",
-                                             work.info->name, "size", (json_int_t)work.info->size,
-                                             "lastModified",
-                                             udm_text_time(r->pool, work.info->modified)));
+    return udm_respond_resource(r, info_json(&work));
 }
 
 /* The name is shown to people and stored: it must be that of a file, not a path. */

@@ -43,6 +43,8 @@ typedef enum { UDM_ENVELOPE_UNSET, UDM_ENVELOPE_BARE, UDM_ENVELOPE_WRAPPED } udm
 typedef struct udm_child_t {
     atomic_llong database_retry; /* no connection is tried before this instant */
     atomic_llong database_log;   /* nor is its loss logged again before this one */
+    /* what openapi_handler.c keeps, by versions and envelope; from malloc */
+    _Atomic(char *) openapi[2 * (UDM_ALL_VERSIONS + 1)];
 } udm_child_t;
 
 /* A section that says UDM On. */

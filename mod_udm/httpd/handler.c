@@ -11,6 +11,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "core/etag.h"
 #include "core/listing.h"
 #include "core/text.h"
 #include "httpd/auth.h"
@@ -212,6 +213,19 @@ int udm_handler_respond_no_404(request_rec *r, const udm_error_t *error)
 {
     return error->kind == UDM_E_NOT_FOUND ? udm_respond_error_as(r, HTTP_BAD_REQUEST, error)
                                           : udm_respond_error(r, error);
+}
+
+udm_error_t *udm_handler_if_match(request_rec *r, json_t *current)
+{
+    const char *if_match = apr_table_get(r->headers_in, "If-Match");
+    bool good =
+        !if_match || (current && udm_etag_allows(if_match, udm_etag_make(r->pool, current)));
+
+    json_decref(current);
+    return good ? NULL
+                : udm_error_make(r->pool, UDM_E_PRECONDITION,
+                                 "what is here has not the entity tag that If-Match names: read it "
+                                 "again");
 }
 
 const char *udm_handler_base_url(request_rec *r, const udm_request_t *q)

@@ -38,6 +38,13 @@ apr_array_header_t *udm_handler_items(request_rec *r, const apr_table_t *query, 
 udm_error_t *udm_handler_ids(apr_array_header_t **ids, request_rec *r);
 
 /*
+ * Holds If-Match against what is there now, for a change that is not made under its lock; `current`
+ * is what GET shows, NULL when there is nothing. Takes it over.
+ * @return UDM_E_PRECONDITION
+ */
+udm_error_t *udm_handler_if_match(request_rec *r, json_t *current);
+
+/*
  * Answers a bulk delete: 204, or 500 with the array of those that are left (of apr_int64_t, or with
  * `names` of const char *).
  */
@@ -47,6 +54,12 @@ int udm_handler_respond_deleted(request_rec *r, const apr_array_header_t *left, 
  * Answers with an error of an operation that documents no 404: what is unknown is then a 400.
  */
 int udm_handler_respond_no_404(request_rec *r, const udm_error_t *error);
+
+/*
+ * Answers a bulk delete of jobs, or of history records. A connection is borrowed for a batch of ids
+ * at a time, so that a long list keeps nobody from one.
+ */
+int udm_handler_delete_ids(request_rec *r, udm_request_t *q, bool runs);
 
 typedef int (*udm_handler_fn)(request_rec *r, udm_request_t *q);
 

@@ -20,6 +20,7 @@
 #include "httpd/handler.h"
 
 #define RETRY_KEY_MAX 255 /* bytes of an Idempotency-Key */
+#define BULK_BATCH    50  /* ids that are deleted with one borrowed connection */
 
 typedef struct job_work_t {
     request_rec *r;
@@ -33,8 +34,6 @@ typedef struct job_work_t {
     udm_job_info_t *info;
     const char *answer; /* JSON text */
     json_t *json;
-    apr_array_header_t *ids;
-    apr_array_header_t *left;
 } job_work_t;
 
 /* What every handler of one job begins with: the id in the path, and If-Match. */
@@ -270,23 +269,48 @@ int udm_handle_job_resume(request_rec *r, udm_request_t *q)
     return suspend_or_resume(r, q, UDM_CHANGE_RESUME);
 }
 
-static udm_error_t *delete_jobs(udm_db_t *db, void *baton)
-{
-    job_work_t *work = baton;
+/* What a bulk delete has left to do. */
+typedef struct bulk_t {
+    request_rec *r;
+    const udm_request_t *q;
+    bool runs;
+    const apr_array_header_t *ids; /* of apr_int64_t */
+    int done;
+    apr_array_header_t *left;
+} bulk_t;
 
-    return udm_job_delete_many(&work->left, work->r->pool, db, false, work->ids, &work->q->audit);
+static udm_error_t *delete_batch(udm_db_t *db, void *baton)
+{
+    bulk_t *bulk = baton;
+    apr_array_header_t *batch = apr_array_make(bulk->r->pool, BULK_BATCH, sizeof(apr_int64_t));
+    apr_array_header_t *left;
+    udm_error_t *error;
+
+    while (batch->nelts < BULK_BATCH && bulk->done < bulk->ids->nelts) {
+        APR_ARRAY_PUSH(batch, apr_int64_t) = APR_ARRAY_IDX(bulk->ids, bulk->done++, apr_int64_t);
+    }
+    error = udm_job_delete_many(&left, bulk->r->pool, db, bulk->runs, batch, &bulk->q->audit);
+    if (!error) {
+        apr_array_cat(bulk->left, left);
+    }
+    return error;
+}
+
+int udm_handler_delete_ids(request_rec *r, udm_request_t *q, bool runs)
+{
+    bulk_t bulk = {.r = r, .q = q, .runs = runs};
+    apr_array_header_t *ids;
+    udm_error_t *error = udm_handler_ids(&ids, r);
+
+    bulk.ids = ids;
+    bulk.left = apr_array_make(r->pool, 4, sizeof(apr_int64_t));
+    while (!error && bulk.done < ids->nelts) {
+        error = udm_dbd_with(r, false, delete_batch, &bulk);
+    }
+    return error ? udm_respond_error(r, error) : udm_handler_respond_deleted(r, bulk.left, false);
 }
 
 int udm_handle_job_delete_many(request_rec *r, udm_request_t *q)
 {
-    job_work_t work;
-    udm_error_t *error = start(&work, r, q);
-
-    if (!error) {
-        error = udm_handler_ids(&work.ids, r);
-    }
-    if (!error) {
-        error = udm_dbd_with(r, false, delete_jobs, &work);
-    }
-    return error ? udm_respond_error(r, error) : udm_handler_respond_deleted(r, work.left, false);
+    return udm_handler_delete_ids(r, q, false);
 }

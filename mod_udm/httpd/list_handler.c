@@ -160,6 +160,7 @@ static int handle_list(request_rec *r, udm_request_t *q, udm_list_kind kind,
     }
     q->ours = true;
     udm_respond_headers(r);
+    udm_respond_whole(r);
     ap_set_content_type(r, "application/json");
     return r->header_only ? OK : stream(&read);
 }

@@ -48,6 +48,12 @@ void udm_respond_headers(request_rec *r)
     }
 }
 
+void udm_respond_whole(request_rec *r)
+{
+    apr_table_unset(r->headers_in, "Range");
+    apr_table_unset(r->headers_in, "Request-Range"); /* which httpd takes for the same */
+}
+
 bool udm_respond_wraps(request_rec *r)
 {
     const udm_request_t *q = udm_request_known(r);
@@ -64,6 +70,7 @@ static void begin(request_rec *r, int status)
         q->ours = true;
     }
     udm_respond_headers(r);
+    udm_respond_whole(r);
     r->status = status;
 }
 
@@ -76,6 +83,13 @@ static int respond_text(request_rec *r, const char *type, const char *text)
     return OK;
 }
 
+/* An answer that could not be made. */
+static int respond_unmade(request_rec *r)
+{
+    return udm_respond_error(
+        r, udm_error_make(r->pool, UDM_E_INTERNAL, "an answer could not be put into JSON"));
+}
+
 /* Writes JSON as it is. */
 static int respond_bare(request_rec *r, int status, const char *type, json_t *json)
 {
@@ -86,8 +100,7 @@ static int respond_bare(request_rec *r, int status, const char *type, json_t *js
         return OK; /* httpd has answered already, when it read the body */
     }
     if (!text) {
-        return udm_respond_error(
-            r, udm_error_make(r->pool, UDM_E_INTERNAL, "an answer could not be put into JSON"));
+        return respond_unmade(r);
     }
     begin(r, status);
     return respond_text(r, type, text);
@@ -107,26 +120,11 @@ int udm_respond_as_is(request_rec *r, json_t *json)
 }
 
 /* Answers with JSON that has a tag, or with the 304 or 412 that the tag calls for. */
-static int respond_tagged(request_rec *r, json_t *bare, bool wrap, const char *cache_control)
+static int respond_tagged(request_rec *r, const char *etag, const char *text,
+                          const char *cache_control)
 {
-    const char *etag = bare ? udm_etag_make(r->pool, bare) : NULL;
-    const char *text = NULL;
     int status;
 
-    if (etag) {
-        json_t *json = json_incref(bare);
-
-        if (wrap) {
-            json = udm_json_envelope(json);
-        }
-        text = json ? udm_json_text(r->pool, json) : NULL;
-        json_decref(json);
-    }
-    json_decref(bare);
-    if (!text) {
-        return udm_respond_error(
-            r, udm_error_make(r->pool, UDM_E_INTERNAL, "an answer could not be put into JSON"));
-    }
     /* without a date of change there is nothing to compare these with */
     apr_table_unset(r->headers_in, "If-Modified-Since");
     apr_table_unset(r->headers_in, "If-Unmodified-Since");
@@ -147,12 +145,20 @@ static int respond_tagged(request_rec *r, json_t *bare, bool wrap, const char *c
 
 int udm_respond_resource(request_rec *r, json_t *json)
 {
-    return respond_tagged(r, json, udm_respond_wraps(r), "private, no-cache");
+    const char *etag = json ? udm_etag_make(r->pool, json) : NULL;
+    const char *text = NULL;
+
+    if (etag) {
+        json = udm_respond_wraps(r) ? udm_json_envelope(json) : json;
+        text = json ? udm_json_text(r->pool, json) : NULL;
+    }
+    json_decref(json);
+    return text ? respond_tagged(r, etag, text, "private, no-cache") : respond_unmade(r);
 }
 
-int udm_respond_document(request_rec *r, json_t *json)
+int udm_respond_document(request_rec *r, const char *text)
 {
-    return respond_tagged(r, json, false, "no-cache");
+    return respond_tagged(r, udm_etag_text(r->pool, text), text, "no-cache");
 }
 
 int udm_respond_empty(request_rec *r, int status)

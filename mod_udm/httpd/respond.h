@@ -23,8 +23,8 @@ int udm_respond_json(request_rec *r, int status, json_t *json);
  */
 int udm_respond_resource(request_rec *r, json_t *json);
 
-/* The same for a document that is the same for everybody, and never wrapped. */
-int udm_respond_document(request_rec *r, json_t *json);
+/* The same for a text of JSON that everybody may have, and that is never wrapped. */
+int udm_respond_document(request_rec *r, const char *text);
 
 /* 200 with a body that the API documents in this shape: never wrapped. */
 int udm_respond_as_is(request_rec *r, json_t *json);
@@ -42,6 +42,9 @@ int udm_respond_error_as(request_rec *r, int status, const udm_error_t *error);
 
 /* The headers that every answer has. */
 void udm_respond_headers(request_rec *r);
+
+/* Lets httpd send all of the answer: a fragment of JSON is of no use to anybody. */
+void udm_respond_whole(request_rec *r);
 
 /* @return true when answers get an envelope here */
 bool udm_respond_wraps(request_rec *r);

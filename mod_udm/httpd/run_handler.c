@@ -17,8 +17,6 @@ typedef struct run_work_t {
     const udm_request_t *q;
     apr_int64_t id;
     udm_job_info_t *info;
-    apr_array_header_t *ids;
-    apr_array_header_t *left;
 } run_work_t;
 
 static udm_error_t *read_run(udm_db_t *db, void *baton)
@@ -67,8 +65,16 @@ int udm_handle_run_progress(request_rec *r, udm_request_t *q)
 static udm_error_t *delete_run(udm_db_t *db, void *baton)
 {
     run_work_t *work = baton;
+    udm_error_t *error = NULL;
 
-    return udm_run_delete(work->r->pool, db, work->id, &work->q->audit);
+    if (apr_table_get(work->r->headers_in, "If-Match")) {
+        error = read_run(db, work);
+        if (!error) {
+            error = udm_handler_if_match(
+                work->r, udm_job_info_json(work->r->pool, work->info, work->q->route->version));
+        }
+    }
+    return error ? error : udm_run_delete(work->r->pool, db, work->id, &work->q->audit);
 }
 
 int udm_handle_run_delete(request_rec *r, udm_request_t *q)
@@ -82,20 +88,7 @@ int udm_handle_run_delete(request_rec *r, udm_request_t *q)
     return error ? udm_handler_respond_no_404(r, error) : udm_respond_empty(r, HTTP_NO_CONTENT);
 }
 
-static udm_error_t *delete_runs(udm_db_t *db, void *baton)
-{
-    run_work_t *work = baton;
-
-    return udm_job_delete_many(&work->left, work->r->pool, db, true, work->ids, &work->q->audit);
-}
-
 int udm_handle_run_delete_many(request_rec *r, udm_request_t *q)
 {
-    run_work_t work = {.r = r, .q = q};
-    udm_error_t *error = udm_handler_ids(&work.ids, r);
-
-    if (!error) {
-        error = udm_dbd_with(r, false, delete_runs, &work);
-    }
-    return error ? udm_respond_error(r, error) : udm_handler_respond_deleted(r, work.left, false);
+    return udm_handler_delete_ids(r, q, true);
 }

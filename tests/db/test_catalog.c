@@ -170,8 +170,8 @@ START_TEST(sub_types_of_what_is_not_visible)
     /* A type of another source is none of this one. */
     dbtest_fails(no_sub_types(all, "iWD", "Interaction"), UDM_E_INVALID, "must be one of: Task");
     dbtest_fails(no_sub_types(all, NULL, "x"), UDM_E_INVALID,
-                 "there are: Contact, Interaction, Task");
-    dbtest_fails(no_sub_types(none, "UCS", NULL), UDM_E_INVALID, "there are: none");
+                 "must be one of: Contact, Interaction, Task");
+    dbtest_fails(no_sub_types(none, "UCS", NULL), UDM_E_INVALID, "must be one of: none");
     ck_assert_str_eq(sub_types(some, NULL, NULL), "");
     ck_assert_str_eq(sub_types(none, NULL, NULL), "");
 }

@@ -368,8 +368,8 @@ START_TEST(test_definition)
     static const char whole[] =
         "{\"id\":77,\"source\":\"UCS\",\"title\":\"Weekly\",\"timeFrame\":{\"all\":false,"
         "\"dateFrom\":\"2026-01-01T00:00:00.000Z\",\"dateTo\":\"2026-01-31T23:00:00.000Z\"},"
-        "\"fileSplitSize\":\"100 MB\",\"description\":\"D\",\"schedulerParam\":{\"startDate\":"
-        "\"2026-11-24\",\"immediately\":false,\"x\":1},\"jobParams\":{\"fileSplitSize\":"
+        "\"fileSplitSize\":\"100 MB\",\"description\":\"D\",\"schedulerParam\":{"
+        "\"immediately\":false,\"startDate\":\"2026-11-24\"},\"jobParams\":{\"fileSplitSize\":"
         "\"100 MB\",\"type\":\"Contact\",\"media\":[\"voice\",\"email\"],\"filters\":["
         "{\"attribute\":\"b\",\"operator\":\"in\",\"value\":[1,\"a\"]}],"
         "\"exportAttachments\":true},\"suspended\":\"true\"}";
