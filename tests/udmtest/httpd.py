@@ -111,20 +111,22 @@ class Httpd:
         for path in (self.error_log, self.access_log):
             with open(path, "ab"):
                 self.env.account.own(path)
+        before = self.watch.text().count("resuming normal operations")
         with open(self.error_log, "ab") as log:
             self.process = subprocess.Popen(
                 [APACHE, "-D", "FOREGROUND", "-f", self.conf], env=self.environment(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 **self.env.account.popen_args())
-        wait_for(self._ready, 60, "httpd to listen")
+        wait_for(lambda: self._ready(before), 60, "httpd to listen and to be configured")
 
-    def _ready(self):
+    def _ready(self, before):
         if self.process.poll() is not None:
             self.process = None
             raise AssertionError("httpd did not start:\n" + self.watch.text()[-4000:])
         try:
             socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
+            # It listens before it has read its configuration for the second time.
+            return self.watch.text().count("resuming normal operations") > before
         except OSError:
             return False
 
@@ -139,8 +141,19 @@ class Httpd:
         assert self.process.poll() is None, "httpd ended:\n" + self.watch.text()[-3000:]
 
     def stop(self, graceful=False):
+        """A graceful end; unless that is what is tested, SIGTERM follows soon.
+
+        At SIGTERM alone mpm_event closes its workers' sockets while they may be freeing them, and a
+        child can crash of that with any module (seen with a static file and 2.4.71).
+        """
         if self.process is not None:
             process, self.process = self.process, None
+            if not graceful:
+                process.send_signal(signal.SIGWINCH)
+                try:
+                    process.wait(3)
+                except subprocess.TimeoutExpired:
+                    pass
             end_process(process, signal.SIGWINCH if graceful else signal.SIGTERM, 40)
 
     def allow_log(self, pattern):
