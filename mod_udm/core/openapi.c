@@ -280,7 +280,7 @@ static void fit_response(fitting *f, const char *code, json_t *response)
         wrap_success(f, response);
     }
     else if (*code != '1' && *code != '3') {
-        wrap_error(f, response, strspn(code, "0123456789") == 3 ? atoi(code) : 0);
+        wrap_error(f, response, strspn(code, "0123456789") == 3 ? (int)strtol(code, NULL, 10) : 0);
     }
 }
 

@@ -95,8 +95,7 @@ udm_error_t *udm_catalog_sub_types(apr_array_header_t **sub_types, apr_pool_t *p
  * of entity and name once; NULL: of all types. What is unknown or not visible adds nothing.
  */
 udm_error_t *udm_catalog_attributes(apr_array_header_t **attributes, apr_pool_t *p, udm_db_t *db,
-                                    const udm_principal_t *who,
-                                    const apr_array_header_t *entities);
+                                    const udm_principal_t *who, const apr_array_header_t *entities);
 
 /* The words for what the principal may read: arrays of udm_value_t (value = name, label). */
 typedef struct udm_labels_t {

@@ -373,7 +373,7 @@ udm_error_t *udm_job_replace(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
 static udm_error_t *delete_run(apr_pool_t *p, udm_db_t *db, void *baton)
 {
     control_t *control = baton;
-    udm_transition_t to;
+    udm_transition_t to = {0};
     udm_error_t *error = lock_run(control, p, db);
 
     if (!error) {

@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
+#include "db/transaction.h"
 
 #define TEXT_OF(x)  TEXT_OF_(x)
 #define TEXT_OF_(x) #x
@@ -443,22 +444,103 @@ udm_error_t *udm_queue_forget_retries(apr_pool_t *p, udm_db_t *db)
     return error;
 }
 
-static const udm_statement_t installation = {"udm_queue_installation",
-                                             "SELECT id::text FROM udm.installation"};
+/* ---- the store ---- */
 
-udm_error_t *udm_queue_installation(const char **id, apr_pool_t *p, udm_db_t *db)
+/*
+ * One look at files and runs together: a run that is completed meanwhile is either in progress or
+ * listed, never neither.
+ */
+/* clang-format off */
+static const udm_statement_t orphan = {
+    "udm_queue_orphans",
+    "SELECT n.i - 1,"
+    "       n.name LIKE '%.part' OR EXISTS (SELECT FROM udm.file f WHERE f.name = n.name)"
+    "       OR EXISTS (SELECT FROM udm.run r WHERE r.export_id = substr(n.name, 8, 36)::uuid)"
+    "  FROM unnest($1::text[]) WITH ORDINALITY AS n (name, i)"
+    " WHERE NOT EXISTS (SELECT FROM udm.file f"
+    "                    WHERE f.name = n.name AND f.purged_at IS NULL)"
+    "   AND NOT EXISTS (SELECT FROM udm.run r"
+    "                    WHERE r.export_id = substr(n.name, 8, 36)::uuid"
+    "                      AND r.status = 'IN_PROGRESS')"};
+/* clang-format on */
+
+udm_error_t *udm_queue_orphans(apr_array_header_t **orphans, apr_pool_t *p, udm_db_t *db,
+                               const apr_array_header_t *names)
+{
+    const char *value = udm_db_array(p, names);
+    udm_result_t *result;
+    udm_error_t *error;
+    int i;
+
+    *orphans = apr_array_make(p, 4, sizeof(udm_orphan_t));
+    error = udm_db_query(&result, p, db, &orphan, 1, &value);
+    for (i = 0; !error && i < result->rows; i++) {
+        udm_orphan_t *found = apr_array_push(*orphans);
+
+        found->index = (int)udm_result_int(result, i, 0);
+        found->dead = udm_result_bool(result, i, 1);
+    }
+    return error;
+}
+
+#define INSTALLATION "SELECT id::text, store_since IS NOT NULL FROM udm.installation"
+
+static const udm_statement_t installation = {"udm_queue_installation", INSTALLATION};
+static const udm_statement_t installation_lock = {"udm_queue_installation_lock",
+                                                  INSTALLATION " FOR UPDATE"};
+static const udm_statement_t begin_store = {"udm_queue_begin_store",
+                                            "UPDATE udm.installation SET store_since = now()"};
+
+static udm_error_t *read_installation(const char **id, bool *has_store, apr_pool_t *p, udm_db_t *db,
+                                      const udm_statement_t *statement)
 {
     udm_result_t *result;
     udm_error_t *error;
 
     *id = NULL;
-    error = udm_db_query(&result, p, db, &installation, 0, NULL);
+    *has_store = false;
+    error = udm_db_query(&result, p, db, statement, 0, NULL);
     if (!error && result->rows == 0) {
         return udm_error_make(p, UDM_E_INTERNAL,
                               "the database has no row in udm.installation: run udm-migrate again");
     }
     if (!error) {
         *id = udm_result_text(result, 0, 0);
+        *has_store = udm_result_bool(result, 0, 1);
     }
     return error;
+}
+
+udm_error_t *udm_queue_installation(const char **id, bool *has_store, apr_pool_t *p, udm_db_t *db)
+{
+    return read_installation(id, has_store, p, db, &installation);
+}
+
+typedef struct marking_t {
+    udm_queue_mark *mark;
+    void *baton;
+} marking_t;
+
+/* First the mark, then the note: a mark without the note is found by whoever comes next. */
+static udm_error_t *mark_and_note(apr_pool_t *p, udm_db_t *db, void *baton)
+{
+    const marking_t *marking = baton;
+    udm_result_t *result;
+    udm_error_t *error;
+    bool has_store;
+    const char *id;
+
+    error = read_installation(&id, &has_store, p, db, &installation_lock);
+    if (error || has_store) {
+        return error;
+    }
+    error = marking->mark(p, id, marking->baton);
+    return error ? error : udm_db_query(&result, p, db, &begin_store, 0, NULL);
+}
+
+udm_error_t *udm_queue_begin_store(apr_pool_t *p, udm_db_t *db, udm_queue_mark *mark, void *baton)
+{
+    marking_t marking = {mark, baton};
+
+    return udm_transaction(p, db, mark_and_note, &marking);
 }

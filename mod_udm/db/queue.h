@@ -116,7 +116,33 @@ udm_error_t *udm_queue_purged(apr_pool_t *p, udm_db_t *db, const apr_array_heade
 /* Forgets answers to retries that are older than 24 hours. */
 udm_error_t *udm_queue_forget_retries(apr_pool_t *p, udm_db_t *db);
 
-/* The id of this installation, for the mark in the store. */
-udm_error_t *udm_queue_installation(const char **id, apr_pool_t *p, udm_db_t *db);
+/*
+ * A name in the store that belongs to nothing. It is `dead` when it was never published, its attempt
+ * is known to be over, or its file was removed.
+ */
+typedef struct udm_orphan_t {
+    int index; /* in the names that were asked about */
+    bool dead;
+} udm_orphan_t;
+
+/*
+ * Which of `names` (of const char *, each "export-<uuid>." and more) are orphans (of udm_orphan_t):
+ * neither listed as a file that is in the store, nor of a run in progress. Because no attempt has the
+ * id of an earlier one, what was in the store before this was asked and is an orphan stays one.
+ */
+udm_error_t *udm_queue_orphans(apr_array_header_t **orphans, apr_pool_t *p, udm_db_t *db,
+                               const apr_array_header_t *names);
+
+/* The id of this installation, for the mark in the store, and whether it has a store. */
+udm_error_t *udm_queue_installation(const char **id, bool *has_store, apr_pool_t *p, udm_db_t *db);
+
+/* Makes a directory the store of the installation `id`. It may be called more than once. */
+typedef udm_error_t *udm_queue_mark(apr_pool_t *p, const char *id, void *baton);
+
+/*
+ * Notes that there is a store, once `mark` has made one; does nothing when it was noted already. Of
+ * several workers one does so at a time, so that two never mark different directories.
+ */
+udm_error_t *udm_queue_begin_store(apr_pool_t *p, udm_db_t *db, udm_queue_mark *mark, void *baton);
 
 #endif

@@ -41,7 +41,10 @@ static const udm_statement_t due = {
     " FROM udm.job j WHERE j.next_run_at <= now() AND NOT j.suspended" IDLE
     " ORDER BY j.next_run_at, j.id LIMIT " BATCH_TEXT " FOR UPDATE OF j SKIP LOCKED"};
 
-/* The window of a run that takes up where the last one ended waits for the settle time. */
+/*
+ * The window of a run that takes up where the last one ended waits for the settle time. Before its
+ * dateFrom it is empty, and ends there: what came before is not for a later run either.
+ */
 static const udm_statement_t make = {
     "udm_queue_make",
     "WITH plan AS MATERIALIZED (SELECT j.*, n.scheduled_at, n.next,"
@@ -55,7 +58,7 @@ static const udm_statement_t make = {
     " file_split_size, file_split_bytes, scheduled_at, ready_at, created_by)"
     " SELECT id, ccid, source, type, title, description, time_all,"
     " CASE WHEN moves THEN coalesce(watermark, date_from) ELSE date_from END,"
-    " CASE WHEN moves THEN greatest(scheduled_at, watermark)"
+    " CASE WHEN moves THEN greatest(scheduled_at, watermark, date_from)"
     " WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all THEN scheduled_at"
     " ELSE date_to END,"
     " moves, media, export_attachments, filters, file_split_size, file_split_bytes, scheduled_at,"
@@ -138,20 +141,22 @@ udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_
     udm_result_t *result;
     udm_error_t *error;
     apr_time_t wait;
-    int batch = 0;
+    int batch;
 
     *made = 0;
     *next = UDM_NO_TIME;
+    /* Until nothing was made: only then is it known when those of the last batch are due again. */
     do {
+        batch = 0;
         error = udm_db_query(&result, p, db, &look, 0, NULL);
         if (!error && udm_result_bool(result, 0, 0)) {
             error = udm_transaction(p, db, make_batch, &batch);
-            *made += error ? 0 : batch;
         }
-    } while (!error && batch == BATCH);
-    if (error) {
-        return error;
-    }
+        if (error) {
+            return error;
+        }
+        *made += batch;
+    } while (batch > 0);
     wait = udm_result_time(result, 0, 1);
     if (wait != UDM_NO_TIME) {
         *next = apr_time_now() + wait;

@@ -35,6 +35,7 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
  * Whether every transaction that might have stamped a row before the first look is over.
  * `barrier` is NULL at the first look, which sets it (in `p`) for the later ones. Asked with a
  * connection of its own, before udm_source_open takes its snapshot.
+ * @return a lasting UDM_E_SOURCE when the source is a standby, which cannot know
  */
 udm_error_t *udm_source_settle(bool *settled, const char **barrier, apr_pool_t *p,
                                const char *source_dir, const udm_data_type_t *type);

@@ -114,6 +114,7 @@ udm_error_t *udm_ber_next(udm_ber_element_t *element, bool *end, udm_ber_t *ber)
     if (*end) {
         return NULL;
     }
+    element->tag = 0;
     error = take_byte(&element->tag, ber);
     if (error != NULL) {
         return error;

@@ -95,7 +95,7 @@ static udm_error_t *enter_next(udm_cms_t *c, unsigned char tag)
 /* Version, originator (rarely there) and recipients. */
 static udm_error_t *copy_recipients(udm_ber_copy_t *copy, udm_cms_t *c)
 {
-    udm_ber_element_t element;
+    udm_ber_element_t element = {0};
     udm_error_t *error = copy_next(copy, c, UDM_BER_INTEGER);
     bool end = false;
 

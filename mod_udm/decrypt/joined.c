@@ -158,7 +158,7 @@ udm_error_t *udm_joined_tail(unsigned char *tail, apr_size_t *size, apr_pool_t *
     udm_inputs_t inputs = {.list = &input, .count = 1};
     apr_pool_t *scratch;
     udm_joined_t *j;
-    const unsigned char *data;
+    const unsigned char *data = NULL;
     apr_size_t got = 0;
     udm_error_t *error;
 
@@ -171,7 +171,7 @@ udm_error_t *udm_joined_tail(unsigned char *tail, apr_size_t *size, apr_pool_t *
         if (error == NULL) {
             error = udm_joined_peek(&data, &got, j, space + 1);
         }
-        if (error != NULL) {
+        if (error != NULL || data == NULL) {
             break;
         }
         /* Keeps back what may be the end. */

@@ -98,7 +98,7 @@ static udm_error_t *prepare(udm_options_t *o, apr_pool_t *p)
 
 static udm_error_t *work(udm_archive_sum_t *sum, const udm_options_t *o, apr_pool_t *p)
 {
-    udm_output_t *output;
+    udm_output_t *output = NULL;
     udm_joined_t *joined;
     EVP_PKEY *key;
     udm_error_t *error = udm_key_read(&key, p, o->key, o->passphrase_file);
@@ -164,7 +164,7 @@ static int report(const udm_options_t *o, const udm_archive_sum_t *sum, const ud
 int main(int argc, const char *const *argv)
 {
     udm_options_t options;
-    udm_archive_sum_t sum;
+    udm_archive_sum_t sum = {0};
     udm_error_t *error;
     apr_pool_t *p, *work_pool;
     int status = EXIT_SUCCESS;

@@ -5,6 +5,9 @@
  * An object is written as "export-<uuid>.<part>.part" and gets its name by a rename that never
  * replaces anything. The worker writes and the web server reads: files 0640, directories 0750, with
  * the set-group-id bit of the root, whatever the umask says.
+ *
+ * The root is opened once, and everything is done below what was opened then: when another directory
+ * comes to lie at the same path, or the empty one below a volume, nothing is written or missed there.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,23 +21,25 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
-#include "store.h"
+#include "local_private.h"
 
 #define BUFFER_SIZE 262144
 #define UUID_SIZE   36
+#define DIRECTORIES 256
 
-static const char mark_name[] = ".udm-store";
 static const char prefix[] = "export-";
 
 typedef struct local_store_t {
     udm_store_t base;
+    int root;         /* the directory itself, open */
+    struct stat info; /* which one it is */
     mode_t directory_mode;
 } local_store_t;
 
+/* Paths are below the root. */
 struct udm_object_t {
     apr_pool_t *pool;
-    udm_store_t *store;
+    local_store_t *store;
     const char *directory;
     const char *path; /* of the ".part" */
     int fd;
@@ -42,8 +47,15 @@ struct udm_object_t {
     apr_size_t used;
 };
 
+struct udm_listing_t {
+    local_store_t *store;
+    int number; /* of the directory that comes next */
+    char directory[3];
+    DIR *dir; /* NULL: between two */
+};
+
 /* Why the store failed, for a person; where, for the log. */
-static udm_error_t *store_error(apr_pool_t *p, int status, const char *path)
+udm_error_t *udm_store_local_error(apr_pool_t *p, int status, const char *path)
 {
     const char *reason = "the store cannot be used";
 
@@ -58,6 +70,13 @@ static udm_error_t *store_error(apr_pool_t *p, int status, const char *path)
     }
     return udm_error_detail(p, udm_error_status(p, UDM_E_STORE, status, "%s", reason), "%s: %s",
                             path, strerror(status));
+}
+
+/* The same for a path below the root. */
+static udm_error_t *error_at(apr_pool_t *p, const local_store_t *store, int status,
+                             const char *path)
+{
+    return udm_store_local_error(p, status, apr_pstrcat(p, store->base.root, "/", path, NULL));
 }
 
 /* A UUID in lower case, which is also what makes it safe as a part of a path. */
@@ -104,9 +123,32 @@ static bool is_object_name(const char *name)
     return strcmp(name, ".smime") == 0 || strcmp(name, ".p7m") == 0;
 }
 
-static const char *directory_of(apr_pool_t *p, const char *root, const char *export_id)
+/* export-<uuid>.[0-9]{1,5}.part: one that is being written, or was. */
+static bool is_part_name(const char *name)
 {
-    return apr_psprintf(p, "%s/%.2s", root, export_id);
+    apr_size_t digits;
+
+    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0) {
+        return false;
+    }
+    name += sizeof(prefix) - 1;
+    if (!is_uuid(name) || name[UUID_SIZE] != '.') {
+        return false;
+    }
+    name += UUID_SIZE + 1;
+    digits = strspn(name, "0123456789");
+    return digits >= 1 && digits <= 5 && strcmp(name + digits, ".part") == 0;
+}
+
+/* The directory of an export, by its id, and of an object, by its name. */
+static const char *directory_of(apr_pool_t *p, const char *export_id)
+{
+    return apr_pstrmemdup(p, export_id, 2);
+}
+
+static const char *directory_of_name(apr_pool_t *p, const char *name)
+{
+    return directory_of(p, name + sizeof(prefix) - 1);
 }
 
 const char *udm_store_local_path(apr_pool_t *p, const char *root, const char *name)
@@ -114,26 +156,34 @@ const char *udm_store_local_path(apr_pool_t *p, const char *root, const char *na
     if (!is_object_name(name)) {
         return NULL;
     }
-    return apr_pstrcat(p, directory_of(p, root, name + sizeof(prefix) - 1), "/", name, NULL);
+    return apr_pstrcat(p, root, "/", directory_of_name(p, name), "/", name, NULL);
 }
 
 /* Makes durable which names a directory has. */
-static int sync_directory(const char *path)
+int udm_store_local_sync(int fd)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int status = 0;
+    return fsync(fd) != 0 && errno != EINVAL ? errno : 0;
+}
+
+static int open_directory(const local_store_t *store, const char *path)
+{
+    return openat(store->root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static int sync_directory(const local_store_t *store, const char *path)
+{
+    int fd = open_directory(store, path);
+    int status;
 
     if (fd < 0) {
         return errno;
     }
-    if (fsync(fd) != 0 && errno != EINVAL) {
-        status = errno;
-    }
+    status = udm_store_local_sync(fd);
     close(fd);
     return status;
 }
 
-static int write_all(int fd, const char *data, apr_size_t size)
+int udm_store_local_write(int fd, const char *data, apr_size_t size)
 {
     while (size != 0) {
         ssize_t n = write(fd, data, size);
@@ -149,22 +199,37 @@ static int write_all(int fd, const char *data, apr_size_t size)
     return 0;
 }
 
+/* Whether the directory that was opened still is the one whose path was given. */
+static udm_error_t *check_place(apr_pool_t *p, const local_store_t *store)
+{
+    struct stat now;
+
+    if (stat(store->base.root, &now) == 0 && now.st_dev == store->info.st_dev &&
+        now.st_ino == store->info.st_ino) {
+        return NULL;
+    }
+    return udm_error_detail(
+        p,
+        udm_error_status(p, UDM_E_STORE, ESTALE, "the store was unmounted or replaced meanwhile"),
+        "%s is not the directory that it was", store->base.root);
+}
+
 /* The directory of an export; made when it is the first one there. */
-static udm_error_t *make_directory(local_store_t *store, apr_pool_t *p, const char *path)
+static udm_error_t *make_directory(const local_store_t *store, apr_pool_t *p, const char *path)
 {
     int status;
 
-    if (mkdir(path, 0750) != 0) {
+    if (mkdirat(store->root, path, 0750) != 0) {
         if (errno != EEXIST) {
-            return store_error(p, errno, path);
+            return error_at(p, store, errno, path);
         }
     }
-    else if (chmod(path, store->directory_mode) != 0) {
-        return store_error(p, errno, path);
+    else if (fchmodat(store->root, path, store->directory_mode, 0) != 0) {
+        return error_at(p, store, errno, path);
     }
     /* Also when it was there: whoever made it may have died before this, or not be there yet. */
-    status = sync_directory(store->base.root);
-    return status != 0 ? store_error(p, status, store->base.root) : NULL;
+    status = udm_store_local_sync(store->root);
+    return status != 0 ? udm_store_local_error(p, status, store->base.root) : NULL;
 }
 
 static void object_close(udm_object_t *object)
@@ -186,6 +251,7 @@ static apr_status_t object_cleanup(void *data)
 static udm_error_t *local_create(udm_object_t **object, udm_store_t *store, apr_pool_t *p,
                                  const char *export_id, int part)
 {
+    local_store_t *s = (local_store_t *)store;
     udm_object_t *o = apr_pcalloc(p, sizeof(*o));
     udm_error_t *error;
 
@@ -193,24 +259,27 @@ static udm_error_t *local_create(udm_object_t **object, udm_store_t *store, apr_
         return udm_error_make(p, UDM_E_INTERNAL, "the id of an export is no UUID");
     }
     o->pool = p;
-    o->store = store;
-    o->directory = directory_of(p, store->root, export_id);
+    o->store = s;
+    o->directory = directory_of(p, export_id);
     o->path = apr_psprintf(p, "%s/%s%s.%d.part", o->directory, prefix, export_id, part);
-    error = make_directory((local_store_t *)store, p, o->directory);
+    error = check_place(p, s);
+    if (error == NULL) {
+        error = make_directory(s, p, o->directory);
+    }
     if (error != NULL) {
         return error;
     }
-    o->fd = open(o->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+    o->fd = openat(s->root, o->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (o->fd < 0) {
-        return store_error(p, errno, o->path);
+        return error_at(p, s, errno, o->path);
     }
     apr_pool_cleanup_register(p, o, object_cleanup, apr_pool_cleanup_null);
     if (fchmod(o->fd, 0640) != 0) {
-        return store_error(p, errno, o->path);
+        return error_at(p, s, errno, o->path);
     }
     o->buffer = malloc(BUFFER_SIZE);
     if (o->buffer == NULL) {
-        return store_error(p, ENOMEM, o->path);
+        return error_at(p, s, ENOMEM, o->path);
     }
     *object = o;
     return NULL;
@@ -218,10 +287,10 @@ static udm_error_t *local_create(udm_object_t **object, udm_store_t *store, apr_
 
 static udm_error_t *flush_object(udm_object_t *object)
 {
-    int status = write_all(object->fd, object->buffer, object->used);
+    int status = udm_store_local_write(object->fd, object->buffer, object->used);
 
     object->used = 0;
-    return status != 0 ? store_error(object->pool, status, object->path) : NULL;
+    return status != 0 ? error_at(object->pool, object->store, status, object->path) : NULL;
 }
 
 static udm_error_t *local_write(udm_object_t *object, const void *data, apr_size_t size)
@@ -252,89 +321,102 @@ static udm_error_t *local_finish(udm_object_t *object)
     udm_error_t *error = flush_object(object);
 
     if (error == NULL && fsync(object->fd) != 0) {
-        error = store_error(object->pool, errno, object->path);
+        error = error_at(object->pool, object->store, errno, object->path);
     }
     object_close(object);
     return error;
 }
 
 /* Renames without ever replacing; where the kernel or the file system cannot, by way of a link. */
-static int rename_new(const char *from, const char *to)
+static int rename_new(int root, const char *from, const char *to)
 {
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+    if (renameat2(root, from, root, to, RENAME_NOREPLACE) == 0) {
         return 0;
     }
     if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) {
         return errno;
     }
-    if (link(from, to) != 0) {
+    if (linkat(root, from, root, to, 0) != 0) {
         return errno;
     }
-    return unlink(from) != 0 ? errno : 0;
+    return unlinkat(root, from, 0) != 0 ? errno : 0;
 }
 
 static udm_error_t *local_publish(udm_object_t *object, const char *name)
 {
-    const char *path = udm_store_local_path(object->pool, object->store->root, name);
+    const local_store_t *store = object->store;
+    const char *path = apr_pstrcat(object->pool, object->directory, "/", name, NULL);
+    udm_error_t *error;
     int status;
 
-    if (path == NULL || strncmp(path, object->directory, strlen(object->directory)) != 0 ||
-        object->fd >= 0) {
+    if (!is_object_name(name) ||
+        strcmp(directory_of_name(object->pool, name), object->directory) != 0 || object->fd >= 0) {
         return udm_error_make(object->pool, UDM_E_INTERNAL, "an object cannot be called \"%s\"",
                               name);
     }
-    status = rename_new(object->path, path);
+    error = check_place(object->pool, store);
+    if (error != NULL) {
+        return error;
+    }
+    status = rename_new(store->root, object->path, path);
     if (status == EEXIST) {
         return udm_error_status(object->pool, UDM_E_STORE, status,
                                 "the store has an object \"%s\" already", name);
     }
     if (status == 0) {
-        status = sync_directory(object->directory);
+        status = sync_directory(store, object->directory);
     }
-    return status != 0 ? store_error(object->pool, status, path) : NULL;
+    return status != 0 ? error_at(object->pool, store, status, path) : NULL;
 }
 
 static udm_error_t *local_remove(udm_store_t *store, apr_pool_t *p, const char *name)
 {
-    const char *path = udm_store_local_path(p, store->root, name);
+    const local_store_t *s = (local_store_t *)store;
+    const char *directory, *path;
     int status;
 
-    if (path == NULL) {
+    if (!is_object_name(name) && !is_part_name(name)) {
         return udm_error_make(p, UDM_E_INTERNAL, "\"%s\" is not the name of an object", name);
     }
-    if (unlink(path) != 0) {
-        return errno == ENOENT ? NULL : store_error(p, errno, path);
+    directory = directory_of_name(p, name);
+    path = apr_pstrcat(p, directory, "/", name, NULL);
+    if (unlinkat(s->root, path, 0) != 0) {
+        return errno == ENOENT ? NULL : error_at(p, s, errno, path);
     }
-    status = sync_directory(directory_of(p, store->root, name + sizeof(prefix) - 1));
-    return status != 0 ? store_error(p, status, path) : NULL;
+    status = sync_directory(s, directory);
+    return status != 0 ? error_at(p, s, status, path) : NULL;
 }
 
 static udm_error_t *local_remove_export(udm_store_t *store, apr_pool_t *p, const char *export_id)
 {
+    const local_store_t *s = (local_store_t *)store;
     const char *directory, *start;
     apr_size_t length;
     struct dirent *found;
     int status = 0;
     bool removed = false;
     DIR *dir;
+    int fd;
 
     if (strlen(export_id) != UUID_SIZE || !is_uuid(export_id)) {
         return udm_error_make(p, UDM_E_INTERNAL, "the id of an export is no UUID");
     }
-    directory = directory_of(p, store->root, export_id);
+    directory = directory_of(p, export_id);
     start = apr_pstrcat(p, prefix, export_id, ".", NULL);
     length = strlen(start);
-    dir = opendir(directory);
+    fd = open_directory(s, directory);
+    dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (dir == NULL) {
-        /* No directory, no objects; but the store itself must be there. */
-        if (errno == ENOENT && access(store->root, F_OK) == 0) {
-            return NULL;
+        status = errno;
+        if (fd >= 0) {
+            close(fd);
         }
-        return store_error(p, errno, directory);
+        /* No directory, no objects. */
+        return status == ENOENT ? NULL : error_at(p, s, status, directory);
     }
     while ((found = readdir(dir)) != NULL) {
         if (strncmp(found->d_name, start, length) == 0) {
-            if (unlinkat(dirfd(dir), found->d_name, 0) == 0) {
+            if (unlinkat(fd, found->d_name, 0) == 0) {
                 removed = true;
             }
             else if (errno != ENOENT) {
@@ -342,101 +424,138 @@ static udm_error_t *local_remove_export(udm_store_t *store, apr_pool_t *p, const
             }
         }
     }
-    closedir(dir);
     if (status == 0 && removed) {
-        status = sync_directory(directory);
+        status = udm_store_local_sync(fd);
     }
-    return status != 0 ? store_error(p, status, directory) : NULL;
+    closedir(dir);
+    return status != 0 ? error_at(p, s, status, directory) : NULL;
 }
 
-/* Reads whose store it is. @return 0, or an errno: ENOENT when nobody said so yet */
-static int read_mark(char *id, apr_size_t size, const char *path)
+static void listing_close(udm_listing_t *listing)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t n;
-    int status;
-
-    if (fd < 0) {
-        return errno;
+    if (listing->dir != NULL) {
+        closedir(listing->dir);
+        listing->dir = NULL;
     }
-    n = read(fd, id, size - 1);
-    status = n < 0 ? errno : 0;
-    close(fd);
-    if (status == 0) {
-        id[n] = '\0';
-        id[strcspn(id, "\r\n")] = '\0';
-    }
-    return status;
 }
 
-/* Writes the mark under another name and links it, so that it is there whole or not at all. */
-static int write_mark(apr_pool_t *p, const char *root, const char *path, const char *id)
+static apr_status_t listing_cleanup(void *data)
 {
-    const char *text = apr_pstrcat(p, id, "\n", NULL);
-    char *temporary = apr_pstrcat(p, root, "/.udm-store-XXXXXX", NULL);
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    int status;
-
-    if (fd < 0) {
-        return errno;
-    }
-    status = write_all(fd, text, strlen(text));
-    if (status == 0 && (fchmod(fd, 0640) != 0 || fsync(fd) != 0)) {
-        status = errno;
-    }
-    close(fd);
-    if (status == 0 && link(temporary, path) != 0) {
-        status = errno;
-    }
-    unlink(temporary);
-    return status != 0 ? status : sync_directory(root);
+    listing_close(data);
+    return APR_SUCCESS;
 }
 
-/* Sees to it that the store is this installation's. */
-static udm_error_t *check_mark(apr_pool_t *p, const char *root, const char *installation)
+static udm_error_t *local_list(udm_listing_t **listing, udm_store_t *store, apr_pool_t *p)
 {
-    const char *path = apr_pstrcat(p, root, "/", mark_name, NULL);
-    char id[256];
-    int status = read_mark(id, sizeof(id), path);
+    udm_listing_t *l = apr_pcalloc(p, sizeof(*l));
 
-    if (status == ENOENT) {
-        status = write_mark(p, root, path, installation);
-        if (status == EEXIST || status == 0) {
-            status = read_mark(id, sizeof(id), path);
+    l->store = (local_store_t *)store;
+    apr_pool_cleanup_register(p, l, listing_cleanup, apr_pool_cleanup_null);
+    *listing = l;
+    return NULL;
+}
+
+/* Opens the next directory that there is. What has another form than ours is passed over. */
+static int listing_open(udm_listing_t *l)
+{
+    int status = ENOENT;
+    int fd;
+
+    while (l->number < DIRECTORIES && (status == ENOENT || status == ENOTDIR || status == ELOOP)) {
+        apr_snprintf(l->directory, sizeof(l->directory), "%02x", (unsigned)l->number++);
+        fd = open_directory(l->store, l->directory);
+        l->dir = fd >= 0 ? fdopendir(fd) : NULL;
+        status = l->dir != NULL ? 0 : errno;
+        if (l->dir == NULL && fd >= 0) {
+            close(fd);
         }
     }
-    if (status != 0) {
-        return store_error(p, status, path);
+    return status == ENOTDIR || status == ELOOP ? ENOENT : status;
+}
+
+/* Adds a name, if it is one that this store gives. */
+static void listing_add(apr_array_header_t *found, apr_pool_t *p, const udm_listing_t *l,
+                        const char *name)
+{
+    bool part = is_part_name(name);
+    udm_stored_t *stored;
+    struct stat info;
+    time_t changed;
+
+    if ((!part && !is_object_name(name)) ||
+        strncmp(name + sizeof(prefix) - 1, l->directory, 2) != 0) {
+        return;
     }
-    if (strcmp(id, installation) != 0) {
-        return udm_error_detail(
-            p,
-            udm_error_make(p, UDM_E_STORE,
-                           "the store belongs to another installation: give each one a directory "
-                           "of its own"),
-            "%s says %s, this installation is %s", path, id, installation);
+    if (fstatat(dirfd(l->dir), name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode)) {
+        return;
     }
-    return NULL;
+    /* A copy of a file may have the time of its original: it is as new as its place here. */
+    changed = info.st_mtime > info.st_ctime ? info.st_mtime : info.st_ctime;
+    stored = apr_array_push(found);
+    stored->name = apr_pstrdup(p, name);
+    stored->changed = apr_time_from_sec((apr_time_t)changed);
+}
+
+static udm_error_t *local_next(apr_array_header_t **found, bool *more, udm_listing_t *l,
+                               apr_pool_t *p, int limit)
+{
+    int status = 0;
+
+    *found = apr_array_make(p, 8, sizeof(udm_stored_t));
+    *more = true;
+    for (int looked = 0; looked < limit; looked++) {
+        struct dirent *entry;
+
+        if (l->dir == NULL) {
+            status = listing_open(l);
+            if (l->dir == NULL) {
+                *more = status != ENOENT;
+                break;
+            }
+        }
+        errno = 0;
+        entry = readdir(l->dir);
+        if (entry != NULL) {
+            listing_add(*found, p, l, entry->d_name);
+            continue;
+        }
+        status = errno;
+        listing_close(l);
+        if (status != 0) {
+            break;
+        }
+    }
+    return *more && status != 0 ? error_at(p, l->store, status, l->directory) : NULL;
+}
+
+static apr_status_t store_cleanup(void *data)
+{
+    close(((local_store_t *)data)->root);
+    return APR_SUCCESS;
 }
 
 udm_error_t *udm_store_local_open(udm_store_t **store, apr_pool_t *p, const char *root,
                                   const char *installation)
 {
     local_store_t *s = apr_pcalloc(p, sizeof(*s));
-    struct stat info;
-    udm_error_t *error;
+    udm_error_t *error = NULL;
 
-    if (stat(root, &info) != 0) {
-        return store_error(p, errno, root);
+    s->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->root < 0) {
+        return udm_store_local_error(p, errno, root);
     }
-    if (!S_ISDIR(info.st_mode)) {
-        return store_error(p, ENOTDIR, root);
+    if (fstat(s->root, &s->info) != 0) {
+        error = udm_store_local_error(p, errno, root);
     }
-    error = installation != NULL ? check_mark(p, root, installation) : NULL;
+    if (error == NULL && installation != NULL) {
+        error = udm_store_local_check(p, s->root, root, installation);
+    }
     if (error != NULL) {
+        close(s->root);
         return error;
     }
-    s->directory_mode = 0750 | (info.st_mode & S_ISGID);
+    apr_pool_cleanup_register(p, s, store_cleanup, apr_pool_cleanup_null);
+    s->directory_mode = 0750 | (s->info.st_mode & S_ISGID);
     s->base.kind = "local";
     s->base.root = apr_pstrdup(p, root);
     s->base.create = local_create;
@@ -445,6 +564,8 @@ udm_error_t *udm_store_local_open(udm_store_t **store, apr_pool_t *p, const char
     s->base.publish = local_publish;
     s->base.remove = local_remove;
     s->base.remove_export = local_remove_export;
+    s->base.list = local_list;
+    s->base.next = local_next;
     *store = &s->base;
     return NULL;
 }

@@ -9,14 +9,27 @@
 #ifndef UDM_STORE_H
 #define UDM_STORE_H
 
-#include <apr_file_io.h>
+#include <errno.h>
+#include <stdbool.h>
+
 #include <apr_pools.h>
+#include <apr_tables.h>
 #include <apr_time.h>
 
 #include "core/error.h"
 
 typedef struct udm_store_t udm_store_t;
-typedef struct udm_object_t udm_object_t; /* an object being written */
+typedef struct udm_object_t udm_object_t;   /* an object being written */
+typedef struct udm_listing_t udm_listing_t; /* a look through the whole store */
+
+/* The status of the error about a directory that nobody has marked as a store. */
+#define UDM_STORE_UNMARKED ENODATA
+
+/* What is in the store under the name of an object, published or not (".part"). */
+typedef struct udm_stored_t {
+    const char *name; /* "export-<uuid>." and more */
+    apr_time_t changed;
+} udm_stored_t;
 
 struct udm_store_t {
     const char *kind;
@@ -30,19 +43,32 @@ struct udm_store_t {
     udm_error_t *(*finish)(udm_object_t *object);
     /* Publishes a finished object under `name`, durably: it exists, whole, once this returns. */
     udm_error_t *(*publish)(udm_object_t *object, const char *name);
-    /* Removes an object by name; one that is not there is no error. */
+    /* Removes an object by name, be it published or a ".part"; one that is not there is no error. */
     udm_error_t *(*remove)(udm_store_t *store, apr_pool_t *p, const char *name);
     /* Removes every object of an export, published or not: what a dead attempt left behind. */
     udm_error_t *(*remove_export)(udm_store_t *store, apr_pool_t *p, const char *export_id);
+    /* Begins a look through the store, which lasts as long as `p`. */
+    udm_error_t *(*list)(udm_listing_t **listing, udm_store_t *store, apr_pool_t *p);
+    /*
+     * Looks at up to `limit` entries more; `found` (of udm_stored_t) gets those that have the name of
+     * an object, `more` whether there is more to look at. After an error, which is one of a part of
+     * the store, the next call goes on behind that part.
+     */
+    udm_error_t *(*next)(apr_array_header_t **found, bool *more, udm_listing_t *listing,
+                         apr_pool_t *p, int limit);
 };
 
 /*
- * Opens a local store below `root` (a directory that exists). With an `installation` id, writes or
- * checks the mark in the store and refuses another installation's; with NULL (readers) it does not.
- * @return UDM_E_STORE
+ * Opens a local store below `root` (a directory that exists), as long as `p` lives. With an
+ * `installation` id, only when the mark there says so: one that has none, or another's, is refused.
+ * With NULL that is not looked at.
+ * @return UDM_E_STORE; with the status UDM_STORE_UNMARKED when there is no mark
  */
 udm_error_t *udm_store_local_open(udm_store_t **store, apr_pool_t *p, const char *root,
                                   const char *installation);
+
+/* Makes `root` the store of this installation, unless it is another's: writes the mark. */
+udm_error_t *udm_store_local_adopt(apr_pool_t *p, const char *root, const char *installation);
 
 /* The path of an object in a local store, for whoever serves it as a file. NULL when `name` has not
  * the form of an object's name. */

@@ -19,6 +19,7 @@
 
 #include "core/text.h"
 #include "worker/purge.h"
+#include "worker/storage.h"
 
 #define RENEW_MS      3000
 #define POLL_MS       (UDM_POLL_SECONDS * 1000)
@@ -166,15 +167,12 @@ static udm_error_t *start_slots(keeper_t *k)
     udm_worker_t *worker = k->worker;
     udm_store_t *store;
     udm_error_t *error;
-    const char *id;
     int i;
 
-    error = udm_queue_installation(&id, k->turn, k->db);
-    if (error) {
+    error = udm_storage_open(&store, k->turn, worker, k->db, UDM_STORAGE_BEGIN);
+    if (error && error->kind != UDM_E_STORE) {
         return error;
     }
-    worker->installation = apr_pstrdup(k->pool, id);
-    error = udm_store_local_open(&store, k->pool, worker->settings->store, worker->installation);
     worker->slots = apr_pcalloc(k->pool, sizeof(*worker->slots) * (size_t)worker->settings->slots);
     for (i = 0; !error && i < worker->settings->slots; i++) {
         error = udm_slot_start(&worker->slots[i], k->pool, worker, i + 1);

@@ -2,13 +2,16 @@
 /*
  * purge.c: removes from the store what the database calls removed, and notes that it is gone. First
  * the object, then the note: whatever ends this in between, the file is removed once more, which is no
- * error.
+ * error. Between, batch by batch, it looks through the store for orphans: see sweep.c.
  */
 #include "worker/purge.h"
 
 #include <unistd.h>
 
 #include <apr_strings.h>
+
+#include "worker/storage.h"
+#include "worker/sweep.h"
 
 #define BATCH         100
 #define COMPLAIN_MS   60000
@@ -24,6 +27,9 @@ typedef struct purge_t {
     apr_pool_t *db_pool; /* as long as a connection */
     apr_pool_t *turn;    /* as long as a batch */
     udm_db_t *db;        /* NULL: not connected */
+    udm_sweep_t *sweep;  /* NULL: none is under way */
+    apr_pool_t *sweep_pool;
+    apr_int64_t sweep_at;
     apr_int64_t forget_at;
     apr_int64_t complain_at; /* not before */
 } purge_t;
@@ -38,7 +44,7 @@ static void complain(purge_t *t, const udm_error_t *error)
         t->complain_at = now + COMPLAIN_MS;
     }
     udm_log(LIMIT(t->worker), again ? UDM_LOG_DEBUG : UDM_LOG_ERROR,
-            "UDM0240: removed files stay in the store for now, trying again: %s",
+            "UDM0240: what is to leave the store stays there for now, trying again: %s",
             udm_error_line(t->turn, error));
 }
 
@@ -63,8 +69,11 @@ static udm_error_t *remove_batch(int *left, purge_t *t, const apr_array_header_t
     udm_store_t *store;
     int i;
 
-    failed =
-        udm_store_local_open(&store, t->turn, t->worker->settings->store, t->worker->installation);
+    failed = udm_storage_open(&store, t->turn, t->worker, t->db, UDM_STORAGE_FIND);
+    if (failed && failed->kind != UDM_E_STORE) {
+        *left = files->nelts;
+        return failed;
+    }
     for (i = 0; !failed && i < files->nelts && udm_worker_goes_on(t->worker); i++) {
         const udm_purge_t *file = &APR_ARRAY_IDX(files, i, udm_purge_t);
         udm_error_t *error = store->remove(store, t->turn, file->name);
@@ -93,24 +102,71 @@ static udm_error_t *purge(purge_t *t)
 {
     apr_array_header_t *files;
     udm_error_t *error;
-    int left;
+    int count, left;
 
     do {
         apr_pool_clear(t->turn);
-        left = 0;
+        count = left = 0;
         error = connected(t);
         if (!error) {
             error = udm_queue_purge(&files, t->turn, t->db, BATCH);
         }
         if (!error && files->nelts > 0) {
+            count = files->nelts;
             error = remove_batch(&left, t, files);
         }
-    } while (!error && left == 0 && files->nelts == BATCH && udm_worker_goes_on(t->worker));
+    } while (!error && left == 0 && count == BATCH && udm_worker_goes_on(t->worker));
     if (!error && udm_worker_now() >= t->forget_at) {
         error = udm_queue_forget_retries(t->turn, t->db);
         t->forget_at = udm_worker_now() + FORGET_MS;
     }
     return error;
+}
+
+static void end_sweep(purge_t *t)
+{
+    t->sweep = NULL;
+    t->sweep_at = udm_worker_now() + (apr_int64_t)t->worker->settings->sweep_interval * 1000;
+    apr_pool_clear(t->sweep_pool);
+}
+
+/* One batch of a sweep, when one is due. An error is the database's. */
+static udm_error_t *sweep(purge_t *t)
+{
+    udm_error_t *error = NULL;
+    bool more = true;
+
+    apr_pool_clear(t->turn);
+    if (!t->sweep && udm_worker_now() < t->sweep_at) {
+        return NULL;
+    }
+    if (!t->sweep) {
+        error = udm_sweep_begin(&t->sweep, t->sweep_pool, t->worker, t->db);
+    }
+    if (!error) {
+        error = udm_sweep_batch(&more, t->sweep, t->turn, t->db);
+    }
+    if (error) {
+        error = udm_error_copy(t->turn, error);
+    }
+    if (error && error->kind == UDM_E_STORE) {
+        complain(t, error);
+        error = NULL;
+        more = more && t->sweep;
+    }
+    if (error || !more) {
+        end_sweep(t);
+    }
+    return error;
+}
+
+/* Milliseconds until there may be something to do again. */
+static int pause_of(const purge_t *t)
+{
+    apr_int64_t until = t->sweep_at - udm_worker_now();
+
+    /* What is removed during a sweep does not wait for its end. */
+    return t->sweep || until < 0 ? 0 : until < POLL_MS ? (int)until : POLL_MS;
 }
 
 static void *APR_THREAD_FUNC purge_main(apr_thread_t *thread, void *data)
@@ -131,9 +187,13 @@ static void *APR_THREAD_FUNC purge_main(apr_thread_t *thread, void *data)
     apr_allocator_owner_set(allocator, t.pool);
     apr_pool_create(&t.db_pool, t.pool);
     apr_pool_create(&t.turn, t.pool);
+    apr_pool_create(&t.sweep_pool, t.pool);
     do {
         error = purge(&t);
-        pause = POLL_MS;
+        if (!error) {
+            error = sweep(&t);
+        }
+        pause = pause_of(&t);
         if (!error) {
             backoff = 0;
         }
@@ -145,6 +205,7 @@ static void *APR_THREAD_FUNC purge_main(apr_thread_t *thread, void *data)
         }
         else {
             complain(&t, error);
+            pause = POLL_MS;
         }
     } while (udm_worker_wait(worker, &seen, pause));
     apr_pool_destroy(t.pool);

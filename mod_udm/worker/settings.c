@@ -45,6 +45,9 @@ static const setting_t table[] = {
     {"attempts", KIND_NUMBER, AT(attempts), 1, 100, "3", false},
     {"settle-limit", KIND_NUMBER, AT(settle_limit), 1, 86400, "600", false},
     {"retry-delay", KIND_NUMBER, AT(retry_delay), 0, 86400, "10", false},
+    {"sweep-interval", KIND_NUMBER, AT(sweep_interval), 1, 86400, "3600", false},
+    {"orphan-age", KIND_NUMBER, AT(orphan_age), 0, 31536000, "86400", false},
+    {"dead-attempt-age", KIND_NUMBER, AT(dead_age), 0, 31536000, "3600", false},
 };
 #define TABLE_SIZE (sizeof(table) / sizeof(table[0]))
 

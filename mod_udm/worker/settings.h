@@ -21,9 +21,12 @@ typedef struct udm_settings_t {
     const char *user;  /* NULL: not set */
     const char *group; /* NULL: the user's own */
     udm_log_level log_level;
-    int attempts;    /* how often an export is tried that may work later */
+    int attempts;     /* how often an export is tried that may work later */
     int settle_limit; /* seconds that a moving window waits for older writers in its source */
-    int retry_delay; /* seconds before the second attempt; six times as long before each further */
+    int retry_delay;  /* seconds before the second attempt; six times as long before each further */
+    int sweep_interval; /* seconds from one look for orphans in the store to the next */
+    int orphan_age;     /* seconds that one stays there of which nothing is known */
+    int dead_age;       /* seconds that one stays there whose attempt is known to be over */
 } udm_settings_t;
 
 /*

@@ -17,6 +17,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
+#include "worker/storage.h"
 
 /* What a pool may keep for its next run; the rest goes back to the system. */
 #define POOL_KEEPS (1024 * 1024)
@@ -37,7 +38,7 @@ typedef struct desk_t {
     apr_pool_t *db_pool;  /* as long as a connection */
     apr_pool_t *run_pool; /* as long as a run */
     udm_db_t *db;         /* NULL: not connected */
-    udm_store_t *store;   /* NULL: not opened yet */
+    udm_store_t *store;   /* of the run: lives in its pool */
 } desk_t;
 
 /* How a run ends. */
@@ -340,7 +341,9 @@ static udm_error_t *settle_window(bool *later, desk_t *d, udm_run_t *run,
             return error;
         }
     }
-    if (run->now - run->settle_since >= apr_time_from_sec(settings->settle_limit)) {
+    /* Who is stopped before the first look has nothing to cut. */
+    if (run->settle_barrier && !atomic_load(&d->slot->watch.stop) &&
+        run->now - run->settle_since >= apr_time_from_sec(settings->settle_limit)) {
         return cut_window(d, run, type);
     }
     *later = true;
@@ -576,11 +579,9 @@ static udm_error_t *work(desk_t *d)
         if (!udm_worker_goes_on(d->worker)) {
             return NULL;
         }
-        error = d->store ? NULL
-                         : udm_store_local_open(&d->store, d->pool, d->worker->settings->store,
-                                                d->worker->installation);
+        error = connected(d);
         if (!error) {
-            error = connected(d);
+            error = udm_storage_open(&d->store, d->run_pool, d->worker, d->db, UDM_STORAGE_BEGIN);
         }
         claimed = udm_worker_now();
         if (!error) {
@@ -591,7 +592,10 @@ static udm_error_t *work(desk_t *d)
             return error;
         }
         udm_worker_database_up(d->worker);
+        udm_storage_up(d->worker);
         if (!run) {
+            /* An idle slot does not keep anybody from unmounting the store. */
+            apr_pool_clear(d->run_pool);
             return NULL;
         }
         run_one(d, run, claimed);
@@ -630,8 +634,8 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
             backoff = 0;
         }
         else if (error->kind == UDM_E_STORE) {
-            udm_log(LIMIT(worker), UDM_LOG_ERROR, "UDM0222: a slot cannot open the store: %s",
-                    udm_error_line(d.run_pool, error));
+            udm_storage_down(worker, d.run_pool, error);
+            apr_pool_clear(d.run_pool);
             pause = udm_worker_backoff(&backoff);
         }
         else {

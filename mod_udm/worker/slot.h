@@ -34,8 +34,7 @@ typedef struct udm_slot_t udm_slot_t;
 /* Shared by all threads. Members below the line are guarded by `lock`. */
 typedef struct udm_worker_t {
     const udm_settings_t *settings;
-    const char *name;         /* of this process: no other has the same */
-    const char *installation; /* set before the slots start */
+    const char *name; /* of this process: no other has the same */
     udm_slot_t **slots;
     int slot_count;       /* 0 until they are started */
     apr_thread_t *purger; /* NULL until it is started */
@@ -45,8 +44,9 @@ typedef struct udm_worker_t {
     apr_thread_cond_t *wake; /* signalled with `wakes` or `phase` changed */
     unsigned wakes;
     udm_phase phase;
-    bool outage; /* the database is away, and that was logged */
-    int running; /* threads that have not ended */
+    bool outage;     /* the database is away, and that was logged */
+    bool store_away; /* so is the store */
+    int running;     /* threads that have not ended */
 } udm_worker_t;
 
 struct udm_slot_t {

@@ -495,6 +495,8 @@ int main(void)
         suite_add_tcase(suite, source_case());
         suite_add_tcase(suite, source_filter_case());
         suite_add_tcase(suite, export_case());
+        suite_add_tcase(suite, recurring_case());
+        suite_add_tcase(suite, settle_case());
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_NORMAL);
         failed = srunner_ntests_failed(runner);

@@ -62,7 +62,7 @@ static bench_t *prepare(void)
     ck_assert_ptr_nonnull(file);
     ck_assert_int_eq(PEM_write_PrivateKey(file, dbtest_private_key, NULL, NULL, 0, NULL, NULL), 1);
     ck_assert_int_eq(fclose(file), 0);
-    dbtest_ok(udm_store_local_open(&b->store, pool, b->store_dir, "test"));
+    dbtest_ok(udm_store_local_open(&b->store, pool, b->store_dir, NULL));
     ck_assert_int_eq(apr_thread_mutex_create(&b->watch.lock, APR_THREAD_MUTEX_DEFAULT, pool),
                      APR_SUCCESS);
     b->run.id = 13;

@@ -164,6 +164,77 @@ START_TEST(retries_are_forgotten_after_a_day)
 }
 END_TEST
 
+#define EXPORT "export-22222222-2222-4333-8444-00000000000"
+
+/* A run whose latest attempt has the id that ends in `digit`. */
+static void run_of(int digit, const char *status)
+{
+    dbtest_exec(apr_psprintf(
+        pool,
+        "INSERT INTO udm.run (job_id, ccid, source, type, title, window_all, status, export_id)"
+        " VALUES (%d, 'acme', 'UCS', 'Interaction', 'x', true, '%s',"
+        " '22222222-2222-4333-8444-00000000000%d')",
+        digit, status, digit));
+}
+
+/* How the names that are asked about are judged: o(rphan), d(ead), or - for what stays. */
+static const char *judged(const char *const *names, int count)
+{
+    apr_array_header_t *asked = apr_array_make(pool, count, sizeof(const char *));
+    apr_array_header_t *orphans;
+    char *result = apr_pcalloc(pool, (apr_size_t)count + 1);
+
+    for (int i = 0; i < count; i++) {
+        APR_ARRAY_PUSH(asked, const char *) = names[i];
+        result[i] = '-';
+    }
+    dbtest_ok(udm_queue_orphans(&orphans, pool, dbtest_worker(), asked));
+    for (int i = 0; i < orphans->nelts; i++) {
+        const udm_orphan_t *orphan = &APR_ARRAY_IDX(orphans, i, udm_orphan_t);
+
+        ck_assert_int_lt(orphan->index, count);
+        result[orphan->index] = orphan->dead ? 'd' : 'o';
+    }
+    return result;
+}
+
+START_TEST(orphans_belong_to_nothing)
+{
+    static const char *const names[] = {
+        /* of a run in progress */
+        EXPORT "1.1.part",
+        EXPORT "1.z01.smime",
+        /* of runs that are not */
+        EXPORT "2.zip.smime",
+        EXPORT "3.zip.smime",
+        EXPORT "4.zip.smime",
+        EXPORT "5.1.part",
+        EXPORT "6.zip.smime",
+        /* of nothing that is known */
+        EXPORT "7.1.part",
+        EXPORT "7.zip.smime",
+        /* listed; removed, but still to be taken out; taken out */
+        "export-11111111-2222-4333-8444-000000000001.zip.smime",
+        "export-11111111-2222-4333-8444-000000000002.zip.smime",
+        "export-11111111-2222-4333-8444-000000000003.zip.smime",
+        "export-11111111-2222-4333-8444-000000000001.1.part",
+    };
+
+    run_of(1, "IN_PROGRESS");
+    run_of(2, "COMPLETED");
+    run_of(3, "FAILED");
+    run_of(4, "CANCELLED");
+    run_of(5, "QUEUED");
+    run_of(6, "SUSPENDED");
+    files(1, 3, "now() + interval '1 hour'");
+    dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'deleted' WHERE part >= 2");
+    dbtest_exec("UPDATE udm.file SET purged_at = now() WHERE part = 3");
+    ck_assert_str_eq(judged(names, 13), "--ddddddo--dd");
+    ck_assert_str_eq(judged(names, 0), "");
+    ck_assert_str_eq(judged(names + 8, 1), "o");
+}
+END_TEST
+
 TCase *purge_case(void)
 {
     TCase *tc = dbtest_case("purge");
@@ -173,6 +244,7 @@ TCase *purge_case(void)
     tcase_add_test(tc, purge_is_bounded);
     tcase_add_test(tc, purge_skips_what_is_locked);
     tcase_add_test(tc, removal_is_notified);
+    tcase_add_test(tc, orphans_belong_to_nothing);
     tcase_add_test(tc, retries_are_forgotten_after_a_day);
     return tc;
 }

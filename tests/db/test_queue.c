@@ -605,12 +605,77 @@ START_TEST(notifications_are_hints_to_work)
 }
 END_TEST
 
-START_TEST(installation_is_known)
+static bool has_store(void)
 {
     const char *id;
+    bool has;
 
-    dbtest_ok(udm_queue_installation(&id, pool, dbtest_worker()));
+    dbtest_ok(udm_queue_installation(&id, &has, pool, dbtest_worker()));
     ck_assert_str_eq(id, dbtest_value("SELECT id FROM udm.installation"));
+    return has;
+}
+
+typedef struct marked_t {
+    int times;
+    udm_error_t *error;
+} marked_t;
+
+static udm_error_t *mark(apr_pool_t *p, const char *id, void *baton)
+{
+    marked_t *marked = baton;
+
+    ck_assert_str_eq(id, dbtest_value("SELECT id FROM udm.installation"));
+    /* Nobody else looks at it at this moment, and it is not noted yet. */
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM (SELECT FROM udm.installation"
+                                  " FOR UPDATE SKIP LOCKED) x"),
+                     "0");
+    ck_assert(!has_store());
+    marked->times++;
+    return marked->error;
+}
+
+START_TEST(store_is_begun_once)
+{
+    udm_error_t failed = {.kind = UDM_E_STORE, .reason = "no room for a mark"};
+    marked_t marked = {0};
+
+    ck_assert(!has_store());
+    marked.error = &failed;
+    dbtest_fails(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked), UDM_E_STORE,
+                 "no room");
+    ck_assert(!has_store());
+    marked.error = NULL;
+    dbtest_ok(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked));
+    ck_assert(has_store());
+    ck_assert_int_eq(marked.times, 2);
+    dbtest_ok(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked));
+    ck_assert_int_eq(marked.times, 2);
+}
+END_TEST
+
+START_TEST(new_store_is_asked_for)
+{
+    marked_t marked = {0};
+    udm_error_t *error;
+
+    dbtest_ok(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked));
+    error = udm_db_exec(pool, dbtest_worker(), "SELECT udm.new_store()");
+    ck_assert_ptr_nonnull(error);
+    ck_assert_str_eq(error->sqlstate, "42501");
+    error = udm_db_exec(pool, dbtest_httpd(), "SELECT udm.new_store()");
+    ck_assert_ptr_nonnull(error);
+    ck_assert_str_eq(error->sqlstate, "42501");
+    ck_assert(has_store());
+    dbtest_exec("SET ROLE udm_owner; SELECT udm.new_store(); RESET ROLE");
+    ck_assert(!has_store());
+    ck_assert_str_eq(
+        dbtest_value("SELECT concat_ws(' ', count(*), bool_and(subject = session_user),"
+                     " bool_and(detail->>'since' IS NOT NULL)) FROM udm.audit"
+                     " WHERE action = 'store.new'"),
+        "1 t t");
+    dbtest_ok(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked));
+    ck_assert(has_store());
+    ck_assert_int_eq(marked.times, 2);
 }
 END_TEST
 
@@ -652,7 +717,8 @@ TCase *queue_case(void)
     tcase_add_test(tc, schedule_waits_for_the_run_before);
     tcase_add_test(tc, schedule_more_than_a_batch);
     tcase_add_test(tc, notifications_are_hints_to_work);
-    tcase_add_test(tc, installation_is_known);
+    tcase_add_test(tc, store_is_begun_once);
+    tcase_add_test(tc, new_store_is_asked_for);
     tcase_add_test(tc, database_away);
     return tc;
 }

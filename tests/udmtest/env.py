@@ -118,8 +118,9 @@ class Environment:
         """A fresh database; gives its name."""
         name = self.unique("udm")
         self.postgres.create_database(name, self.template(kind, scale))
-        # A copy has its original's id, and a store tells installations apart by it.
-        self.postgres.sql("UPDATE udm.installation SET id = gen_random_uuid()", dbname=name)
+        # A copy has its original's id, and a store tells installations apart by it; nor has it a store.
+        self.postgres.sql("UPDATE udm.installation SET id = gen_random_uuid(), store_since = NULL",
+                          dbname=name)
         return name
 
     @property

@@ -36,6 +36,7 @@ def test_version_help_usage(env):
     ("log-level loud", "error, warn, info or debug"),
     ("store relative/path", "an absolute path"),
     ("attempts 3\nattempts 3", "attempts is given twice"),
+    ("sweep-interval 0", "it must be a whole number from 1 to 86400"),
     ("group www-data", "group needs a user"),
 ])
 def test_bad_settings(env, tmp_path, line, words):

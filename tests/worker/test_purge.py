@@ -121,7 +121,7 @@ def test_a_store_that_is_away_is_no_empty_store(queue):
     """A file is not taken for gone because its store is not mounted, or another one is."""
     worker = queue.start_worker(log_level="debug")
     name, = exported(queue)
-    worker.allow_log("UDM0240")
+    worker.allow_log("UDM0240|UDM0222")
     away = queue.store + ".away"
     os.rename(queue.store, away)
     set_file(queue, name, DELETE)
