@@ -62,7 +62,7 @@ enum {
     " window_all, window_from, window_to, moves_watermark, media, export_attachments,"             \
     " file_split_size, file_split_bytes, filters, scheduled_at, ready_at, created_by)"             \
     " SELECT run_id, job_id, $1, $3, $4, $5, $6, $7::boolean, coalesce(mark, date_from),"          \
-    " CASE WHEN $26::boolean THEN greatest(start, mark)"                                           \
+    " CASE WHEN $26::boolean THEN greatest(start, mark, date_from)"                                \
     " WHEN num_nonnulls(date_from, date_to) = 0 AND NOT $7::boolean THEN start"                    \
     " ELSE date_to END, $26::boolean, $10::text[],"                                                \
     " $11::boolean, $12, $13::bigint, $22::jsonb, start,"                                          \

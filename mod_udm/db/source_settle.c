@@ -20,8 +20,8 @@ static const char look_sql[] =
 
 /*
  * When others' transactions began is shown to some roles only, and by no server for prepared ones,
- * nor by a standby for any: first, whether it can be known; then whether it is for prepared ones that
- * it cannot. Those are counted last, so that one which is prepared meanwhile is not missed. A
+ * nor by a standby for any: first, whether it can be known; then whether it is for prepared ones
+ * that it cannot. Those are counted last, so that one which is prepared meanwhile is not missed. A
  * transaction of another database writes nothing in this one.
  */
 static const char oldest_sql[] =
