@@ -48,7 +48,7 @@ enum {
  * `store` what writes the job. A moving window waits for its settle time (decisions 2.3).
  */
 /* clang-format off */
-#define PLAN(job_id, mark, store, action)                                                                \
+#define PLAN(job_id, mark, store, action)                                                          \
     "WITH plan AS MATERIALIZED (SELECT " job_id " AS job_id,"                                      \
     " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id, due, start,"                  \
     " CASE WHEN $17::boolean THEN 'SUSPENDED' WHEN due THEN 'QUEUED' ELSE 'SCHEDULED' END"         \
