@@ -47,7 +47,7 @@ struct udm_object_t {
     apr_size_t used;
 };
 
-struct udm_listing_t {
+struct udm_store_listing_t {
     local_store_t *store;
     int number; /* of the directory that comes next */
     char directory[3];
@@ -431,7 +431,7 @@ static udm_error_t *local_remove_export(udm_store_t *store, apr_pool_t *p, const
     return status != 0 ? error_at(p, s, status, directory) : NULL;
 }
 
-static void listing_close(udm_listing_t *listing)
+static void listing_close(udm_store_listing_t *listing)
 {
     if (listing->dir != NULL) {
         closedir(listing->dir);
@@ -445,9 +445,9 @@ static apr_status_t listing_cleanup(void *data)
     return APR_SUCCESS;
 }
 
-static udm_error_t *local_list(udm_listing_t **listing, udm_store_t *store, apr_pool_t *p)
+static udm_error_t *local_list(udm_store_listing_t **listing, udm_store_t *store, apr_pool_t *p)
 {
-    udm_listing_t *l = apr_pcalloc(p, sizeof(*l));
+    udm_store_listing_t *l = apr_pcalloc(p, sizeof(*l));
 
     l->store = (local_store_t *)store;
     apr_pool_cleanup_register(p, l, listing_cleanup, apr_pool_cleanup_null);
@@ -456,7 +456,7 @@ static udm_error_t *local_list(udm_listing_t **listing, udm_store_t *store, apr_
 }
 
 /* Opens the next directory that there is. What has another form than ours is passed over. */
-static int listing_open(udm_listing_t *l)
+static int listing_open(udm_store_listing_t *l)
 {
     int status = ENOENT;
     int fd;
@@ -474,7 +474,7 @@ static int listing_open(udm_listing_t *l)
 }
 
 /* Adds a name, if it is one that this store gives. */
-static void listing_add(apr_array_header_t *found, apr_pool_t *p, const udm_listing_t *l,
+static void listing_add(apr_array_header_t *found, apr_pool_t *p, const udm_store_listing_t *l,
                         const char *name)
 {
     bool part = is_part_name(name);
@@ -496,7 +496,7 @@ static void listing_add(apr_array_header_t *found, apr_pool_t *p, const udm_list
     stored->changed = apr_time_from_sec((apr_time_t)changed);
 }
 
-static udm_error_t *local_next(apr_array_header_t **found, bool *more, udm_listing_t *l,
+static udm_error_t *local_next(apr_array_header_t **found, bool *more, udm_store_listing_t *l,
                                apr_pool_t *p, int limit)
 {
     int status = 0;

@@ -19,8 +19,8 @@
 #include "core/error.h"
 
 typedef struct udm_store_t udm_store_t;
-typedef struct udm_object_t udm_object_t;   /* an object being written */
-typedef struct udm_listing_t udm_listing_t; /* a look through the whole store */
+typedef struct udm_object_t udm_object_t;               /* an object being written */
+typedef struct udm_store_listing_t udm_store_listing_t; /* a look through the whole store */
 
 /* The status of the error about a directory that nobody has marked as a store. */
 #define UDM_STORE_UNMARKED ENODATA
@@ -48,13 +48,13 @@ struct udm_store_t {
     /* Removes every object of an export, published or not: what a dead attempt left behind. */
     udm_error_t *(*remove_export)(udm_store_t *store, apr_pool_t *p, const char *export_id);
     /* Begins a look through the store, which lasts as long as `p`. */
-    udm_error_t *(*list)(udm_listing_t **listing, udm_store_t *store, apr_pool_t *p);
+    udm_error_t *(*list)(udm_store_listing_t **listing, udm_store_t *store, apr_pool_t *p);
     /*
      * Looks at up to `limit` entries more; `found` (of udm_stored_t) gets those that have the name of
      * an object, `more` whether there is more to look at. After an error, which is one of a part of
      * the store, the next call goes on behind that part.
      */
-    udm_error_t *(*next)(apr_array_header_t **found, bool *more, udm_listing_t *listing,
+    udm_error_t *(*next)(apr_array_header_t **found, bool *more, udm_store_listing_t *listing,
                          apr_pool_t *p, int limit);
 };
 

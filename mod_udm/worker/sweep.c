@@ -15,7 +15,7 @@
 struct udm_sweep_t {
     udm_worker_t *worker;
     udm_store_t *store;
-    udm_listing_t *listing;
+    udm_store_listing_t *listing;
     apr_int64_t seen;
     apr_int64_t removed;
 };

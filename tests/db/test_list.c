@@ -82,7 +82,8 @@ static const char *const relations[] = {
         " FROM udm.run_progress WHERE run_id = latest_run_id), 0) END AS progress, 0 AS "
         "\"parentId\", CASE WHEN j.status IN ('FAILED', 'CANCELLED') THEN coalesce((SELECT"
         " status_reason FROM udm.run r WHERE r.id = latest_run_id), CASE j.status"
-        " WHEN 'CANCELLED' THEN 'cancelled on request' END) END AS \"statusReason\","
+        " WHEN 'CANCELLED' THEN 'cancelled on request' ELSE 'the record of it was deleted' END)"
+        " END AS \"statusReason\","
         " export_attachments AS \"exportAttachments\", schedule_type, suspended FROM udm.job j) x",
     [UDM_LIST_RUNS] =
         "(SELECT id, ccid, type, source, title, file_split_bytes AS \"fileSplitSize\","

@@ -243,7 +243,7 @@ static apr_array_header_t *listed(udm_store_t *store, int limit)
 {
     apr_array_header_t *all = apr_array_make(pool, 8, sizeof(udm_stored_t));
     apr_array_header_t *found;
-    udm_listing_t *listing;
+    udm_store_listing_t *listing;
     bool more = true;
 
     unit_ok(store->list(&listing, store, pool));
