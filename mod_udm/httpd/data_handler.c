@@ -111,6 +111,16 @@ static udm_error_t *read_types(udm_db_t *db, void *baton)
     return udm_catalog_types(&read->rows, read->r->pool, db, read->who, read->source);
 }
 
+/* Answers with a list that the API reference answers 204 for when there is nothing in it. */
+static int respond_some(request_rec *r, json_t *list)
+{
+    if (json_array_size(list) > 0) {
+        return udm_respond_json(r, HTTP_OK, list);
+    }
+    json_decref(list);
+    return udm_respond_empty(r, HTTP_NO_CONTENT);
+}
+
 int udm_handle_source_list(request_rec *r, udm_request_t *q)
 {
     catalog_read_t read = {.r = r, .who = q->who};
@@ -121,9 +131,6 @@ int udm_handle_source_list(request_rec *r, udm_request_t *q)
     if (error) {
         return udm_respond_error(r, error);
     }
-    if (read.rows->nelts == 0) {
-        return udm_respond_empty(r, HTTP_NO_CONTENT);
-    }
     list = json_array();
     for (i = 0; i < read.rows->nelts; i++) {
         const udm_value_t *source = &APR_ARRAY_IDX(read.rows, i, udm_value_t);
@@ -131,7 +138,7 @@ int udm_handle_source_list(request_rec *r, udm_request_t *q)
         json_array_append_new(
             list, json_pack("{s:s, s:s}", "label", source->label, "value", source->value));
     }
-    return udm_respond_json(r, HTTP_OK, list);
+    return respond_some(r, list);
 }
 
 int udm_handle_type_list(request_rec *r, udm_request_t *q)
@@ -149,9 +156,6 @@ int udm_handle_type_list(request_rec *r, udm_request_t *q)
     if (error) {
         return udm_respond_error(r, error);
     }
-    if (read.rows->nelts == 0) {
-        return udm_respond_empty(r, HTTP_NO_CONTENT);
-    }
     list = json_array();
     for (i = 0; i < read.rows->nelts; i++) {
         const udm_type_name_t *type = &APR_ARRAY_IDX(read.rows, i, udm_type_name_t);
@@ -159,7 +163,7 @@ int udm_handle_type_list(request_rec *r, udm_request_t *q)
         json_array_append_new(list,
                               json_pack("{s:s, s:s}", "name", type->name, "source", type->source));
     }
-    return udm_respond_json(r, HTTP_OK, list);
+    return respond_some(r, list);
 }
 
 static udm_error_t *read_sub_types(udm_db_t *db, void *baton)
@@ -186,9 +190,6 @@ int udm_handle_sub_type_list(request_rec *r, udm_request_t *q)
     if (error) {
         return udm_respond_error(r, error);
     }
-    if (read.rows->nelts == 0) {
-        return udm_respond_empty(r, HTTP_NO_CONTENT);
-    }
     list = json_array();
     for (i = 0; i < read.rows->nelts; i++) {
         const udm_sub_type_t *sub_type = &APR_ARRAY_IDX(read.rows, i, udm_sub_type_t);
@@ -198,7 +199,7 @@ int udm_handle_sub_type_list(request_rec *r, udm_request_t *q)
                                         "displayName", sub_type->label, "source", sub_type->source,
                                         "dataType", sub_type->type, "enabled", sub_type->enabled));
     }
-    return udm_respond_json(r, HTTP_OK, list);
+    return respond_some(r, list);
 }
 
 static udm_error_t *read_attributes(udm_db_t *db, void *baton)

@@ -57,6 +57,9 @@ udm_principal_t *dbtest_principal_of(const char *ccid, const char *source, const
 /* A good job of acme's UCS/Interaction that runs at once; the tests change what they are about. */
 udm_job_t *dbtest_job(void);
 
+/* Whether a notification has come in on the connection that listens. */
+bool dbtest_notified(udm_db_t *db);
+
 /* Gives a job another schedule: schedulerParam as JSON with ' for ". */
 void dbtest_schedule(udm_job_t *job, const char *json);
 

@@ -288,6 +288,19 @@ void dbtest_later(udm_job_t *job)
                                  udm_text_time(pool, apr_time_now() + apr_time_from_sec(3600))));
 }
 
+bool dbtest_notified(udm_db_t *db)
+{
+    PGnotify *notification;
+    bool any = false;
+
+    dbtest_ok(udm_db_exec(pool, db, "SELECT 1"));
+    while ((notification = PQnotifies(db->conn)) != NULL) {
+        PQfreemem(notification);
+        any = true;
+    }
+    return any;
+}
+
 const udm_audit_t *dbtest_audit(const udm_principal_t *who)
 {
     udm_audit_t *audit = apr_pcalloc(pool, sizeof(*audit));

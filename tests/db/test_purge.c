@@ -114,20 +114,6 @@ START_TEST(purge_skips_what_is_locked)
 }
 END_TEST
 
-/* Whether a notification has come in on the connection that listens. */
-static bool notified(udm_db_t *db)
-{
-    PGnotify *notification;
-    bool any = false;
-
-    dbtest_ok(udm_db_exec(pool, db, "SELECT 1"));
-    while ((notification = PQnotifies(db->conn)) != NULL) {
-        PQfreemem(notification);
-        any = true;
-    }
-    return any;
-}
-
 /* What is to leave the store wakes the workers; that it has left does not. */
 START_TEST(removal_is_notified)
 {
@@ -137,13 +123,13 @@ START_TEST(removal_is_notified)
     files(1, 1, "now() + interval '1 hour'");
     dbtest_ok(udm_db_exec(pool, db, "LISTEN udm_run"));
     ck_assert_int_eq(to_purge(10), 0);
-    ck_assert(!notified(db));
+    ck_assert(!dbtest_notified(db));
     dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'deleted'");
-    ck_assert(notified(db));
+    ck_assert(dbtest_notified(db));
     dbtest_ok(udm_queue_purge(&found, pool, db, 10));
     APR_ARRAY_PUSH(ids, apr_int64_t) = APR_ARRAY_IDX(found, 0, udm_purge_t).id;
     dbtest_ok(udm_queue_purged(pool, db, ids));
-    ck_assert(!notified(db));
+    ck_assert(!dbtest_notified(db));
 }
 END_TEST
 

@@ -564,20 +564,6 @@ START_TEST(schedule_more_than_a_batch)
 }
 END_TEST
 
-/* Whether a notification has come in on the connection that listens. */
-static bool notified(udm_db_t *db)
-{
-    PGnotify *notification;
-    bool any = false;
-
-    dbtest_ok(udm_db_exec(pool, db, "SELECT 1"));
-    while ((notification = PQnotifies(db->conn)) != NULL) {
-        PQfreemem(notification);
-        any = true;
-    }
-    return any;
-}
-
 /* Work wakes the workers; looking for work in vain, or doing it, does not. */
 START_TEST(notifications_are_hints_to_work)
 {
@@ -587,21 +573,21 @@ START_TEST(notifications_are_hints_to_work)
     int made;
 
     dbtest_ok(udm_db_exec(pool, db, "LISTEN udm_run"));
-    ck_assert(!notified(db));
+    ck_assert(!dbtest_notified(db));
     ck_assert_ptr_null(claimed("w/1"));
     dbtest_ok(udm_queue_schedule(&made, &next, pool, db));
-    ck_assert(!notified(db));
+    ck_assert(!dbtest_notified(db));
     queued("x");
-    ck_assert(notified(db));
+    ck_assert(dbtest_notified(db));
     run = claimed("w/1");
-    ck_assert(!notified(db));
+    ck_assert(!dbtest_notified(db));
     dbtest_ok(udm_queue_release(pool, db, run, 0, true));
-    ck_assert(notified(db));
+    ck_assert(dbtest_notified(db));
     run = claimed("w/1");
     set_run(run, "status = 'CANCELLED'");
-    ck_assert(notified(db));
+    ck_assert(dbtest_notified(db));
     planned("now() + interval '1 hour'", "false");
-    ck_assert(notified(db));
+    ck_assert(dbtest_notified(db));
 }
 END_TEST
 
