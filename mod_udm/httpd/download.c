@@ -49,7 +49,8 @@ static udm_error_t *note_download(udm_db_t *db, void *baton)
 static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const char *name)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    const char *path = udm_store_local_path(r->pool, udm_config_main()->store, name);
+    const char *root = udm_config_main()->store;
+    const char *path = udm_store_local_path(r->pool, root, name);
     apr_status_t status;
 
     if (!path) {
@@ -62,6 +63,12 @@ static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const char *name)
     if (status == APR_SUCCESS) {
         status = apr_file_info_get(&r->finfo, APR_FINFO_NORM, *fd);
         status = status == APR_INCOMPLETE ? APR_SUCCESS : status;
+    }
+    if (status != APR_SUCCESS && !udm_store_local_present(r->pool, root)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, status, r,
+                      "UDM0071: %s is not the store, or not now: is its volume not mounted?", root);
+        return udm_error_status(r->pool, UDM_E_STORE, status,
+                                "the files are out of reach at the moment: try again later");
     }
     if (status != APR_SUCCESS) {
         return udm_error_status(r->pool, UDM_E_INTERNAL, status,

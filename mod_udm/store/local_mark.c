@@ -90,6 +90,11 @@ udm_error_t *udm_store_local_check(apr_pool_t *p, int root, const char *path,
     return NULL;
 }
 
+bool udm_store_local_present(apr_pool_t *p, const char *root)
+{
+    return access(apr_pstrcat(p, root, "/", mark_name, NULL), F_OK) == 0;
+}
+
 udm_error_t *udm_store_local_adopt(apr_pool_t *p, const char *root, const char *installation)
 {
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -70,6 +70,9 @@ udm_error_t *udm_store_local_open(udm_store_t **store, apr_pool_t *p, const char
 /* Makes `root` the store of this installation, unless it is another's: writes the mark. */
 udm_error_t *udm_store_local_adopt(apr_pool_t *p, const char *root, const char *installation);
 
+/* Whether the directory is there and somebody's store: not the one below a volume that is away. */
+bool udm_store_local_present(apr_pool_t *p, const char *root);
+
 /* The path of an object in a local store, for whoever serves it as a file. NULL when `name` has not
  * the form of an object's name. */
 const char *udm_store_local_path(apr_pool_t *p, const char *root, const char *name);

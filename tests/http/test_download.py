@@ -264,6 +264,25 @@ def test_listed_but_not_in_the_store(site, client):
                         f" request_id = '{answer.headers['X-Request-Id']}'") == [(0,)]
 
 
+def test_store_away(site, client):
+    """As when its volume is not mounted: that passes, and nothing was handed out."""
+    published = PublishedFile(site)
+    link = client.link(published.name)
+    os.rename(site.store, site.store + ".away")
+    try:
+        os.mkdir(site.store)
+        site.httpd.allow_log("UDM0071")
+        answer = Client(site.httpd.url).get(link)
+        assert "out of reach" in problem(answer, 503)["detail"] and answer.headers["Retry-After"]
+        assert site.store not in answer.text
+        assert site.sql("SELECT count(*) FROM udm.audit WHERE action = 'file.download' AND"
+                        f" request_id = '{answer.headers['X-Request-Id']}'") == [(0,)]
+        os.rmdir(site.store)
+    finally:
+        os.rename(site.store + ".away", site.store)
+    assert Client(site.httpd.url).get(link).content == published.content
+
+
 def test_signatures_are_not_logged(site, client, published, link):
     anonymous = Client(site.httpd.url)
     assert anonymous.get(link).status_code == 200

@@ -4,12 +4,25 @@ import os
 import uuid
 
 
+def mark_store(site):
+    """Makes the directory the site's store, as its first worker does."""
+    mark = os.path.join(site.store, ".udm-store")
+    if os.path.exists(mark):
+        return
+    installation = site.sql("UPDATE udm.installation SET store_since = now() RETURNING id::text")[0][0]
+    with open(mark, "w", encoding="ascii") as f:
+        f.write(installation + "\n")
+    os.chmod(mark, 0o640)
+    site.env.account.own(mark)
+
+
 class PublishedFile:
     """A file in a site's store, with its job, its run and its row, as a worker would leave them."""
 
     def __init__(self, site, ccid="harbour-insurance", content=b"a file\n", title="published",
                  data_type="Interaction", source="UCS", days=30):
         self.site, self.ccid, self.content = site, ccid, content
+        mark_store(site)
         export_id = str(uuid.uuid4())
         self.name = f"export-{export_id}.zip.smime"
         self.sha256 = hashlib.sha256(content).hexdigest()
