@@ -32,8 +32,10 @@
 APLOG_USE_MODULE(udm);
 
 #define RETAINED_KEY "udm-supervisor"
-/* Workers of earlier generations that may still finish their runs. */
+/* Workers of earlier generations that are watched until they end. */
 #define OLD_MAX 16
+/* How many of them may finish their runs; one more hands them back, for each takes its memory. */
+#define FINISHING_MAX 4
 /* A worker that lived this long is started again at once, else after a delay that doubles. */
 #define LIVED_WELL  apr_time_from_sec(60)
 #define DELAY_FIRST apr_time_from_sec(1)
@@ -186,7 +188,7 @@ out:
     return error;
 }
 
-/* Starts the worker again, or says when that is tried next. */
+/* Starts the worker, or says when that is tried next. */
 static void launch_again(udm_supervisor_t *sup)
 {
     int error = launch(sup);
@@ -263,6 +265,18 @@ static void adopt(apr_pool_t *pconf, retained_t *retained)
     }
 }
 
+/* @return how many workers earlier generations left behind */
+static int count_old(void)
+{
+    const retained_t *retained = ap_retained_data_get(RETAINED_KEY);
+    int i, count = 0;
+
+    for (i = 0; retained && i < OLD_MAX; i++) {
+        count += retained->old[i] != 0;
+    }
+    return count;
+}
+
 /* The worker outlives this generation: the next one is to know it. */
 static void retain(pid_t pid)
 {
@@ -288,7 +302,7 @@ static apr_status_t let_go(void *data)
         return APR_SUCCESS;
     }
     /* APR has stopped watching: its own cleanup was registered later and so ran before this one */
-    if (ending) {
+    if (ending || count_old() >= FINISHING_MAX) {
         (void)tell(sup->control, "stop\n");
     }
     close(sup->control);
@@ -339,10 +353,11 @@ int udm_supervisor_start(apr_pool_t *pconf, server_rec *s)
     udm_server_t *conf = udm_config_main();
     retained_t *retained = ap_retained_data_get(RETAINED_KEY);
     udm_supervisor_t *sup;
+    bool first = retained == NULL;
     pid_t *parent;
     int error;
 
-    if (!retained) {
+    if (first) {
         retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
     }
     parent = apr_palloc(pconf, sizeof(*parent));
@@ -360,6 +375,11 @@ int udm_supervisor_start(apr_pool_t *pconf, server_rec *s)
     sup->delay = DELAY_FIRST;
     conf->supervisor = sup;
     apr_pool_cleanup_register(pconf, sup, let_go, apr_pool_cleanup_null);
+    if (!first) {
+        /* what keeps the worker from starting at a restart is no reason to end httpd */
+        launch_again(sup);
+        return OK;
+    }
     error = launch(sup);
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_ERR, error, s, "UDM0083: UDMWorker On: cannot start %s",

@@ -105,6 +105,51 @@ def test_the_end_of_httpd_ends_the_workers_of_earlier_generations(site):
     assert f"{first} finished" not in said(site), "it was told to end, by a signal"
 
 
+def test_only_so_many_may_finish(site):
+    """Restarts in a row do not pile up workers: the fifth that would be left behind hands back."""
+    site.start_httpd()
+    pids = [settled(site, 1)]
+    for count in range(2, 8):
+        site.httpd.reload()
+        pids.append(settled(site, count))
+        wait_for(lambda: any(f"{pids[-2]} {end}" in said(site) for end in ("eof", "stop")), 20,
+                 "the worker before to be let go")
+    ends = [[line.split()[1] for line in said(site) if line.split()[0] == str(pid)][-1] for pid in pids]
+    assert ends == ["eof"] * 4 + ["stop"] * 2 + ["end"]
+    wait_for(lambda: not alive(pids[4]) and not alive(pids[5]), 20, "those that handed back to end")
+    # when one has finished, there is room again
+    os.kill(pids[0], signal.SIGTERM)
+    wait_for(lambda: not os.path.exists(f"/proc/{pids[0]}"), 20, "httpd to notice the end of the first")
+    site.httpd.reload()
+    settled(site, 8)
+    wait_for(lambda: f"{pids[6]} eof" in said(site), 20, "the one before to be let go")
+    site.httpd.stop()
+    assert not any(alive(pid) for pid in [*pids, *starts(site)])
+
+
+def test_a_restart_without_a_worker(site):
+    """At a restart, a worker that cannot be started is tried again; httpd answers meanwhile."""
+    site.start_httpd()
+    first = settled(site, 1)
+    program = os.path.join(site.directory, "worker.sh")
+    with open(program, encoding="ascii") as f:
+        good = f.read()
+
+    def replace(text):
+        with open(program + ".new", "w", encoding="ascii") as f:
+            f.write(text)
+        os.chmod(program + ".new", 0o755)
+        os.rename(program + ".new", program)
+    replace("#!/nonexistent/shell\n")
+    site.httpd.allow_log("UDM0081")
+    site.httpd.reload()
+    wait_for(lambda: f"{first} eof" in said(site), 20, "the first worker to be let go")
+    assert "UDM0081: cannot start the worker" in site.httpd.watch.text()
+    assert site.client(key=None, token=None).get("/v10/version").status_code == 401
+    replace(good)
+    assert alive(settled(site, 2))
+
+
 def test_it_is_started_again(site):
     site.start_httpd()
     first = settled(site, 1)
