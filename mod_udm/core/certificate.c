@@ -10,8 +10,10 @@
 
 #include <apr_strings.h>
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/objects.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -99,42 +101,90 @@ static udm_error_t *read_block(X509 **x509, apr_pool_t *p, const char *data, apr
     return error;
 }
 
-/* Exports are encrypted to the key: it must be RSA, of a fit size, and allowed to. */
-static udm_error_t *check_key(apr_pool_t *p, X509 *x509)
+/* RSA transports the content's key. */
+static udm_error_t *check_rsa(apr_pool_t *p, EVP_PKEY *key)
 {
-    EVP_PKEY *key = X509_get0_pubkey(x509);
-    int bits;
+    int bits = EVP_PKEY_get_bits(key);
 
-    if (!key) {
-        return invalid(p, "the certificate's key cannot be read; an RSA key of at least 2048 bits "
-                          "is needed");
-    }
-    switch (EVP_PKEY_get_base_id(key)) {
-    case EVP_PKEY_RSA:
-        break;
-    case EVP_PKEY_EC:
-        return invalid(p, "the certificate has an EC key, and an RSA key of at least 2048 bits is "
-                          "needed");
-    case EVP_PKEY_RSA_PSS:
-        return invalid(p, "the certificate has an RSA-PSS key, which can only sign; a plain RSA "
-                          "key of at least 2048 bits is needed");
-    default:
-        return invalid(p, "the certificate's key is of another kind; an RSA key of at least 2048 "
-                          "bits is needed");
-    }
-    bits = EVP_PKEY_get_bits(key);
     if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX) {
         return udm_error_make(p, UDM_E_INVALID,
                               "the certificate's RSA key has %d bits, and %d to %d are needed",
                               bits, RSA_BITS_MIN, RSA_BITS_MAX);
     }
+    return NULL;
+}
+
+/* EC agrees on a key that the content's key is wrapped with, which smime does not have. */
+static udm_error_t *check_ec(apr_pool_t *p, EVP_PKEY *key, udm_encryption encryption)
+{
+    char curve[64];
+    int is_explicit = 0;
+
+    if (encryption != UDM_ENCRYPTION_CMS_GCM) {
+        return invalid(p, "the certificate has an EC key, which needs the encryption cms-gcm "
+                          "(UDMEncryption cms-gcm), and here it is smime: an RSA key of at least "
+                          "2048 bits is needed");
+    }
+    /* whose parameters could be anything */
+    if (EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
+                               &is_explicit) != 1 ||
+        is_explicit || EVP_PKEY_get_group_name(key, curve, sizeof(curve), NULL) != 1) {
+        return invalid(p, "the certificate's EC key spells out its curve, and a named one is "
+                          "needed: P-256, P-384 or P-521");
+    }
+    switch (OBJ_txt2nid(curve)) {
+    case NID_X9_62_prime256v1:
+    case NID_secp384r1:
+    case NID_secp521r1:
+        return NULL;
+    default:
+        return udm_error_make(p, UDM_E_INVALID,
+                              "the certificate's EC key is on curve %s, and P-256, P-384 or P-521 "
+                              "is needed",
+                              curve);
+    }
+}
+
+/* Exports are encrypted to the key: it must be of a fit kind and size, and allowed to. */
+static udm_error_t *check_key(apr_pool_t *p, X509 *x509, udm_encryption encryption)
+{
+    const char *needed = encryption == UDM_ENCRYPTION_CMS_GCM
+                             ? "an RSA key of at least 2048 bits, or an EC key on P-256, P-384 or "
+                               "P-521, is needed"
+                             : "an RSA key of at least 2048 bits is needed";
+    EVP_PKEY *key = X509_get0_pubkey(x509);
+    uint32_t usage = KU_KEY_ENCIPHERMENT;
+    udm_error_t *error = NULL;
+
+    if (!key) {
+        return udm_error_make(p, UDM_E_INVALID, "the certificate's key cannot be read; %s", needed);
+    }
+    switch (EVP_PKEY_get_base_id(key)) {
+    case EVP_PKEY_RSA:
+        error = check_rsa(p, key);
+        break;
+    case EVP_PKEY_EC:
+        error = check_ec(p, key, encryption);
+        usage = KU_KEY_AGREEMENT;
+        break;
+    case EVP_PKEY_RSA_PSS:
+        return invalid(p, "the certificate has an RSA-PSS key, which can only sign; a plain RSA "
+                          "key of at least 2048 bits is needed");
+    default:
+        return udm_error_make(p, UDM_E_INVALID, "the certificate's key is of another kind; %s",
+                              needed);
+    }
+    if (error) {
+        return error;
+    }
     if (X509_get_extension_flags(x509) & EXFLAG_INVALID) {
         return invalid(p, "the certificate's extensions are damaged");
     }
     /* all bits are set where the extension is absent */
-    if (!(X509_get_key_usage(x509) & KU_KEY_ENCIPHERMENT)) {
-        return invalid(p, "the certificate cannot be used: its key usage does not allow "
-                          "encryption of keys");
+    if (!(X509_get_key_usage(x509) & usage)) {
+        return udm_error_make(p, UDM_E_INVALID,
+                              "the certificate cannot be used: its key usage does not allow %s",
+                              usage == KU_KEY_AGREEMENT ? "key agreement" : "encryption of keys");
     }
     return NULL;
 }
@@ -197,7 +247,7 @@ static bool describe(udm_certificate_t *made, apr_pool_t *p, X509 *x509)
 }
 
 udm_error_t *udm_certificate_parse(udm_certificate_t **certificate, apr_pool_t *p, const char *data,
-                                   apr_size_t size, apr_time_t now)
+                                   apr_size_t size, udm_encryption encryption, apr_time_t now)
 {
     udm_certificate_t *made = apr_pcalloc(p, sizeof(*made));
     udm_error_t *error = NULL;
@@ -222,7 +272,7 @@ udm_error_t *udm_certificate_parse(udm_certificate_t **certificate, apr_pool_t *
                           "key for compromised");
     }
     ERR_clear_error();
-    if (!(error = read_block(&x509, p, data, size)) && !(error = check_key(p, x509)) &&
+    if (!(error = read_block(&x509, p, data, size)) && !(error = check_key(p, x509, encryption)) &&
         !(error = check_validity(made, p, x509, now)) && !describe(made, p, x509)) {
         error = udm_error_status(p, UDM_E_INTERNAL, APR_ENOMEM, "the certificate cannot be read");
     }

@@ -8,6 +8,7 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
+#include "encryption.h"
 #include "error.h"
 
 /* Largest certificate file that is taken, in bytes. */
@@ -22,12 +23,13 @@ typedef struct udm_certificate_t {
 } udm_certificate_t;
 
 /*
- * Reads one X.509 certificate in PEM with an RSA key of at least 2048 bits that is valid at `now`.
- * Text around the block (as `openssl x509 -text` writes) is fine.
- * @return UDM_E_INVALID that says why not: empty, DER, a private key, a chain, EC, too small a key,
- *         not yet valid, expired, rubbish
+ * Reads one X.509 certificate in PEM that is valid at `now`, with a key that files can be encrypted
+ * to in this way: RSA of at least 2048 bits, or with cms-gcm EC on P-256, P-384 or P-521. Text around
+ * the block (as `openssl x509 -text` writes) is fine.
+ * @return UDM_E_INVALID that says why not: empty, DER, a private key, a chain, a key that is too
+ *         small, of another kind or of another use, not yet valid, expired, rubbish
  */
 udm_error_t *udm_certificate_parse(udm_certificate_t **certificate, apr_pool_t *p, const char *data,
-                                   apr_size_t size, apr_time_t now);
+                                   apr_size_t size, udm_encryption encryption, apr_time_t now);
 
 #endif

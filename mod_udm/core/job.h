@@ -13,6 +13,7 @@
 #include <apr_time.h>
 #include <jansson.h>
 
+#include "encryption.h"
 #include "error.h"
 #include "filter.h"
 #include "route.h"
@@ -39,6 +40,7 @@ typedef struct udm_job_t {
     apr_int64_t file_split_bytes; /* 0 when absent */
     apr_array_header_t *filters;  /* of udm_job_filter_t */
     bool suspended;
+    udm_encryption encryption; /* what holds where the job was sent to; no part of the body */
     udm_schedule_type schedule_type;
     udm_schedule_t schedule;
     apr_time_t schedule_since; /* when it was accepted; see udm_schedule_parse */

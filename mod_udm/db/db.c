@@ -177,8 +177,17 @@ udm_error_t *udm_db_error(apr_pool_t *p, udm_db_t *db, const PGresult *result)
     udm_error_t *error;
     const char *reason;
 
+    if (udm_stop_raised(db->stop)) {
+        return udm_error_make(p, UDM_E_STOPPED, "stopped");
+    }
+
     if (!sqlstate) {
         sqlstate = "";
+        /*
+         * Not from the server. That nothing could be sent is told before all that it said last was
+         * read, and only the end of that shows libpq that the connection is broken.
+         */
+        PQconsumeInput(db->conn);
     }
     reason = passing_reason(sqlstate);
     if (!reason && PQstatus(db->conn) == CONNECTION_BAD) {
@@ -274,17 +283,32 @@ udm_error_t *udm_db_query(udm_result_t **result, apr_pool_t *p, udm_db_t *db,
 udm_error_t *udm_db_query_text(udm_result_t **result, apr_pool_t *p, udm_db_t *db, const char *sql,
                                int count, const char *const *values)
 {
-    PGresult *raw = PQexecParams(db->conn, sql, count, NULL, values, NULL, NULL, 0);
+    PGresult *raw;
 
+    if (!db->stop) {
+        raw = PQexecParams(db->conn, sql, count, NULL, values, NULL, NULL, 0);
+    }
+    else {
+        raw = PQsendQueryParams(db->conn, sql, count, NULL, values, NULL, NULL, 0)
+                  ? udm_wait_result(db->conn, db->stop)
+                  : NULL;
+    }
     return result_take(result, p, db, raw, NULL);
 }
 
 udm_error_t *udm_db_exec(apr_pool_t *p, udm_db_t *db, const char *sql)
 {
-    PGresult *raw = PQexec(db->conn, sql);
-    ExecStatusType status = raw ? PQresultStatus(raw) : PGRES_FATAL_ERROR;
     udm_error_t *error = NULL;
+    ExecStatusType status;
+    PGresult *raw;
 
+    if (!db->stop) {
+        raw = PQexec(db->conn, sql);
+    }
+    else {
+        raw = PQsendQuery(db->conn, sql) ? udm_wait_result(db->conn, db->stop) : NULL;
+    }
+    status = raw ? PQresultStatus(raw) : PGRES_FATAL_ERROR;
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
         error = udm_db_error(p, db, raw);
     }

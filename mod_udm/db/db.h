@@ -16,10 +16,12 @@
 #include <libpq-fe.h>
 
 #include "core/error.h"
+#include "wait.h"
 
 typedef struct udm_db_t {
     PGconn *conn;
-    apr_pool_t *pool; /* of the wrapper, not of results */
+    apr_pool_t *pool;       /* of the wrapper, not of results */
+    const udm_stop_t *stop; /* ends waits for answers, with UDM_E_STOPPED; NULL: nothing does */
 } udm_db_t;
 
 /*

@@ -38,6 +38,7 @@ enum {
     PLAN_RUNS,  /* how many runs there may be */
     PLAN_SINCE, /* when the schedule was accepted */
     PLAN_MOVES, /* whether the windows of the runs move on */
+    PLAN_ENCRYPTION,
     PLAN_VALUES
 };
 
@@ -90,16 +91,16 @@ static const udm_statement_t job_insert = {
     "INSERT INTO udm.job (id, ccid, family, source, type, title, description,"
     " time_all, date_from, date_to, media, export_attachments, file_split_size, file_split_bytes,"
     " schedule_type, schedule, next_run_at, suspended, status, latest_run_id, created_by, filters,"
-    " runs_left, schedule_since)"
+    " runs_left, schedule_since, encryption)"
     " SELECT job_id, $1, $2, $3, $4, $5, $6, $7::boolean, date_from, date_to, $10::text[],"
     " $11::boolean, $12, $13::bigint, $14, $15::jsonb, " PLAN_NEXT_RUN ","
     " $17::boolean, status, run_id, $18, $22::jsonb, " PLAN_RUNS_LEFT ", " UDM_DB_TIME_IN("$25")
-    " FROM plan", "job.create")};
+    ", $27 FROM plan", "job.create")};
 
 static const udm_statement_t job_replace = {
     "udm_job_replace",
-    PLAN("$27::bigint",
-    "(SELECT j.watermark FROM udm.job j WHERE j.id = $27::bigint AND " PLAN_SAME ")",
+    PLAN("$28::bigint",
+    "(SELECT j.watermark FROM udm.job j WHERE j.id = $28::bigint AND " PLAN_SAME ")",
     "UPDATE udm.job j SET family = $2, source = $3, type = $4, title = $5, description = $6,"
     " time_all = $7::boolean, date_from = plan.date_from, date_to = plan.date_to,"
     " media = $10::text[], export_attachments = $11::boolean, file_split_size = $12,"
@@ -109,7 +110,7 @@ static const udm_statement_t job_replace = {
     /* a run of other data is not shown to those who may see this */
     " CASE WHEN (j.source, j.type) = ($3, $4) THEN j.latest_run_id END),"
     " filters = $22::jsonb, runs_left = " PLAN_RUNS_LEFT ", changed_at = now(),"
-    " schedule_since = " UDM_DB_TIME_IN("$25") ","
+    " schedule_since = " UDM_DB_TIME_IN("$25") ", encryption = $27,"
     " watermark = CASE WHEN " PLAN_SAME " THEN j.watermark END"
     " FROM plan WHERE j.id = plan.job_id", "job.replace")};
 /* clang-format on */
@@ -151,6 +152,7 @@ static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job
     }
     values[PLAN_SINCE] = udm_db_time(p, job->schedule_since);
     values[PLAN_MOVES] = udm_job_window_moves(job) ? "t" : "f";
+    values[PLAN_ENCRYPTION] = udm_encryption_name(job->encryption);
 }
 
 udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_db_t *db, apr_int64_t id,

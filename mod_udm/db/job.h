@@ -14,8 +14,9 @@
 
 /*
  * Checks a job against the catalog (source, type, family, media, time column, attributes of
- * filters), the principal's right to write it and the tenant's certificate; then stores it, with its
- * first run if it is due now, and the audit, in one statement.
+ * filters), the principal's right to write it and the tenant's certificate, which must fit how the
+ * job is to be encrypted; then stores it, with its first run if it is due now, and the audit, in
+ * one statement.
  * @return UDM_E_INVALID with the faults; UDM_E_FORBIDDEN for data outside the role
  */
 udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,

@@ -6,6 +6,7 @@
 
 #include <apr_strings.h>
 
+#include "core/certificate.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "db/job_private.h"
@@ -20,7 +21,7 @@ static const udm_statement_t check_select = {
     " (SELECT json_agg(json_build_object('name', a.name, 'kind', a.kind) ORDER BY a.name)"
     " FROM udm.attribute a WHERE a.source = t.source AND a.type = t.name)::text,"
     " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_DB_TIME("c.not_after") ","
-    UDM_DB_TIME("now()")
+    UDM_DB_TIME("now()") ", c.pem, (SELECT encryption FROM udm.tenant WHERE ccid = $3)"
     " FROM (SELECT) one"
     " LEFT JOIN LATERAL (SELECT name, family FROM udm.source o WHERE (name = $1 OR alias = $1)"
     " AND EXISTS (SELECT FROM udm.data_type d WHERE d.source = o.name"
@@ -42,7 +43,9 @@ enum {
     CHECK_HAS_CERTIFICATE,
     CHECK_EXPIRED,
     CHECK_NOT_AFTER,
-    CHECK_NOW
+    CHECK_NOW,
+    CHECK_PEM,
+    CHECK_ENCRYPTION
 };
 
 /* The names, comma-separated, or what to say when there are none. */
@@ -183,6 +186,41 @@ static void check_schedule(udm_error_t **error, apr_pool_t *p, udm_job_t *job, a
     job->schedule_type = udm_schedule_type_of(&job->schedule);
 }
 
+/* The certificate must be one that a run of the job could encrypt for, as things are. */
+static udm_error_t *check_certificate(apr_pool_t *p, const udm_job_t *job, const udm_result_t *row)
+{
+    const char *pem = udm_result_text(row, 0, CHECK_PEM);
+    const char *of_tenant = udm_result_text(row, 0, CHECK_ENCRYPTION);
+    udm_encryption encryption = job->encryption;
+    udm_certificate_t *certificate;
+    udm_error_t *error;
+
+    if (!udm_result_bool(row, 0, CHECK_HAS_CERTIFICATE)) {
+        return udm_error_make(p, UDM_E_INVALID,
+                              "there is no certificate to encrypt the export for: upload one with "
+                              "POST .../cipher/{name}");
+    }
+    if (udm_result_bool(row, 0, CHECK_EXPIRED)) {
+        return udm_error_make(p, UDM_E_INVALID,
+                              "the certificate to encrypt the export for expired at %s: upload a "
+                              "new one with POST .../cipher/{name}",
+                              udm_text_time(p, udm_result_time(row, 0, CHECK_NOT_AFTER)));
+    }
+    if (of_tenant && !udm_encryption_parse(&encryption, of_tenant)) {
+        return udm_error_make(p, UDM_E_INTERNAL,
+                              "the encryption of the contact center is not known here");
+    }
+    error = udm_certificate_parse(&certificate, p, pem, strlen(pem), encryption,
+                                  udm_result_time(row, 0, CHECK_NOW));
+    if (error && error->kind == UDM_E_INVALID) {
+        error = udm_error_make(p, UDM_E_INVALID,
+                               "the export cannot be encrypted for the certificate that is stored: "
+                               "%s. Upload another one with POST .../cipher/{name}",
+                               error->reason);
+    }
+    return error;
+}
+
 udm_error_t *udm_job_forbidden(apr_pool_t *p, const char *source, const char *type)
 {
     return udm_error_make(p, UDM_E_FORBIDDEN,
@@ -235,19 +273,5 @@ udm_error_t *udm_job_check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, con
     (*checked)->media = check_media(&error, p, job, row);
     check_schedule(&error, p, *checked, udm_result_time(row, 0, CHECK_NOW));
     check_filters(&error, p, job, row);
-    if (error) {
-        return error;
-    }
-    if (!udm_result_bool(row, 0, CHECK_HAS_CERTIFICATE)) {
-        return udm_error_make(p, UDM_E_INVALID,
-                              "there is no certificate to encrypt the export for: upload one with "
-                              "POST .../cipher/{name}");
-    }
-    if (udm_result_bool(row, 0, CHECK_EXPIRED)) {
-        return udm_error_make(p, UDM_E_INVALID,
-                              "the certificate to encrypt the export for expired at %s: upload a "
-                              "new one with POST .../cipher/{name}",
-                              udm_text_time(p, udm_result_time(row, 0, CHECK_NOT_AFTER)));
-    }
-    return NULL;
+    return error ? error : check_certificate(p, job, row);
 }

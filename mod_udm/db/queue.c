@@ -72,8 +72,10 @@ static const udm_statement_t claim = {
     "       to_json(c.media)::text, c.export_attachments, c.filters::text, c.file_split_bytes,"
     "       c.attempt, c.export_id::text, c.previous::text, x.pem,"
     "       c.interrupted AND c.attempt > $2::integer, c.moves_watermark, c.settle_barrier,"
-    "       " UDM_DB_TIME("c.settle_since") ", " UDM_DB_TIME("now()")
-    "  FROM claimed c LEFT JOIN udm.certificate x ON x.ccid = c.ccid"};
+    "       " UDM_DB_TIME("c.settle_since") ", " UDM_DB_TIME("now()") ","
+    "       coalesce(t.encryption, j.encryption, 'smime')"
+    "  FROM claimed c JOIN udm.tenant t ON t.ccid = c.ccid"
+    "  LEFT JOIN udm.job j ON j.id = c.job_id LEFT JOIN udm.certificate x ON x.ccid = c.ccid"};
 /* clang-format on */
 
 udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const char *worker_id,
@@ -114,6 +116,11 @@ udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const
     r->settle_barrier = udm_result_text(result, 0, c++);
     r->settle_since = udm_result_time(result, 0, c++);
     r->now = udm_result_time(result, 0, c++);
+    if (!udm_encryption_parse(&r->encryption, udm_result_text(result, 0, c++))) {
+        return udm_error_make(p, UDM_E_INTERNAL,
+                              "run %" APR_INT64_T_FMT " is to be encrypted in a way not known here",
+                              r->id);
+    }
     *run = r;
     return NULL;
 }

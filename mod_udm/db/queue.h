@@ -10,6 +10,7 @@
 #define UDM_DB_QUEUE_H
 
 #include "catalog.h"
+#include "core/encryption.h"
 #include "db.h"
 
 #define UDM_LEASE_SECONDS 10
@@ -39,12 +40,14 @@ typedef struct udm_run_t {
     const char
         *previous_export_id;     /* of the attempt before, whose files are to be removed; or NULL */
     const char *certificate_pem; /* NULL: the tenant has none */
+    udm_encryption encryption;   /* the tenant's or, if it has none, the job's */
     bool exhausted;              /* interrupted too often: see udm_queue_claim */
 } udm_run_t;
 
 /*
- * Makes the runs of jobs that are due. `next` gets when the next job is due, by this host's clock, or
- * UDM_NO_TIME.
+ * Makes the runs of jobs that are due. `next` gets when the next job is due or the next run in the
+ * queue is ready, by this host's clock, or UDM_NO_TIME. Also shortens leases that last longer than
+ * any is given for: the database's clock was set back since.
  */
 udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_db_t *db);
 

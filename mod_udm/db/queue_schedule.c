@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue_schedule.c: makes the runs of jobs that are due, and says when the next one is.
+ * queue_schedule.c: makes the runs of jobs that are due, and says when there is something to do next.
  *
  * A job whose run is not over makes no second one: what it misses, like what was missed while no
  * worker was up, becomes one run, at the latest of the times missed (decisions 2.4). Its window
@@ -22,13 +22,27 @@
     " AND NOT EXISTS (SELECT FROM udm.run r WHERE r.job_id = j.id"                                 \
     " AND r.status IN ('QUEUED', 'IN_PROGRESS', 'SUSPENDED'))"
 
+#define TEXT_OF(x)  TEXT_OF_(x)
+#define TEXT_OF_(x) #x
+#define LEASES(n)   "make_interval(secs => " #n " * " TEXT_OF(UDM_LEASE_SECONDS) ")"
+#define LASTING     "p.lease_until > now() + " LEASES(2)
+
 /* Without a lock, because mostly there is nothing to do. */
 /* clang-format off */
 static const udm_statement_t look = {
     "udm_queue_look",
     "SELECT EXISTS (SELECT FROM udm.job j WHERE j.next_run_at <= now() AND NOT j.suspended" IDLE "),"
-    " (SELECT " UDM_DB_TIME("min(next_run_at) - now()")
-    " FROM udm.job WHERE next_run_at > now() AND NOT suspended)"};
+    UDM_DB_TIME("least((SELECT min(next_run_at) FROM udm.job"
+    " WHERE next_run_at > now() AND NOT suspended),"
+    " (SELECT min(ready_at) FROM udm.run WHERE status = 'QUEUED' AND ready_at > now())) - now()") ","
+    " EXISTS (SELECT FROM udm.run r JOIN udm.run_progress p ON p.run_id = r.id"
+    " WHERE r.status = 'IN_PROGRESS' AND " LASTING ")"};
+
+/* Of whoever lives it is renewed, be it shortened or not; of whoever died it now runs out soon. */
+static const udm_statement_t shorten = {
+    "udm_queue_shorten",
+    "UPDATE udm.run_progress p SET lease_until = now() + " LEASES(1) " FROM udm.run r"
+    " WHERE r.id = p.run_id AND r.status = 'IN_PROGRESS' AND " LASTING};
 
 /*
  * A job that somebody else's transaction holds is skipped: that one makes the run, or changes the
@@ -138,7 +152,7 @@ static udm_error_t *make_batch(apr_pool_t *p, udm_db_t *db, void *baton)
 
 udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_db_t *db)
 {
-    udm_result_t *result;
+    udm_result_t *result, *shortened;
     udm_error_t *error;
     apr_time_t wait;
     int batch;
@@ -157,6 +171,12 @@ udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_
         }
         *made += batch;
     } while (batch > 0);
+    if (udm_result_bool(result, 0, 2)) {
+        error = udm_db_query(&shortened, p, db, &shorten, 0, NULL);
+        if (error) {
+            return error;
+        }
+    }
     wait = udm_result_time(result, 0, 1);
     if (wait != UDM_NO_TIME) {
         *next = apr_time_now() + wait;

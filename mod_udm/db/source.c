@@ -2,16 +2,10 @@
 /*
  * source.c: reads a data type from the database that holds it, as the reader of that source.
  *
- * Everything runs in one REPEATABLE READ transaction that is opened here and never committed. While
- * rows come in, the thread waits on the socket and on a pipe, so that udm_source_cancel ends the wait
- * without blocking whoever calls it.
+ * Everything runs in one REPEATABLE READ transaction that is opened here and never committed. Once
+ * connected, no wait for the server goes on when the run is to stop (db/wait.h).
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 #include <jansson.h>
@@ -24,6 +18,13 @@ static const char copy_signature[11] = "PGCOPY\n\377\r\n";
 bool udm_source_permanent(const udm_error_t *error)
 {
     return error->kind == UDM_E_SOURCE && error->status == APR_EINVAL;
+}
+
+/* What libpq says of a connection that it cannot make tells neither from the other in every language. */
+const char *udm_source_away(apr_pool_t *p, const udm_data_type_t *type)
+{
+    return apr_psprintf(p, "the source \"%s\" does not answer or does not let its reader in",
+                        type->source);
 }
 
 /* An error that no second try will cure. */
@@ -41,7 +42,7 @@ udm_error_t *udm_source_explain_error(const udm_source_t *s, udm_error_t *error,
     const char *state = error->sqlstate;
     bool lasting = false;
 
-    if (atomic_load(&s->cancelled)) {
+    if (udm_stop_raised(s->stop)) {
         return udm_error_make(p, UDM_E_STOPPED, "the export was stopped");
     }
     if (strcmp(state, "42501") == 0) {
@@ -122,7 +123,6 @@ static udm_error_t *check_reader(udm_source_t *s)
 static apr_status_t source_close(void *data)
 {
     udm_source_t *s = data;
-    char ignored[256];
 
     if (s->buffer) {
         PQfreemem(s->buffer);
@@ -130,13 +130,12 @@ static apr_status_t source_close(void *data)
     /* Nothing else tells the server that nobody reads any more, before it next sends something. */
     if (s->cancel && s->db && PQstatus(s->db->conn) == CONNECTION_OK &&
         PQtransactionStatus(s->db->conn) == PQTRANS_ACTIVE) {
-        PQcancel(s->cancel, ignored, sizeof(ignored));
+        udm_wait_cancel(s->cancel);
     }
-    PQfreeCancel(s->cancel);
-    if (s->wake[0] >= 0) {
-        close(s->wake[0]);
-        close(s->wake[1]);
+    else {
+        PQfreeCancel(s->cancel);
     }
+    s->cancel = NULL;
     return APR_SUCCESS;
 }
 
@@ -154,9 +153,10 @@ static udm_error_t *connect_reader(udm_db_t **db, udm_source_t *s)
 
     error = udm_db_connect(db, s->pool, s->conninfo, "udm-worker", UDM_E_SOURCE);
     if (error) {
-        error->reason = apr_psprintf(s->pool, "the source \"%s\" does not answer", s->type->source);
+        error->reason = udm_source_away(s->pool, s->type);
         return error;
     }
+    (*db)->stop = s->stop;
     error = udm_db_exec(s->pool, *db, session_sql);
     return error ? udm_source_explain_error(s, error, "its session") : NULL;
 }
@@ -220,7 +220,8 @@ static bool owns_relation(const udm_data_type_t *type, const char *ccid)
 }
 
 udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *source_dir,
-                             const udm_data_type_t *type, const udm_run_t *run)
+                             const udm_data_type_t *type, const udm_run_t *run,
+                             const udm_stop_t *stop)
 {
     udm_source_t *s = apr_pcalloc(p, sizeof(*s));
     bool files = run->export_attachments && type->attachment_relation;
@@ -233,8 +234,7 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
     s->pool = p;
     s->type = type;
     s->run = run;
-    s->wake[0] = s->wake[1] = -1;
-    atomic_init(&s->cancelled, false);
+    s->stop = stop;
     /* Without a column that tells them apart, every row belongs to each of the tenants. */
     if (!type->tenant_column && (!type->tenants || !owns_relation(type, run->ccid))) {
         return udm_source_lasting(
@@ -257,12 +257,6 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
         return error;
     }
     s->cancel = PQgetCancel(s->db->conn);
-    if (pipe2(s->wake, O_CLOEXEC | O_NONBLOCK) != 0) {
-        s->wake[0] = s->wake[1] = -1;
-        error = udm_error_status(p, UDM_E_INTERNAL, errno, "no pipe can be made");
-        apr_pool_cleanup_register(p, s, source_close, apr_pool_cleanup_null);
-        return error;
-    }
     apr_pool_cleanup_register(p, s, source_close, apr_pool_cleanup_null);
     error = udm_db_exec(p, s->db, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
     if (error) {
@@ -322,7 +316,7 @@ static udm_error_t *read_error(udm_source_t *s, PGresult *result)
     const relation_t *relation = s->reading;
     udm_error_t *error;
 
-    if (atomic_load(&s->cancelled)) {
+    if (udm_stop_raised(s->stop)) {
         PQclear(result);
         return stopped(s);
     }
@@ -331,24 +325,17 @@ static udm_error_t *read_error(udm_source_t *s, PGresult *result)
     return udm_source_explain_error(s, error, relation ? relation->shown : "a relation");
 }
 
-/* Waits until the server has sent something or somebody cancelled. */
 static udm_error_t *wait_input(udm_source_t *s)
 {
-    struct pollfd fds[2];
-
-    fds[0].fd = PQsocket(s->db->conn);
-    fds[0].events = POLLIN;
-    fds[1].fd = s->wake[0];
-    fds[1].events = POLLIN;
-    while (poll(fds, 2, -1) < 0) {
-        if (errno != EINTR && errno != EAGAIN) {
-            return udm_error_status(s->pool, UDM_E_INTERNAL, errno, "poll failed");
-        }
-    }
-    if (atomic_load(&s->cancelled)) {
+    switch (udm_wait_input(s->db->conn, s->stop)) {
+    case UDM_WAIT_INPUT:
+        return NULL;
+    case UDM_WAIT_STOPPED:
         return stopped(s);
+    case UDM_WAIT_BROKEN:
+        break;
     }
-    return PQconsumeInput(s->db->conn) ? NULL : read_error(s, NULL);
+    return read_error(s, NULL);
 }
 
 static udm_error_t *next_result(PGresult **result, udm_source_t *s)
@@ -373,7 +360,7 @@ static udm_error_t *begin_copy(udm_source_t *s, const relation_t *relation, cons
     if (s->reading) {
         return udm_error_make(s->pool, UDM_E_INTERNAL, "the rows before are not read to their end");
     }
-    if (atomic_load(&s->cancelled)) {
+    if (udm_stop_raised(s->stop)) {
         return stopped(s);
     }
     s->reading = relation;
@@ -486,7 +473,7 @@ udm_error_t *udm_source_next(const unsigned char **tuple, apr_size_t *size, udm_
             PQfreemem(s->buffer);
             s->buffer = NULL;
         }
-        if (atomic_load_explicit(&s->cancelled, memory_order_relaxed)) {
+        if (udm_stop_raised(s->stop)) {
             return stopped(s);
         }
         got = PQgetCopyData(s->db->conn, &s->buffer, 1);
@@ -566,14 +553,14 @@ udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t
     const char *values[4];
     char from[32], length[32];
     udm_error_t *error = NULL;
-    PGresult *result;
+    PGresult *result = NULL;
 
     *got = 0;
     if (!s->exported) {
         return udm_error_make(s->pool, UDM_E_INTERNAL,
                               "this source was opened without attachments");
     }
-    if (atomic_load(&s->cancelled)) {
+    if (udm_stop_raised(s->stop)) {
         return stopped(s);
     }
     if (!s->slices) {
@@ -589,7 +576,9 @@ udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t
     values[1] = id;
     values[2] = from;
     values[3] = length;
-    result = PQexecParams(s->slices->conn, s->slice_sql, 4, NULL, values, NULL, NULL, 1);
+    if (PQsendQueryParams(s->slices->conn, s->slice_sql, 4, NULL, values, NULL, NULL, 1)) {
+        result = udm_wait_result(s->slices->conn, s->stop);
+    }
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {
         error =
             udm_source_explain_error(s, udm_db_error(s->pool, s->slices, result), s->files.shown);
@@ -601,13 +590,4 @@ udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t
     }
     PQclear(result);
     return error;
-}
-
-void udm_source_cancel(udm_source_t *source)
-{
-    ssize_t ignored;
-
-    atomic_store(&source->cancelled, true);
-    ignored = write(source->wake[1], "", 1);
-    (void)ignored;
 }

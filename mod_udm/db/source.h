@@ -26,10 +26,13 @@ typedef struct udm_column_t {
  * schema udm, checks that the relation and its columns exist, and begins the snapshot (REPEATABLE
  * READ, READ ONLY). Closed with `p`.
  * The relation is planned once here, so most of what cannot be read is found before the first row.
- * @return UDM_E_SOURCE with a reason that a tenant may read
+ * Raising `stop` (which may be NULL) ends whatever waits for the source from then on; the server is
+ * told when it is closed.
+ * @return UDM_E_SOURCE with a reason that a tenant may read, or UDM_E_STOPPED
  */
 udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *source_dir,
-                             const udm_data_type_t *type, const udm_run_t *run);
+                             const udm_data_type_t *type, const udm_run_t *run,
+                             const udm_stop_t *stop);
 
 /*
  * Whether every transaction that might have stamped a row before the first look is over.
@@ -38,7 +41,8 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
  * @return a lasting UDM_E_SOURCE when the source is a standby, which cannot know
  */
 udm_error_t *udm_source_settle(bool *settled, const char **barrier, apr_pool_t *p,
-                               const char *source_dir, const udm_data_type_t *type);
+                               const char *source_dir, const udm_data_type_t *type,
+                               const udm_stop_t *stop);
 
 /*
  * When the oldest transaction that writes in the source began, by the source's clock; UDM_NO_TIME
@@ -46,7 +50,7 @@ udm_error_t *udm_source_settle(bool *settled, const char **barrier, apr_pool_t *
  * @return a lasting UDM_E_SOURCE when the reader may not see that (pg_read_all_stats)
  */
 udm_error_t *udm_source_oldest_writer(apr_time_t *began, apr_pool_t *p, const char *source_dir,
-                                      const udm_data_type_t *type);
+                                      const udm_data_type_t *type, const udm_stop_t *stop);
 
 /*
  * Whether a UDM_E_SOURCE stays the same however often it is tried again: no connection file, a
@@ -93,12 +97,5 @@ udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t
  * in network order. Valid until the next call. `tuple` gets NULL at the end.
  */
 udm_error_t *udm_source_next(const unsigned char **tuple, apr_size_t *size, udm_source_t *source);
-
-/*
- * Ends the reading: whoever waits in this source gets UDM_E_STOPPED, and the server is told when it
- * is closed. Never waits. The only function here that another thread may call, while `source` is
- * open.
- */
-void udm_source_cancel(udm_source_t *source);
 
 #endif

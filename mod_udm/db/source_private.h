@@ -7,8 +7,6 @@
 #ifndef UDM_SOURCE_PRIVATE_H
 #define UDM_SOURCE_PRIVATE_H
 
-#include <stdatomic.h>
-
 #include "db/source.h"
 
 /* A column of a relation, its type without domains. */
@@ -41,8 +39,7 @@ struct udm_source_t {
     udm_db_t *db;
     udm_db_t *slices; /* the second connection; NULL until it is needed */
     PGcancel *cancel;
-    int wake[2]; /* a pipe: readable once cancelled */
-    atomic_bool cancelled;
+    const udm_stop_t *stop;
     relation_t rows;
     relation_t files;
     apr_array_header_t *filters; /* of source_filter_t */
@@ -60,6 +57,9 @@ struct udm_source_t {
 
 /* Marks an error that no second try will cure. @return it */
 udm_error_t *udm_source_lasting(udm_error_t *error);
+
+/* The reason of a connection that cannot be made. */
+const char *udm_source_away(apr_pool_t *p, const udm_data_type_t *type);
 
 /* What a failed statement means, in words that a tenant may read; `rel` is what it read. */
 udm_error_t *udm_source_explain_error(const udm_source_t *s, udm_error_t *error, const char *rel);

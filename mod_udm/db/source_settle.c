@@ -35,8 +35,8 @@ static const char oldest_sql[] =
 
 /* Asks the source on a connection of its own, which does not outlive the question. */
 static udm_error_t *ask(udm_result_t **result, apr_pool_t *p, const char *source_dir,
-                        const udm_data_type_t *type, const char *sql, int count,
-                        const char *const *values)
+                        const udm_data_type_t *type, const udm_stop_t *stop, const char *sql,
+                        int count, const char *const *values)
 {
     const char *conninfo;
     apr_pool_t *own;
@@ -48,27 +48,29 @@ static udm_error_t *ask(udm_result_t **result, apr_pool_t *p, const char *source
         error = udm_db_connect(&db, own, conninfo, "udm-worker", UDM_E_SOURCE);
     }
     if (!error) {
+        db->stop = stop;
         error = udm_db_query_text(result, p, db, sql, count, values);
     }
     if (error) {
         error = udm_error_copy(p, error);
     }
     apr_pool_destroy(own);
-    if (error && !udm_source_permanent(error)) {
+    if (error && error->kind != UDM_E_STOPPED && !udm_source_permanent(error)) {
         error->kind = UDM_E_SOURCE;
-        error->reason = apr_psprintf(p, "the source \"%s\" does not answer", type->source);
+        error->reason = udm_source_away(p, type);
     }
     return error;
 }
 
 udm_error_t *udm_source_settle(bool *settled, const char **barrier, apr_pool_t *p,
-                               const char *source_dir, const udm_data_type_t *type)
+                               const char *source_dir, const udm_data_type_t *type,
+                               const udm_stop_t *stop)
 {
     udm_result_t *row = NULL;
     udm_error_t *error;
 
     *settled = false;
-    error = ask(&row, p, source_dir, type, look_sql, 1, barrier);
+    error = ask(&row, p, source_dir, type, stop, look_sql, 1, barrier);
     if (error) {
         return error;
     }
@@ -88,10 +90,10 @@ udm_error_t *udm_source_settle(bool *settled, const char **barrier, apr_pool_t *
 }
 
 udm_error_t *udm_source_oldest_writer(apr_time_t *began, apr_pool_t *p, const char *source_dir,
-                                      const udm_data_type_t *type)
+                                      const udm_data_type_t *type, const udm_stop_t *stop)
 {
     udm_result_t *row = NULL;
-    udm_error_t *error = ask(&row, p, source_dir, type, oldest_sql, 0, NULL);
+    udm_error_t *error = ask(&row, p, source_dir, type, stop, oldest_sql, 0, NULL);
 
     *began = UDM_NO_TIME;
     if (error) {

@@ -202,6 +202,23 @@ udm_error_t *udm_audit_write(apr_pool_t *p, udm_db_t *db, const udm_audit_t *aud
     return udm_db_query(&result, p, db, &audit_insert, 8, values);
 }
 
+static const udm_statement_t encryption_select = {
+    "udm_tenant_encryption", "SELECT encryption FROM udm.tenant WHERE ccid = $1"};
+
+udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, udm_db_t *db,
+                                   const char *ccid)
+{
+    udm_result_t *row;
+    udm_error_t *error = udm_db_query(&row, p, db, &encryption_select, 1, &ccid);
+    const char *word = !error && row->rows > 0 ? udm_result_text(row, 0, 0) : NULL;
+
+    if (word && !udm_encryption_parse(encryption, word)) {
+        return udm_error_make(p, UDM_E_INTERNAL,
+                              "the encryption of the contact center is not known here");
+    }
+    return error;
+}
+
 /* clang-format off */
 static const udm_statement_t certificate_select = {
     "udm_certificate_select",

@@ -32,6 +32,13 @@ udm_error_t *udm_audit_write(apr_pool_t *p, udm_db_t *db, const udm_audit_t *aud
                              const char *ccid, const char *action, const char *object,
                              const char *detail_json);
 
+/*
+ * How the tenant's files are encrypted: `encryption` keeps what the caller put there unless
+ * udm.set_encryption() said otherwise for the tenant.
+ */
+udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, udm_db_t *db,
+                                   const char *ccid);
+
 typedef struct udm_certificate_info_t {
     const char *name;
     apr_int64_t size;

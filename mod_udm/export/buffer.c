@@ -62,6 +62,14 @@ void udm_buffer_grow(udm_buffer_t *buffer, apr_size_t more)
     buffer->space = space;
 }
 
+void udm_buffer_clear(udm_buffer_t *buffer, apr_size_t keep)
+{
+    buffer->size = 0;
+    if (buffer->space > keep) {
+        buffer_free(buffer);
+    }
+}
+
 void udm_buffer_format(udm_buffer_t *buffer, const char *format, ...)
 {
     va_list args;

@@ -30,6 +30,9 @@ udm_buffer_t *udm_buffer_make(apr_pool_t *p);
 /* Makes the buffer larger than udm_buffer_reserve found it; ends the program when memory is out. */
 void udm_buffer_grow(udm_buffer_t *buffer, apr_size_t more);
 
+/* Empties the buffer, and gives its memory back if there is more than `keep` bytes of it. */
+void udm_buffer_clear(udm_buffer_t *buffer, apr_size_t keep);
+
 /* Makes sure that `more` bytes can be put behind what is there. */
 static inline void udm_buffer_reserve(udm_buffer_t *buffer, apr_size_t more)
 {

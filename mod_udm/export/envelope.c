@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * envelope.c: OpenSSL makes and streams the CMS; its DER comes out into a BIO of ours, which turns
- * it into base64 lines, hashes them and hands them on in large pieces.
+ * it into base64 lines where text is wanted, hashes it and hands it on in large pieces.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include "core/apikey.h"
@@ -42,17 +43,23 @@ static const char mime_end[] = "\n";
 
 #define CIPHER_BLOCK 16
 
+/* The most that may be encrypted with GCM under one key and nonce (NIST SP 800-38D, 5.2.1.1). */
+#define GCM_MOST ((APR_INT64_C(1) << 36) - 32)
+
 struct udm_recipient_t {
     apr_pool_t *pool;
+    udm_encryption encryption;
     X509 *x509;
     STACK_OF(X509) * certificates;
     BIO_METHOD *method;
-    apr_int64_t empty_der; /* bytes of DER of an envelope with nothing in it */
+    apr_int64_t least_der; /* bytes of DER of an envelope with one byte in it */
 };
 
 struct udm_envelope_t {
     apr_pool_t *pool;
     udm_sink_t sink;
+    bool is_text;
+    bool is_begun; /* OpenSSL has got something to encrypt */
     CMS_ContentInfo *cms;
     BIO *out;   /* ours: takes DER */
     BIO *chain; /* OpenSSL's: takes plain bytes */
@@ -61,9 +68,9 @@ struct udm_envelope_t {
     apr_size_t plain_size;
     unsigned char *der;
     apr_size_t der_size;
-    unsigned char *text;
+    unsigned char *text; /* NULL where none is wanted */
     apr_int64_t der_total;
-    apr_int64_t size;   /* of the text */
+    apr_int64_t size;   /* of all that was emitted */
     udm_error_t *error; /* of the sink, which a BIO cannot return */
 };
 
@@ -76,17 +83,17 @@ static udm_error_t *openssl_error(apr_pool_t *p, udm_error_kind kind, const char
     return udm_error_detail(p, udm_error_make(p, kind, "%s", reason), "%s", text);
 }
 
-static udm_error_t *emit(udm_envelope_t *e, const void *text, apr_size_t size)
+static udm_error_t *emit(udm_envelope_t *e, const void *data, apr_size_t size)
 {
-    if (EVP_DigestUpdate(e->hash, text, size) != 1) {
+    if (EVP_DigestUpdate(e->hash, data, size) != 1) {
         return openssl_error(e->pool, UDM_E_INTERNAL, "SHA-256 cannot be computed");
     }
     e->size += (apr_int64_t)size;
-    return e->sink.write != NULL ? e->sink.write(e->sink.context, text, size) : NULL;
+    return e->sink.write != NULL ? e->sink.write(e->sink.context, data, size) : NULL;
 }
 
-/* Turns the DER gathered so far into lines. All but the last call have whole lines of it. */
-static udm_error_t *emit_lines(udm_envelope_t *e)
+/* The DER gathered so far as lines of text. All but the last call have whole lines of it. */
+static apr_size_t make_lines(udm_envelope_t *e)
 {
     unsigned char *to = e->text;
 
@@ -96,9 +103,23 @@ static udm_error_t *emit_lines(udm_envelope_t *e)
         to += EVP_EncodeBlock(to, e->der + at, (int)take);
         *to++ = '\n';
     }
-    e->der_total += (apr_int64_t)e->der_size;
+    return (apr_size_t)(to - e->text);
+}
+
+/* Hands on the DER gathered so far. */
+static udm_error_t *emit_der(udm_envelope_t *e)
+{
+    apr_size_t size = e->der_size;
+
+    if (size == 0) {
+        return NULL;
+    }
+    e->der_total += (apr_int64_t)size;
+    if (e->is_text) {
+        size = make_lines(e);
+    }
     e->der_size = 0;
-    return to != e->text ? emit(e, e->text, (apr_size_t)(to - e->text)) : NULL;
+    return emit(e, e->is_text ? e->text : e->der, size);
 }
 
 static int out_write(BIO *bio, const char *data, size_t size, size_t *written)
@@ -121,7 +142,7 @@ static int out_write(BIO *bio, const char *data, size_t size, size_t *written)
         data += take;
         left -= take;
         if (e->der_size == DER_SIZE) {
-            e->error = emit_lines(e);
+            e->error = emit_der(e);
             if (e->error != NULL) {
                 return 0;
             }
@@ -146,7 +167,14 @@ static apr_status_t recipient_free(void *data)
     return APR_SUCCESS;
 }
 
-/* Measures what an envelope with nothing in it takes. */
+static bool is_rsa(const udm_recipient_t *recipient)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(recipient->x509);
+
+    return key != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
+}
+
+/* Measures what an envelope takes, without what is in it. */
 static udm_error_t *measure(udm_recipient_t *recipient, apr_pool_t *p)
 {
     static const udm_sink_t nowhere = {NULL, NULL};
@@ -159,10 +187,13 @@ static udm_error_t *measure(udm_recipient_t *recipient, apr_pool_t *p)
     apr_pool_create(&scratch, p);
     error = udm_envelope_open(&envelope, scratch, recipient, &nowhere);
     if (error == NULL) {
+        error = udm_envelope_write(envelope, "", 1);
+    }
+    if (error == NULL) {
         error = udm_envelope_finish(&size, &sha256, scratch, envelope);
     }
     if (error == NULL) {
-        recipient->empty_der = envelope->der_total;
+        recipient->least_der = envelope->der_total;
     }
     else {
         error = udm_error_copy(p, error);
@@ -172,12 +203,14 @@ static udm_error_t *measure(udm_recipient_t *recipient, apr_pool_t *p)
     return error;
 }
 
-udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, const char *pem)
+udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, const char *pem,
+                                udm_encryption encryption)
 {
     udm_recipient_t *r = apr_pcalloc(p, sizeof(*r));
     BIO *in = BIO_new_mem_buf(pem, -1);
 
     r->pool = p;
+    r->encryption = encryption;
     r->x509 = in != NULL ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
     BIO_free(in);
     r->certificates = sk_X509_new_null();
@@ -185,6 +218,10 @@ udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, cons
     apr_pool_cleanup_register(p, r, recipient_free, apr_pool_cleanup_null);
     if (r->x509 == NULL) {
         return openssl_error(p, UDM_E_CERTIFICATE, "the certificate cannot be read");
+    }
+    if (encryption == UDM_ENCRYPTION_SMIME && !is_rsa(r)) {
+        return udm_error_make(p, UDM_E_CERTIFICATE,
+                              "S/MIME needs a certificate with an RSA key, and this has another");
     }
     if (r->certificates == NULL || r->method == NULL ||
         !BIO_meth_set_write_ex(r->method, out_write) || !BIO_meth_set_ctrl(r->method, out_ctrl) ||
@@ -195,17 +232,32 @@ udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, cons
     return measure(r, p);
 }
 
+udm_encryption udm_recipient_encryption(const udm_recipient_t *recipient)
+{
+    return recipient->encryption;
+}
+
 apr_int64_t udm_recipient_capacity(const udm_recipient_t *recipient, apr_int64_t limit)
 {
-    apr_int64_t text = limit - (apr_int64_t)(sizeof(mime_head) - 1 + sizeof(mime_end) - 1);
-    apr_int64_t der = text / LINE_OUT * LINE_IN;
-    apr_int64_t data = der - recipient->empty_der - PIECE_HEAD;
+    bool gcm = recipient->encryption == UDM_ENCRYPTION_CMS_GCM;
+    apr_int64_t der = limit;
+    apr_int64_t data;
 
+    if (!gcm) {
+        der -= (apr_int64_t)(sizeof(mime_head) - 1 + sizeof(mime_end) - 1);
+        der = der / LINE_OUT * LINE_IN;
+    }
+    data = der - recipient->least_der - PIECE_HEAD;
     if (data <= 0) {
         return 0;
     }
     data -= (data / (PIECE_SIZE + PIECE_HEAD) + 1) * PIECE_HEAD;
-    data -= data % CIPHER_BLOCK + 1;
+    if (!gcm) { /* which takes no padding, but not any size */
+        data -= data % CIPHER_BLOCK + 1;
+    }
+    else if (data > GCM_MOST) {
+        data = GCM_MOST;
+    }
     return data > 0 ? data : 0;
 }
 
@@ -240,6 +292,42 @@ static apr_status_t envelope_free(void *data)
     return APR_SUCCESS;
 }
 
+/* How the content's key is encrypted: OpenSSL's own choice would be PKCS #1 v1.5, or SHA-1. */
+static bool set_key_encryption(CMS_RecipientInfo *info, const udm_recipient_t *recipient)
+{
+    EVP_PKEY_CTX *context = info != NULL ? CMS_RecipientInfo_get0_pkey_ctx(info) : NULL;
+
+    if (context == NULL) {
+        return false;
+    }
+    if (!is_rsa(recipient)) {
+        /* The key that is agreed on wraps with AES-256, by the size of the content's key. */
+        return EVP_PKEY_CTX_set_ecdh_kdf_md(context, EVP_sha256()) > 0;
+    }
+    return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) > 0 &&
+           EVP_PKEY_CTX_set_rsa_oaep_md(context, EVP_sha256()) > 0 &&
+           EVP_PKEY_CTX_set_rsa_mgf1_md(context, EVP_sha256()) > 0;
+}
+
+/* A CMS without content yet. @return NULL when OpenSSL cannot */
+static CMS_ContentInfo *make_cms(const udm_recipient_t *recipient)
+{
+    const unsigned flags = CMS_STREAM | CMS_PARTIAL | CMS_BINARY;
+    CMS_ContentInfo *cms;
+
+    if (recipient->encryption == UDM_ENCRYPTION_SMIME) {
+        return CMS_encrypt(recipient->certificates, NULL, EVP_aes_256_cbc(), flags);
+    }
+    cms = CMS_encrypt(NULL, NULL, EVP_aes_256_gcm(), flags);
+    if (cms != NULL &&
+        !set_key_encryption(CMS_add1_recipient_cert(cms, recipient->x509, flags | CMS_KEY_PARAM),
+                            recipient)) {
+        CMS_ContentInfo_free(cms);
+        cms = NULL;
+    }
+    return cms;
+}
+
 udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
                                const udm_recipient_t *recipient, const udm_sink_t *sink)
 {
@@ -247,20 +335,20 @@ udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
 
     e->pool = p;
     e->sink = *sink;
+    e->is_text = recipient->encryption == UDM_ENCRYPTION_SMIME;
     e->hash = EVP_MD_CTX_new();
     e->plain = malloc(PLAIN_SIZE);
     e->der = malloc(DER_SIZE);
-    e->text = malloc(DER_SIZE / LINE_IN * LINE_OUT + 1);
+    e->text = e->is_text ? malloc(DER_SIZE / LINE_IN * LINE_OUT + 1) : NULL;
     e->out = BIO_new(recipient->method);
     apr_pool_cleanup_register(p, e, envelope_free, apr_pool_cleanup_null);
-    if (e->hash == NULL || e->plain == NULL || e->der == NULL || e->text == NULL ||
+    if (e->hash == NULL || e->plain == NULL || e->der == NULL || (e->is_text && e->text == NULL) ||
         e->out == NULL || EVP_DigestInit_ex(e->hash, EVP_sha256(), NULL) != 1) {
         return openssl_error(p, UDM_E_INTERNAL, "the encryption cannot be set up");
     }
     BIO_set_data(e->out, e);
     BIO_set_init(e->out, 1);
-    e->cms = CMS_encrypt(recipient->certificates, NULL, EVP_aes_256_cbc(),
-                         CMS_STREAM | CMS_PARTIAL | CMS_BINARY);
+    e->cms = make_cms(recipient);
     if (e->cms == NULL) {
         return openssl_error(p, UDM_E_CERTIFICATE, "nothing can be encrypted for the certificate");
     }
@@ -269,7 +357,7 @@ udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
         return openssl_error(p, UDM_E_CERTIFICATE, "nothing can be encrypted for the certificate");
     }
     *envelope = e;
-    return emit(e, mime_head, sizeof(mime_head) - 1);
+    return e->is_text ? emit(e, mime_head, sizeof(mime_head) - 1) : NULL;
 }
 
 /* Hands the plain bytes gathered so far to OpenSSL. */
@@ -277,6 +365,7 @@ static udm_error_t *push_plain(udm_envelope_t *e)
 {
     apr_size_t done = 0;
 
+    e->is_begun = true;
     while (done < e->plain_size) {
         int n = BIO_write(e->chain, e->plain + done, (int)(e->plain_size - done));
 
@@ -320,8 +409,12 @@ udm_error_t *udm_envelope_finish(apr_int64_t *size, const char **sha256, apr_poo
                                  udm_envelope_t *envelope)
 {
     unsigned char digest[UDM_SHA256_SIZE];
-    udm_error_t *error = push_plain(envelope);
+    udm_error_t *error;
 
+    if (envelope->plain_size == 0 && !envelope->is_begun) {
+        return udm_error_make(envelope->pool, UDM_E_INTERNAL, "an envelope must hold something");
+    }
+    error = push_plain(envelope);
     if (error == NULL && BIO_flush(envelope->chain) <= 0) {
         error = openssl_error(envelope->pool, UDM_E_INTERNAL, "the encryption failed");
     }
@@ -330,9 +423,9 @@ udm_error_t *udm_envelope_finish(apr_int64_t *size, const char **sha256, apr_poo
     }
     free_chain(envelope);
     if (error == NULL) {
-        error = emit_lines(envelope);
+        error = emit_der(envelope);
     }
-    if (error == NULL) {
+    if (error == NULL && envelope->is_text) {
         error = emit(envelope, mime_end, sizeof(mime_end) - 1);
     }
     if (error == NULL && EVP_DigestFinal_ex(envelope->hash, digest, NULL) != 1) {

@@ -1,29 +1,41 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * envelope.h: S/MIME (RFC 8551) enveloped-data as text: MIME headers and base64, AES-256-CBC, the key
- * for an RSA certificate. `openssl smime -decrypt -inkey KEY -in FILE -out FILE` reads it.
+ * envelope.h: what is encrypted for a certificate, in one of two ways:
+ *
+ *   smime    S/MIME (RFC 8551) enveloped-data as text: MIME headers and base64, AES-256-CBC, RSA.
+ *            `openssl smime -decrypt -inkey KEY -in FILE -out FILE` reads it.
+ *   cms-gcm  CMS AuthEnvelopedData (RFC 5083), binary, of indefinite length: AES-256-GCM (RFC 5084)
+ *            with the key for RSA-OAEP with SHA-256, or for ECDH (RFC 5753).
+ *            `openssl cms -decrypt -inform DER -inkey KEY -in FILE -out FILE` reads it.
  */
 #ifndef UDM_ENVELOPE_H
 #define UDM_ENVELOPE_H
 
 #include "buffer.h"
+#include "core/encryption.h"
 
 /* Whom files are encrypted for; made once for a run. */
 typedef struct udm_recipient_t udm_recipient_t;
 typedef struct udm_envelope_t udm_envelope_t;
 
-/* @return UDM_E_CERTIFICATE when nothing can be encrypted for this certificate (in PEM) */
-udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, const char *pem);
+/* @return UDM_E_CERTIFICATE when nothing can be encrypted so for this certificate (in PEM) */
+udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, const char *pem,
+                                udm_encryption encryption);
+
+udm_encryption udm_recipient_encryption(const udm_recipient_t *recipient);
 
 /* The most bytes whose envelope is not larger than `limit` bytes; 0 when nothing fits. */
 apr_int64_t udm_recipient_capacity(const udm_recipient_t *recipient, apr_int64_t limit);
 
-/* Begins an envelope; its text goes to `sink`. Its memory goes back with `p`. */
+/* Begins an envelope, which goes to `sink`. Its memory goes back with `p`. */
 udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
                                const udm_recipient_t *recipient, const udm_sink_t *sink);
 udm_error_t *udm_envelope_write(udm_envelope_t *envelope, const void *data, apr_size_t size);
 
-/* Ends it. `size` and `sha256` (lower-case hex, in `p`) get those of the text. */
+/*
+ * Ends it. `size` and `sha256` (lower-case hex, in `p`) get those of all that went to the sink.
+ * @return also UDM_E_INTERNAL when nothing was written: OpenSSL streams no empty CMS
+ */
 udm_error_t *udm_envelope_finish(apr_int64_t *size, const char **sha256, apr_pool_t *p,
                                  udm_envelope_t *envelope);
 

@@ -12,19 +12,15 @@
 
 #include <stdatomic.h>
 
-#include <apr_thread_mutex.h>
-
 #include "db/queue.h"
 #include "db/source.h"
 #include "store/store.h"
 
 /* Shared between the thread that exports and the one that keeps its lease. */
 typedef struct udm_export_watch_t {
-    atomic_bool stop;         /* set by the keeper: end at the next row, publish nothing */
-    atomic_int percent;       /* set by the exporter */
-    atomic_llong rows;        /* set by the exporter */
-    apr_thread_mutex_t *lock; /* made by the keeper; guards source */
-    udm_source_t *source;     /* set by the exporter while one is open, for udm_source_cancel */
+    udm_stop_t stop;    /* raised by the keeper: end at once, publish nothing */
+    atomic_int percent; /* set by the exporter */
+    atomic_llong rows;  /* set by the exporter */
 } udm_export_watch_t;
 
 typedef struct udm_export_settings_t {
@@ -37,7 +33,7 @@ typedef struct udm_export_settings_t {
  * Exports a claimed run into the store: reads one snapshot, writes every part, makes them durable
  * and publishes them. On any error nothing of it is left published. The caller then completes the
  * run in the database; when that fails, it calls store->remove_export.
- * `parts` gets udm_part_t in order, the last volume (".zip.smime") last; `rows` the records written.
+ * `parts` gets udm_part_t in order, the last volume (".zip.smime" or ".zip.p7m") last; `rows` the records written.
  * @return UDM_E_CERTIFICATE, UDM_E_SOURCE, UDM_E_STORE, UDM_E_STOPPED, each with a reason for a person
  */
 udm_error_t *udm_export_run(apr_array_header_t **parts, apr_int64_t *rows, apr_pool_t *p,

@@ -99,15 +99,38 @@ static udm_error_t *part_close(void *context)
     return error;
 }
 
+static udm_error_t *part_prepend(void *context, const void *data, apr_size_t size)
+{
+    udm_parts_t *parts = context;
+    udm_error_t *error = part_open(parts);
+    written_t *all;
+    written_t last;
+
+    if (error == NULL) {
+        error = part_write(parts, data, size);
+    }
+    if (error == NULL) {
+        error = part_close(parts);
+    }
+    if (error == NULL) {
+        all = (written_t *)parts->written->elts;
+        last = all[parts->written->nelts - 1];
+        memmove(all + 1, all, sizeof(*all) * (apr_size_t)(parts->written->nelts - 1));
+        all[0] = last;
+    }
+    return error;
+}
+
 udm_volume_target_t udm_parts_target(udm_parts_t *parts)
 {
-    udm_volume_target_t target = {part_open, part_write, part_close, parts};
+    udm_volume_target_t target = {part_open, part_write, part_close, part_prepend, parts};
 
     return target;
 }
 
 udm_error_t *udm_parts_publish(apr_array_header_t **published, apr_pool_t *p, udm_parts_t *parts)
 {
+    const char *suffix = udm_encryption_suffix(udm_recipient_encryption(parts->recipient));
     int count = parts->written->nelts;
     apr_array_header_t *list = apr_array_make(p, count, sizeof(udm_part_t));
     udm_error_t *error = NULL;
@@ -117,8 +140,8 @@ udm_error_t *udm_parts_publish(apr_array_header_t **published, apr_pool_t *p, ud
         udm_part_t out;
 
         out.name = i == count - 1
-                       ? apr_psprintf(p, "export-%s.zip.smime", parts->export_id)
-                       : apr_psprintf(p, "export-%s.z%02d.smime", parts->export_id, i + 1);
+                       ? apr_psprintf(p, "export-%s.zip%s", parts->export_id, suffix)
+                       : apr_psprintf(p, "export-%s.z%02d%s", parts->export_id, i + 1, suffix);
         out.size = part->size;
         out.sha256 = apr_pstrdup(p, part->sha256);
         APR_ARRAY_PUSH(list, udm_part_t) = out;

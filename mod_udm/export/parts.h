@@ -26,8 +26,8 @@ udm_volume_target_t udm_parts_target(udm_parts_t *parts);
 
 /*
  * Publishes all parts, the last one last. `published` gets udm_part_t (db/queue.h) in order, in `p`.
- * A single part is export-<uuid>.zip.smime; of several, the last one is, and those before it are
- * export-<uuid>.z01.smime and so on.
+ * A single part is export-<uuid>.zip.smime (or .zip.p7m, by the recipient's encryption); of several,
+ * the last one is, and those before it are export-<uuid>.z01.smime and so on.
  */
 udm_error_t *udm_parts_publish(apr_array_header_t **published, apr_pool_t *p, udm_parts_t *parts);
 

@@ -1,24 +1,21 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * volume.c: the cutting. What is written goes to the volume under way, the first one to its spool;
- * a volume that is full is closed, and the next one begins with the next byte.
+ * volume.c: the cutting. What is written goes to the volume under way; one that is full is closed,
+ * and the next one begins with the next byte.
  */
-#include "spool.h"
 #include "volume.h"
 
 struct udm_volumes_t {
     apr_pool_t *pool;
     udm_volume_target_t target;
     apr_int64_t limit;
-    apr_int64_t used;   /* of this volume, without the marker of the first */
-    udm_spool_t *first; /* the first volume, while it is under way */
+    apr_int64_t used; /* of this volume */
     uint32_t disk;
     bool open; /* the target is */
 };
 
 udm_error_t *udm_volumes_open(udm_volumes_t **volumes, apr_pool_t *p,
-                              const udm_volume_target_t *target, apr_int64_t limit,
-                              const char *spool_dir)
+                              const udm_volume_target_t *target, apr_int64_t limit)
 {
     udm_volumes_t *v = apr_pcalloc(p, sizeof(*v));
 
@@ -29,59 +26,30 @@ udm_error_t *udm_volumes_open(udm_volumes_t **volumes, apr_pool_t *p,
     v->target = *target;
     v->limit = limit % UDM_VOLUME_BLOCK == 0 ? limit - 1 : limit;
     *volumes = v;
-    return udm_spool_open(&v->first, p, spool_dir);
+    return NULL;
 }
 
-/* What may still be put into this volume; the first must leave room for the marker. */
+/* What may still be put into this volume. */
 static apr_int64_t room(const udm_volumes_t *v)
 {
-    return v->limit - v->used - (v->disk == 0 ? UDM_SPLIT_MARKER_SIZE : 0);
+    return v->limit - v->used;
 }
 
 apr_int64_t udm_volumes_size(const udm_volumes_t *volumes, apr_size_t more)
 {
-    return volumes->used + (apr_int64_t)more +
-           (volumes->disk == 0 && !volumes->first ? UDM_SPLIT_MARKER_SIZE : 0);
+    return volumes->used + (apr_int64_t)more;
 }
 
 /* Writes to the volume under way, which has the room. */
 static udm_error_t *put(udm_volumes_t *v, const void *data, apr_size_t size)
 {
-    udm_error_t *error;
+    udm_error_t *error = v->open ? NULL : v->target.open(v->target.context);
 
-    if (v->first != NULL) {
-        error = udm_spool_write(v->first, data, size);
-    }
-    else {
-        error = v->open ? NULL : v->target.open(v->target.context);
-        v->open = error == NULL;
-        if (error == NULL) {
-            error = v->target.write(v->target.context, data, size);
-        }
+    v->open = error == NULL;
+    if (error == NULL) {
+        error = v->target.write(v->target.context, data, size);
     }
     v->used += (apr_int64_t)size;
-    return error;
-}
-
-/* Sends the first volume on its way: now it is known whether it has a marker. */
-static udm_error_t *release_first(udm_volumes_t *v, bool split)
-{
-    udm_sink_t sink = {v->target.write, v->target.context};
-    udm_spool_t *spool = v->first;
-    udm_error_t *error;
-
-    error = v->target.open(v->target.context);
-    if (error == NULL) {
-        v->open = true;
-        v->first = NULL;
-        if (split) {
-            error = v->target.write(v->target.context, UDM_SPLIT_MARKER, UDM_SPLIT_MARKER_SIZE);
-        }
-    }
-    if (error == NULL) {
-        error = udm_spool_copy(spool, &sink);
-    }
-    udm_spool_close(spool);
     return error;
 }
 
@@ -90,15 +58,15 @@ static udm_error_t *next_volume(udm_volumes_t *v)
 {
     udm_error_t *error = NULL;
 
-    if (v->first != NULL) {
-        error = release_first(v, true);
-    }
     /* A byte that nothing refers to: `limit` is no multiple itself, so it has the room. */
-    if (error == NULL && udm_volumes_size(v, 0) % UDM_VOLUME_BLOCK == 0) {
+    if (udm_volumes_size(v, 0) % UDM_VOLUME_BLOCK == 0) {
         error = put(v, "", 1);
     }
     if (error == NULL) {
         error = v->target.close(v->target.context);
+    }
+    if (error == NULL && v->disk == 0) {
+        error = v->target.prepend(v->target.context, UDM_SPLIT_MARKER, UDM_SPLIT_MARKER_SIZE);
     }
     v->open = false;
     v->used = 0;
@@ -141,7 +109,7 @@ udm_error_t *udm_volumes_ending(udm_volumes_t *volumes, apr_int64_t size)
     return volumes->disk == 0 && room(volumes) < size ? next_volume(volumes) : NULL;
 }
 
-bool udm_volumes_is_split(const udm_volumes_t *volumes)
+uint32_t udm_volumes_lead(const udm_volumes_t *volumes)
 {
     return volumes->disk != 0;
 }
@@ -158,14 +126,6 @@ apr_int64_t udm_volumes_offset(const udm_volumes_t *volumes)
 
 udm_error_t *udm_volumes_finish(udm_volumes_t *volumes)
 {
-    udm_error_t *error = NULL;
-
-    if (volumes->first != NULL) {
-        error = release_first(volumes, false);
-    }
-    if (error == NULL) {
-        error = volumes->target.close(volumes->target.context);
-        volumes->open = false;
-    }
-    return error;
+    volumes->open = false;
+    return volumes->target.close(volumes->target.context);
 }

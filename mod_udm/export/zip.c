@@ -33,8 +33,8 @@
 typedef struct central_t {
     apr_int64_t size;
     apr_int64_t compressed;
-    apr_int64_t offset; /* without the marker of the first volume */
-    uint32_t disk;
+    apr_int64_t offset;
+    uint32_t disk; /* without those in front */
     uint32_t crc;
     uint16_t flags;
     uint16_t name_size;
@@ -197,12 +197,10 @@ static udm_error_t *write_central(udm_zip_t *zip, apr_int64_t *size, const centr
     apr_size_t extra_size = 0;
     apr_size_t whole;
     apr_int64_t offset = central->offset;
+    uint32_t disk = central->disk + udm_volumes_lead(zip->volumes);
     bool zip64;
     udm_error_t *error;
 
-    if (central->disk == 0 && udm_volumes_is_split(zip->volumes)) {
-        offset += UDM_SPLIT_MARKER_SIZE;
-    }
     if (central->size >= MAX32) {
         e = put64(e, (uint64_t)central->size);
     }
@@ -212,8 +210,8 @@ static udm_error_t *write_central(udm_zip_t *zip, apr_int64_t *size, const centr
     if (offset >= MAX32) {
         e = put64(e, (uint64_t)offset);
     }
-    if (central->disk >= MAX16) {
-        e = put32(e, central->disk);
+    if (disk >= MAX16) {
+        e = put32(e, disk);
     }
     zip64 = e > extra + 4;
     if (zip64) {
@@ -243,7 +241,7 @@ static udm_error_t *write_central(udm_zip_t *zip, apr_int64_t *size, const centr
     to = put16(to, central->name_size);
     to = put16(to, (unsigned)extra_size);
     to = put16(to, 0);
-    to = put16(to, most16(central->disk));
+    to = put16(to, most16(disk));
     to = put16(to, 0);
     to = put32(to, MODE_FILE_0600);
     to = put32(to, most32((uint64_t)offset));
@@ -270,7 +268,8 @@ static udm_error_t *write_ends(udm_zip_t *zip, uint32_t disk, apr_int64_t offset
     if (error != NULL) {
         return error;
     }
-    here = udm_volumes_disk(zip->volumes);
+    disk += udm_volumes_lead(zip->volumes);
+    here = udm_volumes_disk(zip->volumes) + udm_volumes_lead(zip->volumes);
     at = udm_volumes_offset(zip->volumes);
     if (at == 0) {
         entries_here = 0;
@@ -324,7 +323,7 @@ udm_error_t *udm_zip_finish(udm_zip_t *zip)
     apr_size_t got;
     udm_error_t *error;
 
-    /* Offsets in the first volume depend on its marker, so this must be settled first. */
+    /* Numbers of volumes depend on whether there are several, so this must be settled first. */
     error = udm_volumes_ending(zip->volumes, zip->directory_size + ENDS_SIZE);
     if (error == NULL) {
         error = udm_spool_rewind(zip->directory);

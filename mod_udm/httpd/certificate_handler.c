@@ -23,8 +23,8 @@
 typedef struct certificate_work_t {
     request_rec *r;
     const udm_request_t *q;
-    const udm_certificate_t *certificate;
-    apr_int64_t size;
+    const char *file; /* what was uploaded */
+    apr_size_t size;
     udm_certificate_info_t *info;
 } certificate_work_t;
 
@@ -43,12 +43,19 @@ static json_t *info_json(const certificate_work_t *work)
                      udm_text_time(work->r->pool, work->info->modified));
 }
 
+/* What the certificate must be depends on how the contact centre's files are encrypted. */
 static udm_error_t *put_certificate(udm_db_t *db, void *baton)
 {
     certificate_work_t *work = baton;
-    udm_error_t *error = NULL;
+    udm_encryption encryption = udm_config_encryption(work->q->dir);
+    udm_certificate_t *certificate;
+    udm_error_t *error = udm_tenant_encryption(&encryption, work->r->pool, db, work->q->who->ccid);
 
-    if (apr_table_get(work->r->headers_in, "If-Match")) {
+    if (!error) {
+        error = udm_certificate_parse(&certificate, work->r->pool, work->file, work->size,
+                                      encryption, apr_time_now());
+    }
+    if (!error && apr_table_get(work->r->headers_in, "If-Match")) {
         error = get_certificate(db, work);
         if (!error || error->kind == UDM_E_NOT_FOUND) {
             error = udm_handler_if_match(work->r, error ? NULL : info_json(work));
@@ -57,8 +64,8 @@ static udm_error_t *put_certificate(udm_db_t *db, void *baton)
     if (error) {
         return error;
     }
-    return udm_certificate_put(work->r->pool, db, &work->q->audit, work->q->parameter,
-                               work->certificate, work->size);
+    return udm_certificate_put(work->r->pool, db, &work->q->audit, work->q->parameter, certificate,
+                               (apr_int64_t)work->size);
 }
 
 int udm_handle_certificate_get(request_rec *r, udm_request_t *q)
@@ -131,9 +138,6 @@ static udm_error_t *read_file(const char **file, apr_size_t *file_size, request_
 int udm_handle_certificate_upload(request_rec *r, udm_request_t *q)
 {
     certificate_work_t work = {.r = r, .q = q};
-    udm_certificate_t *certificate;
-    const char *file;
-    apr_size_t size;
     udm_error_t *error;
 
     if (!udm_config_certificate_upload(q->dir)) {
@@ -149,14 +153,9 @@ int udm_handle_certificate_upload(request_rec *r, udm_request_t *q)
         error = check_name(r->pool, q->parameter);
     }
     if (!error) {
-        error = read_file(&file, &size, r);
+        error = read_file(&work.file, &work.size, r);
     }
     if (!error) {
-        error = udm_certificate_parse(&certificate, r->pool, file, size, apr_time_now());
-    }
-    if (!error) {
-        work.certificate = certificate;
-        work.size = (apr_int64_t)size;
         error = udm_dbd_with(r, false, put_certificate, &work);
     }
     if (error) {

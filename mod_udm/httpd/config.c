@@ -29,6 +29,7 @@ void *udm_config_create_dir(apr_pool_t *p, char *path)
 
     dir->enabled = UDM_UNSET;
     dir->envelope = UDM_ENVELOPE_UNSET;
+    dir->encryption = UDM_UNSET;
     dir->require = UDM_REQUIRE_UNSET;
     dir->link_ttl = UDM_UNSET;
     dir->token_skew = UDM_UNSET;
@@ -52,6 +53,9 @@ void *udm_config_merge_dir(apr_pool_t *p, void *basev, void *addv)
     }
     if (add->envelope != UDM_ENVELOPE_UNSET) {
         dir->envelope = add->envelope;
+    }
+    if (add->encryption != UDM_UNSET) {
+        dir->encryption = add->encryption;
     }
     if (add->sunset) {
         dir->sunset = add->sunset;
@@ -130,6 +134,11 @@ apr_int64_t udm_config_max_body(const udm_dir_t *dir)
 bool udm_config_certificate_upload(const udm_dir_t *dir)
 {
     return dir->certificate_upload != 0;
+}
+
+udm_encryption udm_config_encryption(const udm_dir_t *dir)
+{
+    return dir->encryption == UDM_UNSET ? UDM_ENCRYPTION_SMIME : (udm_encryption)dir->encryption;
 }
 
 int udm_config_versions(const udm_dir_t *dir)

@@ -11,6 +11,7 @@
 #include <httpd.h>
 #include <http_config.h>
 
+#include "core/encryption.h"
 #include "core/route.h"
 #include "httpd/keys.h"
 
@@ -80,6 +81,7 @@ typedef struct udm_dir_t {
     const char *mount; /* path of the section that said UDM On; "" for "/" */
     int versions;      /* mask of udm_version; 0 when not said */
     udm_envelope envelope;
+    int encryption;     /* udm_encryption */
     const char *sunset; /* of deprecated versions, an HTTP date; "": none; NULL: not said */
     udm_require require;
     const char *public_url; /* without a slash at its end */
@@ -114,6 +116,7 @@ apr_int64_t udm_config_max_part_size(const udm_server_t *conf);
 apr_interval_time_t udm_config_link_ttl(const udm_dir_t *dir);
 apr_int64_t udm_config_max_body(const udm_dir_t *dir);
 bool udm_config_certificate_upload(const udm_dir_t *dir);
+udm_encryption udm_config_encryption(const udm_dir_t *dir);
 int udm_config_versions(const udm_dir_t *dir);
 bool udm_config_wrapped(const udm_dir_t *dir);
 

@@ -401,6 +401,18 @@ static const char *set_certificate_upload(cmd_parms *cmd, void *dirv, const char
     return read_flag(cmd, &dir->certificate_upload, arg);
 }
 
+static const char *set_encryption(cmd_parms *cmd, void *dirv, const char *arg)
+{
+    udm_dir_t *dir = dirv;
+    udm_encryption encryption;
+
+    if (!udm_encryption_parse(&encryption, arg)) {
+        return bad(cmd, arg, "smime or cms-gcm");
+    }
+    dir->encryption = encryption;
+    return NULL;
+}
+
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
 
 const command_rec udm_config_commands[] = {
@@ -459,4 +471,7 @@ const command_rec udm_config_commands[] = {
                   "The size of the largest request body of a job, at least 1KiB; default 1MiB."),
     AP_INIT_TAKE1("UDMCertificateUpload", set_certificate_upload, NULL, ANYWHERE,
                   "On (default) or Off: whether certificates can be replaced through the API."),
+    AP_INIT_TAKE1("UDMEncryption", set_encryption, NULL, ANYWHERE,
+                  "How the files of jobs that are created here are encrypted: smime (default) or "
+                  "cms-gcm."),
     {NULL}};

@@ -20,6 +20,7 @@
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
+#include "core/encryption.h"
 #include "core/link.h"
 #include "core/text.h"
 #include "db/file.h"
@@ -99,7 +100,7 @@ static void set_headers(request_rec *r, const udm_file_info_t *info)
 {
     const char *digest = repr_digest(r->pool, info->sha256);
 
-    ap_set_content_type(r, "application/pkcs7-mime; smime-type=enveloped-data");
+    ap_set_content_type(r, udm_encryption_media_type(info->name));
     apr_table_setn(r->headers_out, "Content-Disposition",
                    apr_pstrcat(r->pool, "attachment; filename=\"", info->name, "\"", NULL));
     apr_table_setn(r->headers_out, "ETag", apr_pstrcat(r->pool, "\"", info->sha256, "\"", NULL));

@@ -71,9 +71,13 @@ static udm_error_t *read_job(job_work_t *work)
     SHA256((const unsigned char *)data, size, digest);
     work->body_sha256 = udm_text_hex(r->pool, digest, sizeof(digest));
     error = udm_json_parse(&body, r->pool, data, size);
-    return error
-               ? error
-               : udm_job_parse(&work->job, r->pool, body, work->q->route->version, apr_time_now());
+    if (!error) {
+        error = udm_job_parse(&work->job, r->pool, body, work->q->route->version, apr_time_now());
+    }
+    if (!error) {
+        work->job->encryption = udm_config_encryption(work->q->dir);
+    }
+    return error;
 }
 
 /*

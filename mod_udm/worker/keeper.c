@@ -27,6 +27,7 @@
 #define HINT_GAP_MS   200   /* a burst of notifications is answered this often */
 #define RENEW_GAP_MS  500   /* and makes the leases be looked at this often: for a cancel */
 #define HAND_BACK_MS  20000 /* then the process ends, whatever its slots do */
+#define CLOCK_MS      1000  /* more than a clock that is kept right moves at once */
 #define CONTROL_LINES 256
 
 typedef struct keeper_t {
@@ -44,6 +45,8 @@ typedef struct keeper_t {
     apr_int64_t connect_at;
     apr_int64_t renew_at;
     apr_int64_t schedule_at;
+    apr_int64_t next_at; /* when a job is due or a run ready; 0: not known */
+    apr_int64_t clock;   /* the host's clock less the one that is never set */
     apr_int64_t renewed; /* when that was last done */
     apr_int64_t hinted;  /* when the last hint was acted on */
     apr_int64_t end_by;  /* 0 unless handing back */
@@ -52,6 +55,11 @@ typedef struct keeper_t {
 } keeper_t;
 
 #define LIMIT(k) ((k)->worker->settings->log_level)
+
+static apr_int64_t earlier(apr_int64_t a, apr_int64_t b)
+{
+    return a < b ? a : b;
+}
 
 static void database_lost(keeper_t *k, const udm_error_t *error)
 {
@@ -285,10 +293,7 @@ static void stop_stale(keeper_t *k)
     for (i = 0; i < worker->slot_count; i++) {
         udm_slot_t *slot = worker->slots[i];
 
-        if (slot->run && slot->verdict != UDM_VERDICT_NONE) {
-            udm_slot_stop(slot, slot->verdict);
-        }
-        else if (slot->run && now - slot->renewed > LEASE_MS) {
+        if (slot->run && slot->verdict == UDM_VERDICT_NONE && now - slot->renewed > LEASE_MS) {
             udm_log(LIMIT(k), UDM_LOG_WARN,
                     "UDM0235: run %" APR_INT64_T_FMT
                     " is stopped: its lease could not be renewed in time",
@@ -303,8 +308,9 @@ static void stop_stale(keeper_t *k)
 
 static void schedule(keeper_t *k)
 {
-    apr_int64_t pause = POLL_MS;
+    bool reached = k->next_at != 0 && udm_worker_now() >= k->next_at;
     udm_error_t *error;
+    apr_int64_t now;
     apr_time_t next;
     int made;
 
@@ -318,14 +324,24 @@ static void schedule(keeper_t *k)
     k->backoff = 0;
     if (made > 0) {
         udm_log(LIMIT(k), UDM_LOG_INFO, "UDM0236: %d jobs were due and are queued", made);
+    }
+    if (made > 0 || reached) {
         wake_slots(k);
     }
-    if (next != UDM_NO_TIME) {
-        apr_int64_t until = (next - apr_time_now()) / 1000 + 1;
-
-        pause = until < 1 ? 1 : until < pause ? until : pause;
+    now = udm_worker_now();
+    if (reached) {
+        k->next_at = 0;
     }
-    k->schedule_at = udm_worker_now() + pause;
+    if (next != UDM_NO_TIME) {
+        apr_int64_t at = now + (next - apr_time_now()) / 1000 + 1;
+
+        /* An earlier one stands: the slots may have looked a moment too early for it. */
+        k->next_at = k->next_at == 0 ? at : earlier(at, k->next_at);
+    }
+    k->schedule_at = now + POLL_MS;
+    if (k->next_at != 0) {
+        k->schedule_at = earlier(k->schedule_at, k->next_at);
+    }
 }
 
 static void read_notifications(keeper_t *k)
@@ -344,9 +360,21 @@ static void read_notifications(keeper_t *k)
 
 /* ---- the loop ---- */
 
-static apr_int64_t earlier(apr_int64_t a, apr_int64_t b)
+/*
+ * The threads wait by the host's clock, and when that is set back they would wait for as much longer:
+ * then they are woken.
+ */
+static void watch_clock(keeper_t *k)
 {
-    return a < b ? a : b;
+    apr_int64_t clock = apr_time_as_msec(apr_time_now()) - udm_worker_now();
+    apr_int64_t moved = clock - k->clock;
+
+    k->clock = clock;
+    if (moved > CLOCK_MS || moved < -CLOCK_MS) {
+        udm_log(LIMIT(k), UDM_LOG_INFO,
+                "UDM0243: this host's clock was set by %" APR_INT64_T_FMT " ms", moved);
+        wake_slots(k);
+    }
 }
 
 /* What is due at this turn. */
@@ -354,6 +382,7 @@ static void act(keeper_t *k)
 {
     apr_int64_t now = udm_worker_now();
 
+    watch_clock(k);
     if (!k->db && now >= k->connect_at) {
         connect_database(k);
     }
@@ -486,6 +515,7 @@ int udm_keeper_run(apr_pool_t *p, const udm_settings_t *settings, bool supervise
     worker.name = process_name(p);
     k.worker = &worker;
     k.pool = p;
+    k.clock = apr_time_as_msec(apr_time_now()) - udm_worker_now();
     apr_pool_create(&k.db_pool, p);
     apr_pool_create(&k.turn, p);
     if (apr_thread_mutex_create(&worker.lock, APR_THREAD_MUTEX_DEFAULT, p) != APR_SUCCESS ||

@@ -180,12 +180,7 @@ void udm_slot_stop(udm_slot_t *slot, udm_verdict verdict)
     if (slot->verdict == UDM_VERDICT_NONE) {
         slot->verdict = verdict;
     }
-    atomic_store(&slot->watch.stop, true);
-    apr_thread_mutex_lock(slot->watch.lock);
-    if (slot->watch.source) {
-        udm_source_cancel(slot->watch.source);
-    }
-    apr_thread_mutex_unlock(slot->watch.lock);
+    udm_stop_raise(&slot->watch.stop);
 }
 
 /* ---- the database ---- */
@@ -248,6 +243,7 @@ static bool wait_to_retry(desk_t *d, end_kind kind, apr_int64_t since, int *back
 static udm_error_t *end_run(desk_t *d, const udm_run_t *run, const ending_t *ending)
 {
     apr_int64_t since = udm_worker_now();
+    bool unsure = false;
     udm_error_t *error;
     int backoff = 0;
     apr_pool_t *p;
@@ -262,6 +258,7 @@ static udm_error_t *end_run(desk_t *d, const udm_run_t *run, const ending_t *end
         if (!error || error->kind != UDM_E_DATABASE) {
             break;
         }
+        unsure = true;
         udm_worker_database_down(d->worker, p, error);
         if (!wait_to_retry(d, ending->kind, since, &backoff)) {
             break;
@@ -269,6 +266,10 @@ static udm_error_t *end_run(desk_t *d, const udm_run_t *run, const ending_t *end
     }
     if (!error || error->kind == UDM_E_LOST) {
         udm_worker_database_up(d->worker);
+    }
+    else if (unsure) {
+        /* Not even a refusal says what became of the tries before it. */
+        error->kind = UDM_E_DATABASE;
     }
     return error ? udm_error_copy(d->run_pool, error) : NULL;
 }
@@ -296,8 +297,8 @@ static void remove_output_or_log(desk_t *d, const udm_run_t *run)
 static udm_error_t *cut_window(desk_t *d, udm_run_t *run, const udm_data_type_t *type)
 {
     apr_time_t end, began;
-    udm_error_t *error =
-        udm_source_oldest_writer(&began, d->run_pool, d->worker->settings->source_dir, type);
+    udm_error_t *error = udm_source_oldest_writer(
+        &began, d->run_pool, d->worker->settings->source_dir, type, &d->slot->watch.stop);
 
     if (error) {
         return error;
@@ -323,17 +324,19 @@ static udm_error_t *settle_window(bool *later, desk_t *d, udm_run_t *run,
                                   const udm_data_type_t *type)
 {
     const udm_settings_t *settings = d->worker->settings;
+    const udm_stop_t *stop = &d->slot->watch.stop;
     const char *barrier = run->settle_barrier;
     bool settled = false;
     udm_error_t *error;
     int i;
 
     *later = false;
-    for (i = 0; i < SETTLE_LOOKS && !atomic_load(&d->slot->watch.stop); i++) {
+    for (i = 0; i < SETTLE_LOOKS && !udm_stop_raised(stop); i++) {
         if (i > 0) {
             apr_sleep(SETTLE_PAUSE);
         }
-        error = udm_source_settle(&settled, &barrier, d->run_pool, settings->source_dir, type);
+        error =
+            udm_source_settle(&settled, &barrier, d->run_pool, settings->source_dir, type, stop);
         if (!error && !run->settle_barrier) {
             error = udm_queue_settle(d->run_pool, d->db, run, barrier, run->window_to);
         }
@@ -342,7 +345,7 @@ static udm_error_t *settle_window(bool *later, desk_t *d, udm_run_t *run,
         }
     }
     /* Who is stopped before the first look has nothing to cut. */
-    if (run->settle_barrier && !atomic_load(&d->slot->watch.stop) &&
+    if (run->settle_barrier && !udm_stop_raised(stop) &&
         run->now - run->settle_since >= apr_time_from_sec(settings->settle_limit)) {
         return cut_window(d, run, type);
     }
@@ -407,7 +410,10 @@ static bool may_pass(const udm_error_t *error)
     }
 }
 
-/* The run goes back to the queue, or fails for good. */
+/*
+ * The run goes back to the queue, or fails for good. Only the answer to that says whether the failure
+ * was ours: who takes a run over removes what is there of it, under the feet of whoever woke up late.
+ */
 static void try_later(desk_t *d, const udm_run_t *run, const udm_error_t *error)
 {
     const udm_settings_t *settings = d->worker->settings;
@@ -423,6 +429,16 @@ static void try_later(desk_t *d, const udm_run_t *run, const udm_error_t *error)
         ending.kind = END_RELEASE;
         ending.delay = delay < 86400 ? (int)delay : 86400;
         ending.counts = true;
+    }
+    failed = end_run(d, run, &ending);
+    if (failed && failed->kind == UDM_E_LOST) {
+        udm_log(LIMIT(d->worker), UDM_LOG_INFO,
+                "UDM0228: run %" APR_INT64_T_FMT
+                ": attempt %d failed when it was not ours any more: %s",
+                run->id, run->attempt, udm_error_line(d->run_pool, error));
+        return;
+    }
+    if (ending.kind == END_RELEASE) {
         udm_log(LIMIT(d->worker), UDM_LOG_WARN,
                 "UDM0213: run %" APR_INT64_T_FMT ": attempt %d failed, next in %d s: %s", run->id,
                 run->attempt, ending.delay, udm_error_line(d->run_pool, error));
@@ -431,8 +447,7 @@ static void try_later(desk_t *d, const udm_run_t *run, const udm_error_t *error)
         udm_log(LIMIT(d->worker), UDM_LOG_WARN, "UDM0214: run %" APR_INT64_T_FMT " failed: %s",
                 run->id, udm_error_line(d->run_pool, error));
     }
-    failed = end_run(d, run, &ending);
-    if (failed && failed->kind != UDM_E_LOST) {
+    if (failed) {
         udm_log(LIMIT(d->worker), UDM_LOG_ERROR,
                 "UDM0215: run %" APR_INT64_T_FMT " stays as it is until its lease runs out: %s",
                 run->id, udm_error_line(d->run_pool, failed));
@@ -517,10 +532,9 @@ static void begin_run(udm_slot_t *slot, const udm_run_t *run, apr_int64_t claime
     udm_worker_t *worker = slot->worker;
 
     apr_thread_mutex_lock(worker->lock);
-    atomic_store(&slot->watch.stop, false);
+    udm_stop_lower(&slot->watch.stop);
     atomic_store(&slot->watch.percent, 0);
     atomic_store(&slot->watch.rows, 0);
-    slot->watch.source = NULL;
     slot->run = run;
     slot->verdict = UDM_VERDICT_NONE;
     slot->renewed = claimed;
@@ -653,20 +667,17 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
 udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *worker, int number)
 {
     udm_slot_t *s = apr_pcalloc(p, sizeof(*s));
-    apr_status_t status;
     udm_error_t *error;
 
     *slot = NULL;
     s->worker = worker;
     s->id = apr_psprintf(p, "%s/%d", worker->name, number);
-    atomic_init(&s->watch.stop, false);
     atomic_init(&s->watch.percent, 0);
     atomic_init(&s->watch.rows, 0);
-    status = apr_thread_mutex_create(&s->watch.lock, APR_THREAD_MUTEX_DEFAULT, p);
-    if (status != APR_SUCCESS) {
-        return udm_error_status(p, UDM_E_INTERNAL, status, "no lock to be had");
+    error = udm_stop_make(&s->watch.stop, p);
+    if (!error) {
+        error = udm_worker_thread(&s->thread, p, worker, slot_main, s);
     }
-    error = udm_worker_thread(&s->thread, p, worker, slot_main, s);
     if (!error) {
         *slot = s;
     }

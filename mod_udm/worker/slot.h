@@ -90,10 +90,7 @@ void udm_worker_thread_ends(udm_worker_t *worker);
 /* Starts one more slot. */
 udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *worker, int number);
 
-/*
- * Stops the slot's run; the first verdict stands. Doing it again reaches a source that was opened in
- * between. Call with worker->lock held.
- */
+/* Stops the slot's run; the first verdict stands. Call with worker->lock held. */
 void udm_slot_stop(udm_slot_t *slot, udm_verdict verdict);
 
 #endif

@@ -34,6 +34,10 @@ extern apr_pool_t *pool;
 extern const char *dbtest_certificate_pem;
 extern EVP_PKEY *dbtest_private_key;
 
+/* Another one, with an EC key, which is not stored anywhere. */
+extern const char *dbtest_ec_certificate_pem;
+extern EVP_PKEY *dbtest_ec_private_key;
+
 /* A new test case whose tests have `pool` and a database of their own. */
 TCase *dbtest_case(const char *name);
 

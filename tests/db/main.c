@@ -26,6 +26,8 @@
 
 apr_pool_t *pool;
 const char *dbtest_certificate_pem;
+const char *dbtest_ec_certificate_pem;
+EVP_PKEY *dbtest_ec_private_key;
 EVP_PKEY *dbtest_private_key;
 
 /* Set once by main: the database that is copied, and the superuser's string. */
@@ -381,8 +383,8 @@ void dbtest_fault(const udm_error_t *error, const char *pointer, const char *wor
     ck_abort_msg("no fault at %s that says '%s'; there are:%s", pointer, words, all);
 }
 
-/* A self-signed certificate, valid from an hour ago for ten years, with its key. */
-static bool make_certificate(apr_pool_t *p)
+/* A self-signed certificate for a key, valid from an hour ago for ten years. */
+static bool make_certificate(const char **pem, apr_pool_t *p, EVP_PKEY *key)
 {
     X509 *x509 = X509_new();
     BIO *bio = BIO_new(BIO_s_mem());
@@ -391,18 +393,16 @@ static bool make_certificate(apr_pool_t *p)
     long size;
     bool good;
 
-    dbtest_private_key = EVP_RSA_gen(2048);
-    good = dbtest_private_key && X509_set_version(x509, 2) &&
-           ASN1_INTEGER_set(X509_get_serialNumber(x509), 1) &&
+    good = key && X509_set_version(x509, 2) && ASN1_INTEGER_set(X509_get_serialNumber(x509), 1) &&
            X509_gmtime_adj(X509_getm_notBefore(x509), -3600) &&
            X509_gmtime_adj(X509_getm_notAfter(x509), 3650L * 86400) &&
            X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"acme", -1,
                                       -1, 0) &&
-           X509_set_issuer_name(x509, name) && X509_set_pubkey(x509, dbtest_private_key) &&
-           X509_sign(x509, dbtest_private_key, EVP_sha256()) && PEM_write_bio_X509(bio, x509);
+           X509_set_issuer_name(x509, name) && X509_set_pubkey(x509, key) &&
+           X509_sign(x509, key, EVP_sha256()) && PEM_write_bio_X509(bio, x509);
     size = BIO_get_mem_data(bio, &text);
     if (good) {
-        dbtest_certificate_pem = apr_pstrmemdup(p, text, (apr_size_t)size);
+        *pem = apr_pstrmemdup(p, text, (apr_size_t)size);
     }
     BIO_free(bio);
     X509_free(x509);
@@ -491,7 +491,11 @@ int main(void)
         return EXIT_FAILURE;
     }
     template_name = apr_psprintf(p, "udm_test_%ld", (long)getpid());
-    if (make_certificate(p) && make_template(p)) {
+    dbtest_private_key = EVP_RSA_gen(2048);
+    dbtest_ec_private_key = EVP_EC_gen("P-256");
+    if (make_certificate(&dbtest_certificate_pem, p, dbtest_private_key) &&
+        make_certificate(&dbtest_ec_certificate_pem, p, dbtest_ec_private_key) &&
+        make_template(p)) {
         suite = suite_create("db");
         suite_add_tcase(suite, db_case());
         suite_add_tcase(suite, tenant_case());

@@ -4,7 +4,12 @@
  */
 #include "dbtest.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
 
@@ -348,6 +353,60 @@ START_TEST(lost_connection_is_database)
 }
 END_TEST
 
+/*
+ * A server that lets one client in, waits until it is told to, says as its last words what PostgreSQL
+ * says when another of its processes has crashed, and is gone.
+ */
+static void serve_once(int listener, int told)
+{
+    static const char welcome[] = "R\0\0\0\10\0\0\0\0Z\0\0\0\5I";
+    static const char last_words[] = "N\0\0\0\45SWARNING\0C57P02\0Mgoing away now\0";
+    char startup[1024];
+    int client = accept(listener, NULL, NULL);
+
+    if (client < 0 || read(client, startup, sizeof(startup)) <= 0 ||
+        write(client, welcome, sizeof(welcome) - 1) < 0 || read(told, startup, 1) != 1 ||
+        write(client, last_words, sizeof(last_words)) < 0) {
+        _exit(1);
+    }
+    _exit(0);
+}
+
+START_TEST(last_words_are_no_answer)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char directory[] = "/tmp/udm-db-XXXXXX";
+    int told[2], status;
+    udm_error_t *error;
+    udm_db_t *broken;
+    int listener;
+    pid_t server;
+
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    apr_snprintf(address.sun_path, sizeof(address.sun_path), "%s/.s.PGSQL.5432", directory);
+    listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(pipe(told), 0);
+    server = fork();
+    if (server == 0) {
+        serve_once(listener, told[0]);
+    }
+    close(listener);
+    error = udm_db_connect(
+        &broken, pool, apr_pstrcat(pool, "host=", directory, " port=5432 user=x dbname=x", NULL),
+        "udm-test", UDM_E_DATABASE);
+    unlink(address.sun_path);
+    rmdir(directory);
+    dbtest_ok(error);
+    ck_assert_int_eq(write(told[1], "", 1), 1);
+    ck_assert_int_eq(waitpid(server, &status, 0), server);
+    ck_assert_int_eq(status, 0);
+    dbtest_fails(udm_db_exec(pool, broken, "SELECT 1"), UDM_E_DATABASE, "does not answer");
+    ck_assert_int_eq(PQstatus(broken->conn), CONNECTION_BAD);
+}
+END_TEST
+
 /* The roles that the programs connect as can do no more than they need. */
 START_TEST(roles_are_narrow)
 {
@@ -395,6 +454,7 @@ TCase *db_case(void)
     tcase_add_test(tc, errors_that_really_happen);
     tcase_add_test(tc, copy_is_no_answer);
     tcase_add_test(tc, lost_connection_is_database);
+    tcase_add_test(tc, last_words_are_no_answer);
     tcase_add_test(tc, roles_are_narrow);
     return tc;
 }

@@ -354,6 +354,60 @@ START_TEST(certificate_is_needed)
 }
 END_TEST
 
+/* What the Location says is stored, and what the contact centre says wins. */
+START_TEST(encryption)
+{
+    static const char stored[] = "SELECT encryption FROM udm.job ORDER BY id DESC LIMIT 1";
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_t *job = dbtest_job();
+
+    create(job, who);
+    ck_assert_str_eq(dbtest_value(stored), "smime");
+    job->encryption = UDM_ENCRYPTION_CMS_GCM;
+    create(job, who);
+    ck_assert_str_eq(dbtest_value(stored), "cms-gcm");
+    /* The job keeps what the Location said: the contact centre may change its mind. */
+    dbtest_exec("SELECT udm.set_encryption('acme', 'smime')");
+    create(job, who);
+    ck_assert_str_eq(dbtest_value(stored), "cms-gcm");
+}
+END_TEST
+
+/* A job whose runs could not encrypt for the certificate is not taken. */
+START_TEST(certificate_must_fit_the_encryption)
+{
+    static const char *const tenant[] = {"NULL", "'smime'", "'cms-gcm'"};
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_t *job = dbtest_job();
+
+    dbtest_exec(
+        apr_psprintf(pool, "UPDATE udm.certificate SET pem = '%s'", dbtest_ec_certificate_pem));
+    for (int i = 0; i < 3; i++) {
+        for (int e = UDM_ENCRYPTION_SMIME; e <= UDM_ENCRYPTION_CMS_GCM; e++) {
+            bool good = i == 2 || (i == 0 && e == UDM_ENCRYPTION_CMS_GCM);
+
+            dbtest_exec(apr_psprintf(pool,
+                                     "DELETE FROM udm.job; DELETE FROM udm.run;"
+                                     "SELECT udm.set_encryption('acme', %s);",
+                                     tenant[i]));
+            job->encryption = (udm_encryption)e;
+            if (good) {
+                create(job, who);
+            }
+            else {
+                udm_job_info_t *info;
+                udm_error_t *error =
+                    udm_job_create(&info, pool, dbtest_httpd(), job, dbtest_audit(who));
+
+                dbtest_fails(error, UDM_E_INVALID, "UDMEncryption cms-gcm");
+                dbtest_fails(error, UDM_E_INVALID, "POST .../cipher/{name}");
+                ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "0");
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(ids_are_of_one_sequence)
 {
     udm_principal_t *who = dbtest_principal("acme");
@@ -597,6 +651,8 @@ TCase *job_case(void)
     tcase_add_test(tc, family_follows_from_the_source);
     tcase_add_test(tc, outside_the_role);
     tcase_add_test(tc, certificate_is_needed);
+    tcase_add_test(tc, encryption);
+    tcase_add_test(tc, certificate_must_fit_the_encryption);
     tcase_add_test(tc, ids_are_of_one_sequence);
     tcase_add_test(tc, what_is_not_visible_is_not_there);
     tcase_add_test(tc, a_job_shows_its_latest_run);

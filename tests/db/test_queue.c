@@ -124,6 +124,7 @@ START_TEST(claim_gives_everything)
     ck_assert_ptr_null(run->previous_export_id);
     ck_assert(!run->exhausted);
     ck_assert_str_eq(run->certificate_pem, dbtest_certificate_pem);
+    ck_assert_int_eq(run->encryption, UDM_ENCRYPTION_SMIME);
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.worker_id,"
                                     " r.export_id::text, j.latest_run_id = r.id,"
                                     " r.started_at IS NOT NULL,"
@@ -219,6 +220,36 @@ START_TEST(claim_races)
     ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', count(*), max(attempt)) FROM udm.run"
                                   " WHERE status = 'IN_PROGRESS'"),
                      apr_psprintf(pool, "%d 1", RACED_RUNS));
+}
+END_TEST
+
+/* The contact centre's word is above the job's, also for what waits already. */
+START_TEST(claim_gives_the_encryption)
+{
+    static const struct {
+        const char *tenant;
+        const char *job;
+        udm_encryption result;
+    } cases[] = {
+        {"NULL", "'smime'", UDM_ENCRYPTION_SMIME},
+        {"NULL", "'cms-gcm'", UDM_ENCRYPTION_CMS_GCM},
+        {"'smime'", "'cms-gcm'", UDM_ENCRYPTION_SMIME},
+        {"'cms-gcm'", "'smime'", UDM_ENCRYPTION_CMS_GCM},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        udm_run_t *run;
+
+        queued("x");
+        dbtest_exec(apr_psprintf(pool,
+                                 "UPDATE udm.job SET encryption = %s;"
+                                 "SELECT udm.set_encryption('acme', %s);"
+                                 "SELECT udm.set_encryption('other', 'smime')",
+                                 cases[i].job, cases[i].tenant));
+        run = claimed("w/1");
+        ck_assert_ptr_nonnull(run);
+        ck_assert_int_eq(run->encryption, cases[i].result);
+    }
 }
 END_TEST
 
@@ -548,6 +579,66 @@ START_TEST(schedule_waits_for_the_run_before)
 }
 END_TEST
 
+/* Whoever is told when to look again needs no poll for a run that waits for its time. */
+START_TEST(schedule_says_when_a_run_is_ready)
+{
+    apr_time_t next, before = apr_time_now();
+    udm_run_t *run;
+    int made;
+
+    planned("now() + interval '1 hour'", "false");
+    queued("x");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert(next > before + apr_time_from_sec(3500)); /* it is ready already */
+    run = claimed("w/1");
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 600, true));
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 0);
+    ck_assert(next > before + apr_time_from_sec(500) && next < before + apr_time_from_sec(700));
+    set_run(run, "status = 'SUSPENDED'");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert(next > before + apr_time_from_sec(3500));
+}
+END_TEST
+
+/* The clock was set back: a lease that then lasts for a day would keep a dead worker's run for a day. */
+START_TEST(schedule_shortens_leases)
+{
+    static const struct {
+        const char *lease, *is;
+    } cases[] = {
+        {"interval '1 day'", "t"},    /* not an hour's, a lease's time left */
+        {"interval '-1 day'", "f"},   /* over, and stays so */
+        {"interval '12 second'", "f"} /* a little long is left alone */
+    };
+    apr_time_t next;
+    udm_run_t *run;
+    int made;
+
+    queued("x");
+    run = claimed("w/1");
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const char *before;
+
+        dbtest_exec(apr_psprintf(pool, "UPDATE udm.run_progress SET lease_until = now() + %s",
+                                 cases[i].lease));
+        before = dbtest_value("SELECT lease_until::text FROM udm.run_progress");
+        dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+        ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
+                                                   "SELECT lease_until::text <> '%s'"
+                                                   " FROM udm.run_progress",
+                                                   before)),
+                         cases[i].is);
+    }
+    dbtest_exec("UPDATE udm.run_progress SET lease_until = now() + interval '1 day'");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_str_eq(dbtest_value("SELECT lease_until BETWEEN now() AND now() + interval '10 s'"
+                                  " FROM udm.run_progress"),
+                     "t");
+    dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "x"));
+}
+END_TEST
+
 START_TEST(schedule_more_than_a_batch)
 {
     apr_time_t next;
@@ -685,6 +776,7 @@ TCase *queue_case(void)
     tcase_add_test(tc, claim_gives_the_filters);
     tcase_add_test(tc, claim_takes_the_oldest_that_is_ready);
     tcase_add_test(tc, claim_races);
+    tcase_add_test(tc, claim_gives_the_encryption);
     tcase_add_test(tc, claim_without_certificate);
     tcase_add_test(tc, claim_skips_what_is_locked);
     tcase_add_test(tc, claim_after_the_lease);
@@ -701,6 +793,8 @@ TCase *queue_case(void)
     tcase_add_test(tc, release_of_a_suspended_job);
     tcase_add_test(tc, schedule_makes_what_is_due);
     tcase_add_test(tc, schedule_waits_for_the_run_before);
+    tcase_add_test(tc, schedule_says_when_a_run_is_ready);
+    tcase_add_test(tc, schedule_shortens_leases);
     tcase_add_test(tc, schedule_more_than_a_batch);
     tcase_add_test(tc, notifications_are_hints_to_work);
     tcase_add_test(tc, store_is_begun_once);

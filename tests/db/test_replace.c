@@ -172,6 +172,29 @@ START_TEST(checked_as_a_new_one)
 }
 END_TEST
 
+/* A PUT says anew how the files are encrypted; the certificate must fit that. */
+START_TEST(encryption)
+{
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_t *job = dbtest_job();
+    udm_job_info_t *info;
+    apr_int64_t id;
+
+    dbtest_later(job);
+    id = create(job);
+    ck_assert_str_eq(dbtest_value("SELECT encryption FROM udm.job"), "smime");
+    job->encryption = UDM_ENCRYPTION_CMS_GCM;
+    dbtest_ok(replace_as(&info, id, job, who));
+    ck_assert_str_eq(dbtest_value("SELECT encryption FROM udm.job"), "cms-gcm");
+    dbtest_exec(
+        apr_psprintf(pool, "UPDATE udm.certificate SET pem = '%s'", dbtest_ec_certificate_pem));
+    dbtest_ok(replace_as(&info, id, job, who));
+    job->encryption = UDM_ENCRYPTION_SMIME;
+    dbtest_fails(replace_as(&info, id, job, who), UDM_E_INVALID, "UDMEncryption cms-gcm");
+    ck_assert_str_eq(dbtest_value("SELECT encryption FROM udm.job"), "cms-gcm");
+}
+END_TEST
+
 /* What the watermark says holds for the same rows in the same frame only. */
 START_TEST(watermark)
 {
@@ -271,6 +294,7 @@ TCase *replace_case(void)
     tcase_add_test(tc, everything_is_new);
     tcase_add_test(tc, planned_anew);
     tcase_add_test(tc, checked_as_a_new_one);
+    tcase_add_test(tc, encryption);
     tcase_add_test(tc, watermark);
     tcase_add_test(tc, history_is_not_rewritten);
     return tc;

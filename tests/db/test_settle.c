@@ -18,7 +18,7 @@
 static udm_error_t *look(bool *settled, const char **barrier)
 {
     return udm_source_settle(settled, barrier, pool, sourcetest_path(),
-                             sourcetest_type("UCS", "Interaction"));
+                             sourcetest_type("UCS", "Interaction"), NULL);
 }
 
 static bool settled(const char **barrier)
@@ -157,7 +157,7 @@ START_TEST(source_away)
     dbtest_fails(error, UDM_E_SOURCE, "does not exist");
     ck_assert(udm_source_permanent(error));
     error = udm_source_oldest_writer(&began, pool, sourcetest_path(),
-                                     sourcetest_type("UCS", "Interaction"));
+                                     sourcetest_type("UCS", "Interaction"), NULL);
     dbtest_fails(error, UDM_E_SOURCE, "does not exist");
     ck_assert_int_eq(began, UDM_NO_TIME);
 }
@@ -168,7 +168,7 @@ END_TEST
 static udm_error_t *oldest(apr_time_t *began)
 {
     return udm_source_oldest_writer(began, pool, sourcetest_path(),
-                                    sourcetest_type("UCS", "Interaction"));
+                                    sourcetest_type("UCS", "Interaction"), NULL);
 }
 
 /* Membership is of the whole cluster: each test says which it wants. */

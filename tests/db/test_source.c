@@ -84,7 +84,7 @@ udm_source_t *sourcetest_opened(const udm_data_type_t *type, const udm_run_t *ru
 {
     udm_source_t *source;
 
-    dbtest_ok(udm_source_open(&source, pool, folder, type, run));
+    dbtest_ok(udm_source_open(&source, pool, folder, type, run, NULL));
     ck_assert_ptr_nonnull(source);
     return source;
 }
@@ -92,7 +92,7 @@ udm_source_t *sourcetest_opened(const udm_data_type_t *type, const udm_run_t *ru
 udm_error_t *sourcetest_refused(const udm_data_type_t *type, const udm_run_t *run)
 {
     udm_source_t *source;
-    udm_error_t *error = udm_source_open(&source, pool, folder, type, run);
+    udm_error_t *error = udm_source_open(&source, pool, folder, type, run, NULL);
 
     ck_assert_ptr_null(source);
     return error;
@@ -445,7 +445,7 @@ START_TEST(uses_an_index)
     dbtest_exec("SELECT pg_stat_force_next_flush()");
     before = scans("seq");
     dbtest_ok(udm_source_open(&source, own, folder, type,
-                              sourcetest_run(dbtest_value("SELECT md5('7')::uuid"))));
+                              sourcetest_run(dbtest_value("SELECT md5('7')::uuid")), NULL));
     ck_assert_int_lt(udm_source_estimate(source), 200);
     ck_assert_uint_gt(strlen(sourcetest_rows(source, 2)), 20 * strlen("- 7"));
     /* The reader's backend reports what it did when it ends. */
@@ -630,7 +630,7 @@ START_TEST(error_in_the_middle)
 END_TEST
 
 /* More rows than fit a socket's buffers, so that the server is still at it. */
-static udm_source_t *endless(void)
+static udm_source_t *endless(const udm_stop_t *stop)
 {
     udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     udm_source_t *source;
@@ -642,13 +642,13 @@ static udm_source_t *endless(void)
                 "GRANT SELECT ON demo.endless TO udm_test_reader");
     type->relation_name = "endless";
     type->time_column = NULL;
-    source = sourcetest_opened(type, sourcetest_run("acme"));
+    dbtest_ok(udm_source_open(&source, pool, folder, type, sourcetest_run("acme"), stop));
     return source;
 }
 
 START_TEST(connection_lost_in_the_middle)
 {
-    udm_source_t *source = endless();
+    udm_source_t *source = endless(NULL);
     const unsigned char *tuple;
     udm_error_t *error;
     apr_size_t size;
@@ -664,85 +664,142 @@ START_TEST(connection_lost_in_the_middle)
 }
 END_TEST
 
-static void *cancel_main(void *data)
+static void *stop_main(void *data)
 {
-    udm_source_cancel(data);
+    udm_stop_raise(data);
     return NULL;
 }
 
-typedef struct cancel_later_t {
-    udm_source_t *source;
+typedef struct stop_later_t {
+    const char *when; /* SQL that counts what is waited for */
+    udm_stop_t *stop;
     udm_db_t *db;
     apr_pool_t *pool;
-} cancel_later_t;
+    pthread_t thread;
+} stop_later_t;
 
-/* Cancels once the server is at it, which another connection sees. */
-static void *cancel_later_main(void *data)
+/* Stops once the server is at it, which another connection sees. */
+static void *stop_later_main(void *data)
 {
-    cancel_later_t *later = data;
+    stop_later_t *later = data;
     udm_result_t *result;
 
     do {
-        if (udm_db_query_text(&result, later->pool, later->db,
-                              "SELECT count(*) FROM pg_stat_activity"
-                              " WHERE datname = current_database() AND wait_event = 'PgSleep'",
-                              0, NULL)) {
+        if (udm_db_query_text(&result, later->pool, later->db, later->when, 0, NULL)) {
             return NULL;
         }
     } while (udm_result_int(result, 0, 0) == 0);
-    udm_source_cancel(later->source);
+    udm_stop_raise(later->stop);
     return NULL;
 }
 
+static udm_stop_t *new_stop(void)
+{
+    udm_stop_t *stop = apr_palloc(pool, sizeof(*stop));
+
+    dbtest_ok(udm_stop_make(stop, pool));
+    return stop;
+}
+
+static void stop_later(stop_later_t *later, const char *condition)
+{
+    ck_assert_int_eq(apr_pool_create(&later->pool, NULL), APR_SUCCESS);
+    later->when = apr_pstrcat(pool,
+                              "SELECT count(*) FROM pg_stat_activity WHERE usename ="
+                              " 'udm_test_reader' AND datname = current_database() AND ",
+                              condition, NULL);
+    later->stop = new_stop();
+    dbtest_ok(
+        udm_db_connect(&later->db, later->pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
+    ck_assert_int_eq(pthread_create(&later->thread, NULL, stop_later_main, later), 0);
+}
+
+/* The reader's connections end, of which a connection that is in no transaction learns. */
+static void nobody_reads(stop_later_t *later)
+{
+    udm_result_t *result;
+
+    do {
+        dbtest_ok(udm_db_query_text(&result, later->pool, later->db,
+                                    "SELECT count(*) FROM pg_stat_activity WHERE usename ="
+                                    " 'udm_test_reader' AND datname = current_database()",
+                                    0, NULL));
+    } while (udm_result_int(result, 0, 0) > 0);
+}
+
 /* While the server computes and sends nothing; the server itself then stops, too. */
-START_TEST(cancel_ends_a_wait)
+START_TEST(stop_ends_a_wait)
 {
     udm_data_type_t *type = sourcetest_type("UCS", "Contact");
     const unsigned char *tuple;
-    cancel_later_t later;
+    udm_source_t *source;
+    stop_later_t later;
     udm_error_t *error;
     apr_size_t size;
-    pthread_t thread;
     apr_pool_t *own;
 
     sourcetest_folder();
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&later.pool, NULL), APR_SUCCESS);
     dbtest_exec("CREATE VIEW demo.slow AS SELECT n AS id, 'acme'::text AS ccid,"
                 " pg_sleep(600)::text AS x FROM generate_series(1, 9) n;"
                 "GRANT SELECT ON demo.slow TO udm_test_reader");
     type->relation_name = "slow";
     type->time_column = NULL;
-    dbtest_ok(udm_source_open(&later.source, own, folder, type, sourcetest_run("acme")));
-    dbtest_ok(
-        udm_db_connect(&later.db, later.pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
-    ck_assert_int_eq(pthread_create(&thread, NULL, cancel_later_main, &later), 0);
-    error = udm_source_rows(later.source);
+    stop_later(&later, "wait_event = 'PgSleep'");
+    dbtest_ok(udm_source_open(&source, own, folder, type, sourcetest_run("acme"), later.stop));
+    error = udm_source_rows(source);
     if (!error) {
-        error = udm_source_next(&tuple, &size, later.source);
+        error = udm_source_next(&tuple, &size, source);
     }
-    pthread_join(thread, NULL);
+    pthread_join(later.thread, NULL);
     dbtest_fails(error, UDM_E_STOPPED, "stopped");
     apr_pool_destroy(own);
-    while (atoi(dbtest_value("SELECT count(*) FROM pg_stat_activity WHERE usename ="
-                             " 'udm_test_reader' AND datname = current_database()")) > 0) {
-        dbtest_exec("SELECT pg_sleep(0.01)");
-    }
+    nobody_reads(&later);
     apr_pool_destroy(later.pool);
 }
 END_TEST
 
-START_TEST(cancel_ends_a_stream)
+/* Somebody holds the relation: no row was asked for yet. */
+START_TEST(stop_ends_the_wait_for_a_lock)
 {
-    udm_source_t *source = endless();
-    const unsigned char *tuple;
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+    udm_source_t *source;
+    stop_later_t later;
     udm_error_t *error;
+    apr_pool_t *own;
+
+    sourcetest_folder();
+    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
+    dbtest_exec("CREATE TABLE demo.locked AS SELECT 1 AS id, 'acme'::text AS ccid;"
+                "GRANT SELECT ON demo.locked TO udm_test_reader");
+    type->relation_name = "locked";
+    type->time_column = NULL;
+    dbtest_exec("BEGIN; LOCK TABLE demo.locked IN ACCESS EXCLUSIVE MODE");
+    stop_later(&later, "wait_event_type = 'Lock'");
+    error = udm_source_open(&source, own, folder, type, sourcetest_run("acme"), later.stop);
+    pthread_join(later.thread, NULL);
+    dbtest_fails(error, UDM_E_STOPPED, "stopped");
+    apr_pool_destroy(own);
+    /* Though the lock is still held. */
+    nobody_reads(&later);
+    dbtest_exec("ROLLBACK");
+    apr_pool_destroy(later.pool);
+}
+END_TEST
+
+START_TEST(stop_ends_a_stream)
+{
+    const unsigned char *tuple;
+    udm_source_t *source;
+    udm_error_t *error;
+    udm_stop_t *stop = new_stop();
     apr_size_t size;
     pthread_t thread;
 
+    source = endless(stop);
     dbtest_ok(udm_source_rows(source));
     dbtest_ok(udm_source_next(&tuple, &size, source));
-    ck_assert_int_eq(pthread_create(&thread, NULL, cancel_main, source), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, stop_main, stop), 0);
     while ((error = udm_source_next(&tuple, &size, source)) == NULL) {
         ck_assert_ptr_nonnull(tuple);
     }
@@ -813,8 +870,9 @@ TCase *source_case(void)
     tcase_add_test(tc, refuses_what_is_not_there);
     tcase_add_test(tc, error_in_the_middle);
     tcase_add_test(tc, connection_lost_in_the_middle);
-    tcase_add_test(tc, cancel_ends_a_wait);
-    tcase_add_test(tc, cancel_ends_a_stream);
+    tcase_add_test(tc, stop_ends_a_wait);
+    tcase_add_test(tc, stop_ends_the_wait_for_a_lock);
+    tcase_add_test(tc, stop_ends_a_stream);
     tcase_add_test(tc, begins_one_thing_at_a_time);
     tcase_add_test(tc, session_is_fenced_in);
     return tc;

@@ -89,8 +89,8 @@ static const char *through(const udm_data_type_t *type, const char *filters)
     apr_pool_t *own;
 
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    dbtest_ok(
-        udm_source_open(&source, own, sourcetest_path(), type, filtered_run("acme", filters)));
+    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), type, filtered_run("acme", filters),
+                              NULL));
     found = sourcetest_rows(source, 2);
     apr_pool_destroy(own);
     return found;

@@ -311,6 +311,29 @@ START_TEST(certificates)
 }
 END_TEST
 
+START_TEST(encryption_of_a_tenant)
+{
+    udm_encryption e = UDM_ENCRYPTION_CMS_GCM;
+
+    /* Nothing is said: what the caller has stays. */
+    dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "acme"));
+    ck_assert_int_eq(e, UDM_ENCRYPTION_CMS_GCM);
+    e = UDM_ENCRYPTION_SMIME;
+    dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "acme"));
+    ck_assert_int_eq(e, UDM_ENCRYPTION_SMIME);
+    dbtest_exec("SELECT udm.set_encryption('acme', 'cms-gcm')");
+    dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "other"));
+    ck_assert_int_eq(e, UDM_ENCRYPTION_SMIME);
+    dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "nobody"));
+    ck_assert_int_eq(e, UDM_ENCRYPTION_SMIME);
+    dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "acme"));
+    ck_assert_int_eq(e, UDM_ENCRYPTION_CMS_GCM);
+    dbtest_exec("SELECT udm.set_encryption('acme', 'smime')");
+    dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "acme"));
+    ck_assert_int_eq(e, UDM_ENCRYPTION_SMIME);
+}
+END_TEST
+
 START_TEST(catalog_types_whole)
 {
     udm_data_type_t *type;
@@ -407,6 +430,7 @@ TCase *tenant_case(void)
     tcase_add_test(tc, use_is_noted_once_a_minute);
     tcase_add_test(tc, audit_lines);
     tcase_add_test(tc, certificates);
+    tcase_add_test(tc, encryption_of_a_tenant);
     tcase_add_test(tc, catalog_types_whole);
     tcase_add_test(tc, catalog_shows_what_may_be_read);
     return tc;

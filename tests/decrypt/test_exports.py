@@ -3,13 +3,14 @@ attachments, and empty."""
 import hashlib
 import json
 import os
+import random
 import shutil
 import subprocess
 import zipfile
 
 import pytest
 
-from udmtest.crypto import smime_decrypt
+from udmtest.crypto import Certificate, cms_decrypt, ec_key, smime_decrypt
 from udmtest.site import Site
 
 from decrypt.conftest import Decrypt
@@ -19,6 +20,7 @@ from decrypt.making import MANIFEST
 @pytest.fixture(scope="module")
 def demo(env):
     result = Site(env)
+    result.httpd.mounts = {"/modern": ["UDMEncryption cms-gcm"]}
     result.start_httpd()
     result.upload_certificate()
     result.start_worker()
@@ -29,8 +31,8 @@ def demo(env):
 class Fetched:
     """An export and its files as a customer has them after the download."""
 
-    def __init__(self, demo, directory, **job):
-        client = demo.client()
+    def __init__(self, demo, directory, mount=None, **job):
+        client = demo.client(mount=mount)
         self.job = client.create_job(**job)
         self.run = client.wait_job(self.job["id"], timeout=120)
         self.files, self.sums = [], []
@@ -56,10 +58,44 @@ JOBS = {
 }
 
 
-@pytest.mark.parametrize("name", JOBS)
-def test_round_trip(demo, program, name):
-    export = Fetched(demo, program.directory, **JOBS[name])
+@pytest.fixture(scope="module")
+def ec_program(env, demo):
+    """For a customer with an EC key, whose certificate stands in for the other one."""
+    certificate = Certificate(env.make_directory("keys"), "ec", key=ec_key("P-384"))
+
+    def make(directory):
+        answer = demo.client(mount="/modern").upload_certificate(certificate.pem)
+        assert answer.status_code == 201, answer.text
+        return Decrypt(directory, certificate)
+    yield make
+    demo.upload_certificate()
+
+
+# How the files are encrypted: the key, and what they are called.
+WAYS = {"smime": ".smime", "cms-gcm": ".p7m", "cms-gcm for EC": ".p7m"}
+
+
+@pytest.fixture(params=WAYS)
+def way(request, demo, env, tmp_path, ec_program):
+    """(what reads it, the mount, the end of names)"""
+    ending = WAYS[request.param]
+    if request.param.endswith("EC"):
+        return ec_program(tmp_path), "/modern", ending
+    demo.upload_certificate()
+    return Decrypt(tmp_path, env.certificate), "/modern" if ending == ".p7m" else None, ending
+
+
+@pytest.mark.parametrize("way, name", [(w, n) for w in WAYS for n in JOBS
+                                       if w != "cms-gcm for EC" or n in ("lines", "parts")], indirect=["way"])
+def test_round_trip(demo, way, name):
+    program, mount, ending = way
+    export = Fetched(demo, program.directory, mount, **JOBS[name])
     assert (len(export.files) > 2) == ("split" in JOBS[name])
+    assert all(f.endswith(ending) for f in export.files) and export.files[-1].endswith(".zip" + ending)
+    assert export.run["fileName"] == os.path.basename(export.files[-1])
+    if "split" in JOBS[name]:
+        most = {"64KiB": 65536}.get(JOBS[name]["split"], 70000)
+        assert max(os.path.getsize(f) for f in export.files) <= most
     done = program.good("-o", "out", *export.sums, *export.files)
     assert "not proven" not in done.stderr
     found = program.tree("out")
@@ -84,17 +120,77 @@ def test_round_trip(demo, program, name):
         assert all(z.read(n) == c for n, c in found.items())
 
 
-def test_the_same_as_stock_tools(demo, program):
-    """One archive in one piece is, byte for byte, what openssl smime -decrypt gives."""
-    export = Fetched(demo, program.directory, source="UCS")
-    smime_decrypt(program.certificate.key_path, export.files[0], program.path("stock.zip"))
+def test_the_same_as_stock_tools(demo, way):
+    """One archive in one piece is, byte for byte, what stock OpenSSL gives."""
+    program, mount, ending = way
+    export = Fetched(demo, program.directory, mount, source="UCS")
+    decrypt = smime_decrypt if ending == ".smime" else cms_decrypt
+    decrypt(program.certificate.key_path, export.files[0], program.path("stock.zip"))
     program.good("--zip", "out.zip", *export.files)
     assert program.read("out.zip") == program.read("stock.zip")
 
 
-def test_parts_one_by_one(demo, program):
+@pytest.mark.parametrize("way", ["smime", "cms-gcm"], indirect=True)
+def test_no_volume_is_a_multiple_of_16_kib(demo, way):
+    """Info-ZIP joins no others: as the decrypted parts are, zip -s 0 makes one archive of them."""
+    program, mount, ending = way
+    export = Fetched(demo, program.directory, mount, source="UCS", attachments=True, split="64KiB")
+    decrypt = smime_decrypt if ending == ".smime" else cms_decrypt
+    for path in export.files:
+        volume = decrypt(program.certificate.key_path, path, path[:-len(ending)])
+        assert os.path.getsize(volume) % 16384 != 0
+    done = subprocess.run(["zip", "-q", "-s", "0", export.files[-1][:-len(ending)], "--out",
+                           program.path("joined.zip")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    program.good("-o", "out", *export.files)
+    with zipfile.ZipFile(program.path("joined.zip")) as z:
+        found = program.tree("out")
+        assert {n: z.read(n) for n in z.namelist()} == found
+
+
+@pytest.mark.parametrize("of", ["RSA", "EC"])
+def test_flipped_bits_of_cms_gcm(demo, program, ec_program, tmp_path, of):
+    """Wherever a bit of the content or its tag is another, nothing gets a name; nor with the sum that
+    the API gives, wherever it is."""
+    demo.upload_certificate()
+    if of == "EC":
+        program = ec_program(tmp_path)
+    export = Fetched(demo, program.directory, "/modern", source="UCS",
+                     time_frame={"dateFrom": "1990-01-01", "dateTo": "1990-01-02"})
+    whole, path = program.read(export.files[0]), export.files[0]
+    dice = random.Random(5083)
+    # What stands in front names the recipient and holds its key; then aes-256-gcm, nonce, content, tag.
+    content = whole.index(bytes.fromhex("060960864801650304012e"))
+    places = [content + 11, len(whole) - 7, len(whole) - 22, len(whole) - 30,
+              *(dice.randrange(content + 40, len(whole)) for _ in range(25))]
+    for at in places:
+        with open(path, "wb") as f:
+            f.write(whole[:at] + bytes([whole[at] ^ 1 << dice.randrange(8)]) + whole[at + 1:])
+        program.bad("-o", "out", path)
+        program.bad("--zip", "out", path)
+    for at in (dice.randrange(len(whole)) for _ in range(25)):
+        with open(path, "wb") as f:
+            f.write(whole[:at] + bytes([whole[at] ^ 1 << dice.randrange(8)]) + whole[at + 1:])
+        program.bad("-o", "out", *export.sums, path)
+    with open(path, "wb") as f:
+        f.write(whole)
+    program.good("-o", "out", *export.sums, path)
+
+
+def test_a_part_of_another_export(demo, program):
+    """Each part of cms-gcm is whole by itself; that they belong together, the archive says."""
+    demo.upload_certificate()
+    one, two = (Fetched(demo, program.directory, "/modern", source="UCS", attachments=True, split=split)
+                for split in ("64KiB", "70000"))
+    program.bad("-o", "out", *one.files[:-2], two.files[-2], one.files[-1])
+    shutil.copy(two.files[1], one.files[1])
+    program.bad("-o", "out", *one.files)
+
+
+def test_parts_one_by_one(demo, way):
     """Each part missing, and the first bytes of each changed."""
-    export = Fetched(demo, program.directory, source="UCS", attachments=True, split="64KiB")
+    program, mount, _ = way
+    export = Fetched(demo, program.directory, mount, source="UCS", attachments=True, split="64KiB")
     for n, path in enumerate(export.files):
         others = export.files[:n] + export.files[n + 1:]
         program.bad("-o", "out", *others, words="missing" if len(others) > 1 else "")

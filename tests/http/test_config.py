@@ -56,6 +56,7 @@ def test_good(httpd):
     ("UDMSpoolDir /does/not/exist", ["UDMSpoolDir"]),
     ("UDMVersions", ["UDMVersions", "v10, v4 or v3"]), ("UDMVersions v10 v5", ['"v5"', "v10, v4 or v3"]),
     ("UDMVersions none", ["UDMVersions"]), ("UDMEnvelope boxed", ["UDMEnvelope", "bare or wrapped"]),
+    ("UDMEncryption aes", ["UDMEncryption", '"aes"', "smime or cms-gcm"]), ("UDMEncryption smime cms-gcm", [""]),
     ("UDMSunset soon", ["UDMSunset", "none", "YYYY-MM-DD"]), ("UDMSunset 2025-12-31", ["2026-01-01"]),
     ("UDMSunset 2027-02-29", ["UDMSunset"]),
     ("UDMRequire everything", ["UDMRequire", "default, key, token, both or any"]),
@@ -85,7 +86,7 @@ def test_bad_value(httpd, line, words):
 @pytest.mark.parametrize("line", [
     "UDMRetention 3650", "UDMMaxPartSize 64KiB", "UDMLinkTTL 7200s", "UDMLinkTTL 10", "UDMTokenSkew 0",
     "UDMVersions v3", "UDMVersions v3 v10 v4", "UDMEnvelope Wrapped", "UDMSunset 2026-01-01",
-    "UDMSunset 2027-06-30T12:00:00+02:00", "UDMSunset None",
+    "UDMSunset 2027-06-30T12:00:00+02:00", "UDMSunset None", "UDMEncryption smime", "UDMEncryption CMS-GCM",
     "UDMPublicURL http://localhost:8080/udm/", "UDMRequire Both", "UDMMaxBody 1KiB",
     '<IfModule udm_module>\n<Location "/x/">\nUDM On\n</Location>\n</IfModule>',
     '<Location "/x">\n<IfModule udm_module>\nUDM On\n</IfModule>\n</Location>',

@@ -70,6 +70,20 @@ def test_download(site, client, published, link):
     assert rows[0][0] == "harbour-insurance" and rows[0][2] == "127.0.0.1"
 
 
+def test_cms_gcm_has_a_type_of_its_own(site, client):
+    """By its name, whatever the Location says now (RFC 8551)."""
+    published = PublishedFile(site, suffix="p7m")
+    link = client.link(published.name)
+    answer = Client(site.httpd.url).get(link)
+    assert (answer.status_code, answer.content) == (200, published.content)
+    assert answer.headers["Content-Type"] == "application/pkcs7-mime; smime-type=authEnveloped-data"
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{published.name}"'
+    part = Client(site.httpd.url).get(link, headers={"Range": "bytes=2-5"})
+    assert (part.status_code, part.content) == (206, published.content[2:6])
+    files = client.get("/v10/file-metadatas?name=.P7M").json()
+    assert [f["name"] for f in files["items"]] == [published.name] and files["count"] == 1
+
+
 def digest(published):
     """Repr-Digest as RFC 9530 writes it: of the whole file."""
     return "sha-256=:" + base64.b64encode(bytes.fromhex(published.sha256)).decode() + ":"

@@ -186,6 +186,7 @@ def test_audit_is_append_only_even_for_a_superuser(env, demo, statement):
 @pytest.mark.parametrize("call", [
     "udm.create_tenant('x')", "udm.create_api_key('harbour-insurance', 'x', '{*}')",
     "udm.revoke_api_key('000000000000')", "udm.register_source('x', 'UCS')",
+    "udm.set_encryption('harbour-insurance', 'cms-gcm')",
     "udm.register_type('UCS', 'x', 'ucs.contact', 'id', tenant_column => 'ccid')"])
 def test_service_roles_cannot_administrate(env, demo, role, call):
     with pytest.raises(errors.InsufficientPrivilege):
@@ -195,6 +196,8 @@ def test_service_roles_cannot_administrate(env, demo, role, call):
 @pytest.mark.parametrize("role, statement", [
     ("udm_httpd", "UPDATE udm.api_key SET roles = '{*}'"),
     ("udm_httpd", "UPDATE udm.role SET may_write = true"),
+    ("udm_httpd", "UPDATE udm.tenant SET encryption = 'smime'"),
+    ("udm_worker", "UPDATE udm.tenant SET encryption = 'smime'"),
     ("udm_httpd", "INSERT INTO udm.api_key (key_id, ccid, label, secret_sha256, roles)"
                   " VALUES ('0123456789ab', 'harbour-insurance', 'x', sha256(''), '{*}')"),
     ("udm_httpd", "UPDATE udm.data_type SET tenant_column = NULL"),
@@ -254,6 +257,53 @@ def test_revoking_takes_the_id_or_the_key_and_is_audited(env, demo):
                                 [key_id], dbname=demo) == [(True,)]
         assert env.postgres.sql("SELECT action FROM udm.audit WHERE key_id = %s ORDER BY id", [key_id],
                                 dbname=demo) == [("api-key.create",), ("api-key.revoke",)]
+
+
+# Encryption
+
+def encryption_of(env, name, ccid):
+    return env.postgres.sql("SELECT encryption FROM udm.tenant WHERE ccid = %s", [ccid], dbname=name)[0][0]
+
+
+def test_encryption_is_set_and_audited(env, demo):
+    ccid, other = "lakeside-energy", "harbour-insurance"
+    assert encryption_of(env, demo, ccid) is None
+    changes = [(None, "cms-gcm"), ("cms-gcm", "smime"), ("smime", None), (None, None)]
+    for _, mode in changes:
+        env.postgres.sql("SELECT udm.set_encryption(%s, %s)", [ccid, mode], dbname=demo)
+        assert encryption_of(env, demo, ccid) == mode
+        assert encryption_of(env, demo, other) is None
+    rows = env.postgres.sql("SELECT ccid, subject, object, detail->>'old', detail->>'new' FROM udm.audit"
+                            " WHERE action = 'tenant.encryption' ORDER BY id", dbname=demo)
+    assert rows == [(ccid, "udm_admin", new, old, new) for old, new in changes]
+
+
+@pytest.mark.parametrize("ccid, mode, reason", [
+    ("nobody", "smime", 'no contact centre "nobody"'), (None, "smime", "no contact centre"),
+    ("nobody", None, 'no contact centre "nobody"'),
+    ("lakeside-energy", "CMS-GCM", 'no encryption "CMS-GCM"'),
+    ("lakeside-energy", "", 'no encryption ""')])
+def test_encryption_that_is_none(env, demo, ccid, mode, reason):
+    audit = "SELECT count(*) FROM udm.audit WHERE action = 'tenant.encryption'"
+    before = env.postgres.sql(audit, dbname=demo), encryption_of(env, demo, "lakeside-energy")
+    with pytest.raises(errors.RaiseException, match=reason):
+        env.postgres.sql("SELECT udm.set_encryption(%s, %s)", [ccid, mode], dbname=demo)
+    assert (env.postgres.sql(audit, dbname=demo), encryption_of(env, demo, "lakeside-energy")) == before
+
+
+def test_jobs_of_before_are_smime(env, fresh):
+    name, dsn = fresh
+    env.migrate(dsn, "--to", "6")
+    env.postgres.sql("SELECT udm.create_tenant('acme')", dbname=name)
+    env.postgres.sql("INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type,"
+                     " schedule, status) VALUES ('acme', 'UCS', 'UCS', 'Contact', 'old', true, 'once', '{}',"
+                     " 'SCHEDULED')", dbname=name)
+    env.migrate(dsn)
+    assert env.postgres.sql("SELECT j.encryption, t.encryption FROM udm.job j JOIN udm.tenant t USING (ccid)",
+                            dbname=name) == [("smime", None)]
+    for table, word in (("job", "aes"), ("tenant", "aes"), ("job", None)):
+        with pytest.raises((errors.CheckViolation, errors.NotNullViolation)):
+            env.postgres.sql(f"UPDATE udm.{table} SET encryption = %s", [word], dbname=name)
 
 
 # The catalog

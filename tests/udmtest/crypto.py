@@ -33,16 +33,20 @@ def public_pem(key):
 
 
 class Certificate:
-    """A self-signed certificate and its key, also as files. days may be negative: expired."""
+    """A self-signed certificate and its key, also as files. days may be negative: expired; with
+    seconds, it is valid for so long from now."""
 
-    def __init__(self, directory, name="customer", key=None, days=365, start_days=-1, key_usage=None):
+    def __init__(self, directory, name="customer", key=None, days=365, start_days=-1, key_usage=None,
+                 seconds=None):
         self.key = key or rsa_key()
         now = datetime.datetime.utcnow()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         start = now + datetime.timedelta(days=min(start_days, days - 1))
+        end = now + (datetime.timedelta(days=days) if seconds is None
+                     else datetime.timedelta(seconds=seconds))
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject)
                    .public_key(self.key.public_key()).serial_number(x509.random_serial_number())
-                   .not_valid_before(start).not_valid_after(now + datetime.timedelta(days=days)))
+                   .not_valid_before(start).not_valid_after(end))
         if key_usage is not None:
             builder = builder.add_extension(key_usage, critical=True)
         self.certificate = builder.sign(self.key, hashes.SHA256())
@@ -62,6 +66,14 @@ def smime_decrypt(key_path, source, target):
     done = subprocess.run(["openssl", "smime", "-decrypt", "-inkey", key_path, "-in", source,
                            "-out", target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, f"openssl smime -decrypt: {done.stdout}"
+    return target
+
+
+def cms_decrypt(key_path, source, target):
+    """The same for the files of cms-gcm."""
+    done = subprocess.run(["openssl", "cms", "-decrypt", "-inform", "DER", "-inkey", key_path, "-in", source,
+                           "-out", target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, f"openssl cms -decrypt: {done.stdout}"
     return target
 
 

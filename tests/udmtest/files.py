@@ -20,11 +20,11 @@ class PublishedFile:
     """A file in a site's store, with its job, its run and its row, as a worker would leave them."""
 
     def __init__(self, site, ccid="harbour-insurance", content=b"a file\n", title="published",
-                 data_type="Interaction", source="UCS", days=30):
+                 data_type="Interaction", source="UCS", days=30, suffix="smime"):
         self.site, self.ccid, self.content = site, ccid, content
         mark_store(site)
         export_id = str(uuid.uuid4())
-        self.name = f"export-{export_id}.zip.smime"
+        self.name = f"export-{export_id}.zip.{suffix}"
         self.sha256 = hashlib.sha256(content).hexdigest()
         directory = os.path.join(site.store, export_id[:2])
         os.makedirs(directory, exist_ok=True)

@@ -25,6 +25,7 @@ class Httpd:
     mounts    more Locations: their paths, and the lines in each in addition to the usual ones
     after     lines of the main server behind all that
     dbd       the lines for mod_dbd
+    error_to, access_to   where the logs go instead of their files: a piped program
     config()  the whole file
     """
 
@@ -53,8 +54,10 @@ class Httpd:
         self.conf = os.path.join(directory, "httpd.conf")
         self.error_log = os.path.join(directory, "error.log")
         self.access_log = os.path.join(directory, "access.log")
+        self.error_to = self.access_to = None
         self.watch = LogWatch(self.error_log)
         self.process = None
+        self.rotated = []
         env.account.own(directory)
         env.watches.append(self.watch)
         env.logs += [self.error_log, self.access_log]
@@ -80,9 +83,9 @@ class Httpd:
         lines += [f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in load
                   if f"mod_{m}" not in static and m not in static]
         lines += [f"LoadModule udm_module {self.env.module}", *self.MPM[self.mpm],
-                  f'ErrorLog "{self.error_log}"', "LogLevel warn udm:info",
+                  f'ErrorLog "{self.error_to or self.error_log}"', "LogLevel warn udm:info",
                   'LogFormat "%h %u %t \\"%r\\" %>s %b \\"%{Referer}i\\" %U%q" all',
-                  f'CustomLog "{self.access_log}" all', "Timeout 20", "KeepAliveTimeout 2",
+                  f'CustomLog "{self.access_to or self.access_log}" all', "Timeout 20", "KeepAliveTimeout 2",
                   "GracefulShutdownTimeout 10", *self.dbd, *self.settings, *self.server,
                   *self.section(self.mount, self.location)]
         for path, more in self.mounts.items():
@@ -115,7 +118,7 @@ class Httpd:
         with open(self.error_log, "ab") as log:
             self.process = subprocess.Popen(
                 [APACHE, "-D", "FOREGROUND", "-f", self.conf], env=self.environment(),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
                 **self.env.account.popen_args())
         wait_for(lambda: self._ready(before), 60, "httpd to listen and to be configured")
 
@@ -139,6 +142,15 @@ class Httpd:
         wait_for(lambda: self.watch.text().count("resuming normal operations") > before
                  or self.process.poll() is not None, 30, "httpd to reload")
         assert self.process.poll() is None, "httpd ended:\n" + self.watch.text()[-3000:]
+
+    def rotate_logs(self):
+        """Renames the logs, as logrotate does before it has httpd reload."""
+        number = len(self.rotated) // 2 + 1
+        for path in (self.error_log, self.access_log):
+            os.rename(path, f"{path}.{number}")
+            self.rotated.append(f"{path}.{number}")
+            self.env.logs.append(f"{path}.{number}")
+        self.env.watches.append(self.watch.renamed(f"{self.error_log}.{number}"))
 
     def stop(self, graceful=False):
         """A graceful end; unless that is what is tested, SIGTERM follows soon.

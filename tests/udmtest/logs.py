@@ -38,6 +38,12 @@ class LogWatch:
         self.allowed = []
         return lines
 
+    def renamed(self, path):
+        """The file has another name now, and a new one will have the old: a watch for the former."""
+        moved = LogWatch(path)
+        moved.offset, moved.allowed, self.offset = self.offset, list(self.allowed), 0
+        return moved
+
     def text(self):
         try:
             with open(self.path, encoding="utf-8", errors="replace") as f:

@@ -27,6 +27,7 @@ class Postgres:
         self.socket = directory
         self.log = os.path.join(directory, "postgres.log")
         self.process = None
+        self.environment = {}  # variables for the server
 
     def create(self, *settings):
         """Makes the cluster. Durability is off: a test cluster does not outlive its test."""
@@ -44,7 +45,7 @@ class Postgres:
         with open(self.log, "ab") as log:
             self.account.own(self.log)
             self.process = subprocess.Popen(
-                [bin_dir() + "/postgres", "-D", self.data], env=clean_environment(),
+                [bin_dir() + "/postgres", "-D", self.data], env=clean_environment(**self.environment),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 **self.account.popen_args())
         wait_for(self._ready, 60, "PostgreSQL to accept connections")

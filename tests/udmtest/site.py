@@ -66,12 +66,14 @@ class Site:
             self._keys[ccid] = self.new_key(ccid)
         return self._keys[ccid]
 
-    def client(self, ccid=CENTRES[0], **kwargs):
-        """A client with key and token of a contact centre; key=None or token=None for less."""
+    def client(self, ccid=CENTRES[0], mount=None, **kwargs):
+        """A client with key and token of a contact centre; key=None or token=None for less. `mount`
+        is one of httpd.mounts."""
         credentials = {"key": None if "key" in kwargs else self.key(ccid),
                        "token": None if "token" in kwargs else self.env.tokens.token(ccid)}
         credentials.update(kwargs)
-        return Client(self.httpd.url, secrets=self.env.secrets, **credentials)
+        return Client(self.httpd.at(mount) if mount else self.httpd.url, secrets=self.env.secrets,
+                      **credentials)
 
     def upload_certificate(self, ccid=CENTRES[0], certificate=None):
         """Through the API; gives the Certificate."""

@@ -17,6 +17,7 @@ class Worker:
         self.log = os.path.join(directory, f"{name}.log")
         self.watch = LogWatch(self.log)
         self.process = None
+        self.prefix, self.environment = [], {}  # a program that starts it, and variables for it
         env.watches.append(self.watch)
         env.logs.append(self.log)
 
@@ -33,9 +34,9 @@ class Worker:
         with open(self.log, "ab") as log:
             self.env.account.own(self.log)
             self.process = subprocess.Popen(
-                [self.env.worker, "-c", self.conf, *args],
-                env=clean_environment(**self.env.sanitizer_environment()), stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True, **self.env.account.popen_args())
+                [*self.prefix, self.env.worker, "-c", self.conf, *args],
+                env=clean_environment(**self.env.sanitizer_environment(), **self.environment),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **self.env.account.popen_args())
         return self
 
     @property
@@ -64,6 +65,17 @@ class Worker:
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) * 1024
         raise AssertionError("no VmHWM")
+
+    def memory(self):
+        """Bytes of its own that are in memory now."""
+        with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as f:
+            for line in f:
+                if line.startswith("Private_Dirty:"):
+                    return int(line.split()[1]) * 1024
+        raise AssertionError("no Private_Dirty")
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def allow_log(self, pattern):
         """A line of trouble that this test expects."""

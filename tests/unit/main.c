@@ -150,6 +150,7 @@ int main(void)
     suite_add_tcase(suite, schedule_case());
     suite_add_tcase(suite, store_case());
     suite_add_tcase(suite, zip_case());
+    suite_add_tcase(suite, archive_case());
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

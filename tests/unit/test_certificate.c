@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include <apr_strings.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -22,7 +24,7 @@
 
 /* What a test certificate is like. */
 typedef struct {
-    const char *key;   /* "RSA", "RSA-PSS" or "EC" */
+    const char *key;   /* "RSA", "RSA-PSS", "ED25519", or a curve */
     int bits;          /* of RSA */
     long from, to;     /* days from NOW */
     const char *usage; /* keyUsage; NULL: none */
@@ -35,8 +37,11 @@ static EVP_PKEY *make_key(const recipe *r)
     EVP_PKEY_CTX *context;
     EVP_PKEY *key = NULL;
 
-    if (strcmp(r->key, "EC") == 0) {
-        return EVP_EC_gen("P-256");
+    if (strcmp(r->key, "ED25519") == 0) {
+        return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    }
+    if (strncmp(r->key, "RSA", 3) != 0) {
+        return EVP_EC_gen(r->key);
     }
     context = EVP_PKEY_CTX_new_from_name(NULL, r->key, NULL);
     ck_assert(EVP_PKEY_keygen_init(context) > 0);
@@ -69,7 +74,7 @@ static X509 *make_x509(EVP_PKEY **key, const recipe *r)
         X509_add_ext(x509, extension, -1);
         X509_EXTENSION_free(extension);
     }
-    ck_assert(X509_sign(x509, *key, EVP_sha256()) > 0);
+    ck_assert(X509_sign(x509, *key, strcmp(r->key, "ED25519") == 0 ? NULL : EVP_sha256()) > 0);
     return x509;
 }
 
@@ -98,16 +103,28 @@ static const char *make_pem(const recipe *r)
 
 static udm_error_t *parse(udm_certificate_t **certificate, const char *text)
 {
-    return udm_certificate_parse(certificate, pool, text, strlen(text), NOW);
+    return udm_certificate_parse(certificate, pool, text, strlen(text), UDM_ENCRYPTION_SMIME, NOW);
 }
 
+static udm_error_t *parse_gcm(udm_certificate_t **certificate, const char *text)
+{
+    return udm_certificate_parse(certificate, pool, text, strlen(text), UDM_ENCRYPTION_CMS_GCM,
+                                 NOW);
+}
+
+/* Whichever way files are to be encrypted in. */
 static void refuses_bytes(const char *data, apr_size_t size, apr_time_t now, const char *words)
 {
-    udm_certificate_t *certificate = (udm_certificate_t *)-1;
+    udm_encryption encryption;
 
-    unit_fails(udm_certificate_parse(&certificate, pool, data, size, now), UDM_E_INVALID, words);
-    ck_assert_ptr_null(certificate);
-    ck_assert_uint_eq(ERR_peek_error(), 0); /* nothing is left for whoever looks next */
+    for (encryption = UDM_ENCRYPTION_SMIME; encryption <= UDM_ENCRYPTION_CMS_GCM; encryption++) {
+        udm_certificate_t *certificate = (udm_certificate_t *)-1;
+
+        unit_fails(udm_certificate_parse(&certificate, pool, data, size, encryption, now),
+                   UDM_E_INVALID, words);
+        ck_assert_ptr_null(certificate);
+        ck_assert_uint_eq(ERR_peek_error(), 0); /* nothing is left for whoever looks next */
+    }
 }
 
 static void refuses(const char *text, const char *words)
@@ -160,7 +177,8 @@ START_TEST(test_text_around)
     }
     unit_ok(parse(&certificate, apr_pstrcat(pool, "\xef\xbb\xbf", windows, NULL)));
     ck_assert_str_eq(certificate->pem, pem);
-    unit_ok(udm_certificate_parse(&certificate, pool, pem, strlen(pem) - 1, NOW));
+    unit_ok(
+        udm_certificate_parse(&certificate, pool, pem, strlen(pem) - 1, UDM_ENCRYPTION_SMIME, NOW));
 }
 END_TEST
 
@@ -185,8 +203,9 @@ START_TEST(test_validity)
     udm_certificate_t *certificate;
     apr_time_t from = NOW - apr_time_from_sec(DAY), to = NOW + apr_time_from_sec(365 * DAY);
 
-    unit_ok(udm_certificate_parse(&certificate, pool, pem, strlen(pem), from));
-    unit_ok(udm_certificate_parse(&certificate, pool, pem, strlen(pem), to));
+    unit_ok(
+        udm_certificate_parse(&certificate, pool, pem, strlen(pem), UDM_ENCRYPTION_SMIME, from));
+    unit_ok(udm_certificate_parse(&certificate, pool, pem, strlen(pem), UDM_ENCRYPTION_SMIME, to));
     refuses_bytes(pem, strlen(pem), from - 1, "not yet valid: it will be at 2026-11-23T06:00:00");
     refuses_bytes(pem, strlen(pem), to + apr_time_from_sec(1),
                   "has expired: it was valid until 2027-11-24T06:00:00");
@@ -197,8 +216,96 @@ START_TEST(test_other_keys)
 {
     refuses_recipe((recipe){"RSA", 1024, -1, 365, NULL}, "has 1024 bits, and 2048 to 16384");
     refuses_recipe((recipe){"RSA", 2047, -1, 365, NULL}, "has 2047 bits");
-    refuses_recipe((recipe){"EC", 0, -1, 365, NULL}, "has an EC key");
+    refuses_recipe((recipe){"ED25519", 0, -1, 365, NULL}, "is of another kind; an RSA key");
     refuses_recipe((recipe){"RSA-PSS", 2048, -1, 365, NULL}, "RSA-PSS key, which can only sign");
+}
+END_TEST
+
+/* EC is for cms-gcm alone. */
+START_TEST(test_ec)
+{
+    static const char *const curves[] = {"P-256", "P-384", "P-521"};
+    recipe r = {NULL, 0, -1, 365, NULL};
+    udm_certificate_t *certificate;
+    size_t i;
+
+    for (i = 0; i < 3; i++) {
+        const char *pem;
+
+        r.key = curves[i];
+        pem = make_pem(&r);
+        unit_ok(parse_gcm(&certificate, pem));
+        ck_assert_str_eq(certificate->pem, pem);
+        unit_fails(parse(&certificate, pem), UDM_E_INVALID, "UDMEncryption cms-gcm");
+        unit_fails(parse(&certificate, pem), UDM_E_INVALID, "an RSA key of at least 2048 bits");
+    }
+    unit_ok(parse_gcm(&certificate, make_pem(&good_recipe)));
+    r.key = "ED25519";
+    unit_fails(parse_gcm(&certificate, make_pem(&r)), UDM_E_INVALID, "or an EC key on P-256");
+    r.key = "secp256k1";
+    unit_fails(parse_gcm(&certificate, make_pem(&r)), UDM_E_INVALID,
+               "is on curve secp256k1, and P-256, P-384 or P-521");
+    r.key = "brainpoolP256r1";
+    unit_fails(parse_gcm(&certificate, make_pem(&r)), UDM_E_INVALID, "is on curve brainpoolP256r1");
+    r.key = "P-384";
+    r.usage = "critical,digitalSignature,keyAgreement";
+    unit_ok(parse_gcm(&certificate, make_pem(&r)));
+    r.usage = "digitalSignature,keyEncipherment";
+    unit_fails(parse_gcm(&certificate, make_pem(&r)), UDM_E_INVALID,
+               "its key usage does not allow key agreement");
+    r = good_recipe;
+    r.usage = "keyAgreement";
+    unit_fails(parse_gcm(&certificate, make_pem(&r)), UDM_E_INVALID,
+               "its key usage does not allow encryption of keys");
+}
+END_TEST
+
+/* A curve that is spelled out could be any, whatever it resembles. */
+START_TEST(test_explicit_curve)
+{
+    recipe r = {"P-256", 0, -1, 365, NULL};
+    BIO *bio = BIO_new(BIO_s_mem());
+    udm_certificate_t *certificate;
+    EVP_PKEY *key;
+    X509 *x509 = make_x509(&key, &r);
+
+    ck_assert_int_eq(EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_ENCODING,
+                                                    OSSL_PKEY_EC_ENCODING_EXPLICIT),
+                     1);
+    X509_set_pubkey(x509, key);
+    ck_assert(X509_sign(x509, key, EVP_sha256()) > 0);
+    PEM_write_bio_X509(bio, x509);
+    unit_fails(parse_gcm(&certificate, text_of(bio)), UDM_E_INVALID, "spells out its curve");
+    ck_assert_uint_eq(ERR_peek_error(), 0);
+    X509_free(x509);
+    EVP_PKEY_free(key);
+}
+END_TEST
+
+START_TEST(test_encryption_words)
+{
+    udm_encryption e = UDM_ENCRYPTION_CMS_GCM;
+
+    ck_assert(udm_encryption_parse(&e, "SMIME"));
+    ck_assert_int_eq(e, UDM_ENCRYPTION_SMIME);
+    ck_assert(udm_encryption_parse(&e, "cms-gcm"));
+    ck_assert_int_eq(e, UDM_ENCRYPTION_CMS_GCM);
+    ck_assert(!udm_encryption_parse(&e, "gcm") && !udm_encryption_parse(&e, "") &&
+              !udm_encryption_parse(&e, NULL) && !udm_encryption_parse(&e, "smime "));
+    ck_assert_int_eq(e, UDM_ENCRYPTION_CMS_GCM);
+    for (e = UDM_ENCRYPTION_SMIME; e <= UDM_ENCRYPTION_CMS_GCM; e++) {
+        udm_encryption same;
+
+        ck_assert(udm_encryption_parse(&same, udm_encryption_name(e)) && same == e);
+    }
+    ck_assert_str_eq(udm_encryption_suffix(UDM_ENCRYPTION_SMIME), ".smime");
+    ck_assert_str_eq(udm_encryption_suffix(UDM_ENCRYPTION_CMS_GCM), ".p7m");
+    ck_assert_str_eq(udm_encryption_media_type("export-1.zip.smime"),
+                     "application/pkcs7-mime; smime-type=enveloped-data");
+    ck_assert_str_eq(udm_encryption_media_type("export-1.z01.p7m"),
+                     "application/pkcs7-mime; smime-type=authEnveloped-data");
+    ck_assert_str_eq(udm_encryption_media_type("p7m"),
+                     "application/pkcs7-mime; smime-type=enveloped-data");
 }
 END_TEST
 
@@ -286,7 +393,8 @@ END_TEST
 
 START_TEST(test_mutations)
 {
-    const char *pem = make_pem(&good_recipe);
+    static const recipe ec_recipe = {"P-384", 0, -1, 365, "keyAgreement"};
+    const char *pem = make_pem(_i == 0 ? &good_recipe : &ec_recipe);
     udm_certificate_t *certificate;
     uint32_t state = 77233117u;
     apr_pool_t *scratch;
@@ -295,7 +403,8 @@ START_TEST(test_mutations)
     apr_pool_create(&scratch, pool);
     for (i = 0; i < 1000; i++) {
         char *text = unit_mutate(&state, pem);
-        udm_error_t *error = udm_certificate_parse(&certificate, scratch, text, strlen(text), NOW);
+        udm_error_t *error = udm_certificate_parse(&certificate, scratch, text, strlen(text),
+                                                   (udm_encryption)_i, NOW);
 
         ck_assert((error == NULL) == (certificate != NULL));
         ck_assert_uint_eq(ERR_peek_error(), 0);
@@ -314,10 +423,13 @@ TCase *certificate_case(void)
     tcase_add_test(tc, test_key_usage);
     tcase_add_test(tc, test_validity);
     tcase_add_test(tc, test_other_keys);
+    tcase_add_test(tc, test_ec);
+    tcase_add_test(tc, test_explicit_curve);
+    tcase_add_test(tc, test_encryption_words);
     tcase_add_test(tc, test_chain);
     tcase_add_test(tc, test_private_key);
     tcase_add_test(tc, test_der);
     tcase_add_test(tc, test_rubbish);
-    tcase_add_test(tc, test_mutations);
+    tcase_add_loop_test(tc, test_mutations, 0, 2);
     return tc;
 }

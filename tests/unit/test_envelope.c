@@ -1,6 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_envelope.c: S/MIME text as `openssl smime -decrypt` reads it, and never larger than promised.
+ * test_envelope.c: S/MIME text and CMS as `openssl smime` and `openssl cms` read them, and never
+ * larger than promised.
  */
 #include <openssl/cms.h>
 #include <openssl/err.h>
@@ -14,8 +15,18 @@
 
 static EVP_PKEY *key;
 
-/* A certificate for a new key of so many bits. */
-static const char *certificate(unsigned bits, const char *name)
+static EVP_PKEY *rsa(unsigned bits)
+{
+    return EVP_RSA_gen(bits);
+}
+
+static EVP_PKEY *ec(const char *curve)
+{
+    return EVP_EC_gen(curve);
+}
+
+/* A certificate for this key, which the test then has. */
+static const char *certificate(EVP_PKEY *its, const char *name)
 {
     X509 *x509 = X509_new();
     BIO *out = BIO_new(BIO_s_mem());
@@ -24,7 +35,7 @@ static const char *certificate(unsigned bits, const char *name)
     char *text;
     long size;
 
-    key = EVP_RSA_gen(bits);
+    key = its;
     ck_assert_ptr_nonnull(key);
     X509_set_version(x509, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(x509), 0x12345678);
@@ -36,13 +47,43 @@ static const char *certificate(unsigned bits, const char *name)
     }
     X509_set_issuer_name(x509, subject);
     X509_set_pubkey(x509, key);
-    ck_assert_int_gt(X509_sign(x509, key, EVP_sha256()), 0);
+    ck_assert_int_gt(X509_sign(x509, key, EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256()), 0);
     ck_assert_int_eq(PEM_write_bio_X509(out, x509), 1);
     size = BIO_get_mem_data(out, &text);
     pem = apr_pstrmemdup(pool, text, (apr_size_t)size);
     BIO_free(out);
     X509_free(x509);
     return pem;
+}
+
+/* The ways that are tested: whom for, how, and what reads it. */
+static const struct {
+    udm_encryption encryption;
+    const char *curve; /* NULL: RSA of `bits` */
+    unsigned bits;
+    const char *name;
+    const char *read;
+} ways[] = {
+    {UDM_ENCRYPTION_SMIME, NULL, 2048, "a", "smime -decrypt"},
+    {UDM_ENCRYPTION_SMIME, NULL, 4096, "a rather long name of a department", "smime -decrypt"},
+    {UDM_ENCRYPTION_CMS_GCM, NULL, 2048, "a", "cms -decrypt -inform DER"},
+    {UDM_ENCRYPTION_CMS_GCM, NULL, 3072, "a rather long name", "cms -decrypt -inform DER"},
+    {UDM_ENCRYPTION_CMS_GCM, "P-256", 0, "a", "cms -decrypt -inform DER"},
+    {UDM_ENCRYPTION_CMS_GCM, "P-384", 0, "a rather long name", "cms -decrypt -inform DER"},
+    {UDM_ENCRYPTION_CMS_GCM, "P-521", 0, "a", "cms -decrypt -inform DER"},
+};
+#define WAYS ((int)(sizeof(ways) / sizeof(ways[0])))
+
+/* The recipient of one way; `key` gets the private key. */
+static udm_recipient_t *recipient_of(int way)
+{
+    udm_recipient_t *recipient;
+    EVP_PKEY *its = ways[way].curve != NULL ? ec(ways[way].curve) : rsa(ways[way].bits);
+
+    unit_ok(udm_recipient_make(&recipient, pool, certificate(its, ways[way].name),
+                               ways[way].encryption));
+    ck_assert_int_eq(udm_recipient_encryption(recipient), ways[way].encryption);
+    return recipient;
 }
 
 static udm_error_t *to_buffer(void *context, const void *data, apr_size_t size)
@@ -106,17 +147,22 @@ static void write_file(const char *path, const void *data, apr_size_t size)
     ck_assert_int_eq(fclose(file), 0);
 }
 
+static void write_key(const char *dir)
+{
+    FILE *file = fopen(apr_pstrcat(pool, dir, "/key", NULL), "w");
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
 START_TEST(as_openssl_reads_it)
 {
-    static const apr_size_t sizes[] = {0, 1, 15, 16, 47, 48, 4096, 65536, 65537, 1000003};
+    static const apr_size_t sizes[] = {1, 2, 15, 16, 47, 48, 4096, 65536, 65537, 1000003};
     const char *dir = scratch_dir();
-    udm_recipient_t *recipient;
-    FILE *file;
+    udm_recipient_t *recipient = recipient_of(_i);
 
-    unit_ok(udm_recipient_make(&recipient, pool, certificate(2048, "unit")));
-    file = fopen(apr_pstrcat(pool, dir, "/key", NULL), "w");
-    ck_assert_int_eq(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
-    fclose(file);
+    write_key(dir);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         const unsigned char *data = bytes(sizes[i]);
         udm_buffer_t *text = wrap(recipient, data, sizes[i], 1 + 7919 * i);
@@ -125,11 +171,88 @@ START_TEST(as_openssl_reads_it)
 
         write_file(apr_pstrcat(pool, dir, "/in", NULL), text->data, text->size);
         ck_assert_int_eq(
-            scratch_run("cd %s && openssl smime -decrypt -inkey key -in in -out out", dir), 0);
+            scratch_run("cd %s && openssl %s -inkey key -in in -out out", dir, ways[_i].read), 0);
         back = scratch_read(&size, apr_pstrcat(pool, dir, "/out", NULL));
         ck_assert_uint_eq(size, sizes[i]);
         ck_assert(memcmp(back, data, size) == 0);
     }
+    EVP_PKEY_free(key);
+}
+END_TEST
+
+/* With cms-gcm every byte counts, as stock OpenSSL sees it. */
+START_TEST(no_byte_can_be_changed)
+{
+    const char *dir = scratch_dir();
+    udm_recipient_t *recipient = recipient_of(_i == 0 ? 2 : 4);
+    udm_buffer_t *whole = wrap(recipient, bytes(300), 300, 300);
+    uint32_t state = 4711;
+
+    write_key(dir);
+    for (int i = 0; i < 40; i++) {
+        unsigned char *changed = apr_pmemdup(pool, whole->data, whole->size);
+        /* The last bytes are the content and its tag, the first ones hold the key. */
+        apr_size_t at = i < 20 ? whole->size - 8 - unit_random(&state) % 316
+                               : unit_random(&state) % whole->size;
+
+        changed[at] ^= (unsigned char)(1 << unit_random(&state) % 8);
+        write_file(apr_pstrcat(pool, dir, "/in", NULL), changed, whole->size);
+        if (scratch_run("cd %s && openssl cms -decrypt -inform DER -inkey key -in in -out out "
+                        "2>/dev/null",
+                        dir) == 0) {
+            apr_size_t size;
+            const char *back = scratch_read(&size, apr_pstrcat(pool, dir, "/out", NULL));
+
+            /* A name of the recipient, or the form of a length, is not what is protected. */
+            ck_assert_msg(at < whole->size - 324 && size == 300 &&
+                              memcmp(back, bytes(300), 300) == 0,
+                          "byte %d can be changed", (int)at);
+        }
+    }
+    EVP_PKEY_free(key);
+}
+END_TEST
+
+/* That OpenSSL writes what the RFCs and we say: by object identifiers, in their order. */
+START_TEST(what_is_in_gcm)
+{
+    static const char auth_enveloped[] = "\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x17";
+    /* rsaesOaep, hashAlgorithm and maskGenAlgorithm SHA-256 */
+    static const char oaep[] =
+        "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x07"
+        "\x30\x2b\xa0\x0d\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01"
+        "\xa1\x1a\x30\x18\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08"
+        "\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01";
+    /* dhSinglePass-stdDH-sha256kdf-scheme, id-aes256-wrap */
+    static const char ecdh[] = "\x06\x06\x2b\x81\x04\x01\x0b\x01"
+                               "\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2d";
+    /* aes-256-gcm, a nonce of 12 bytes */
+    static const char gcm[] = "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e\x30\x11\x04\x0c";
+    /* a tag of 16 bytes */
+    static const char tag_size[] = "\x02\x01\x10";
+    /* the ends of content, of AuthEnvelopedData and around it, with the tag in between */
+    static const char end[] = "\0\0\0\0\0\0";
+    udm_recipient_t *recipient = recipient_of(_i);
+    udm_buffer_t *der = wrap(recipient, bytes(5000), 5000, 5000);
+    udm_buffer_t *again = wrap(recipient, bytes(5000), 5000, 5000);
+    const char *wanted[] = {auth_enveloped, ways[_i].curve != NULL ? ecdh : oaep, gcm, tag_size};
+    apr_size_t sizes[] = {sizeof(auth_enveloped) - 1,
+                          ways[_i].curve != NULL ? sizeof(ecdh) - 1 : sizeof(oaep) - 1,
+                          sizeof(gcm) - 1, sizeof(tag_size) - 1};
+    const char *from = (const char *)der->data, *to = from + der->size, *nonce = NULL;
+
+    for (int i = 0; i < 4; i++) {
+        const char *at = memmem(from, (size_t)(to - from), wanted[i], sizes[i]);
+
+        ck_assert_msg(at != NULL, "%d is not there", i);
+        from = at + sizes[i];
+        nonce = i == 2 ? from : nonce;
+    }
+    ck_assert(memcmp(to - 6, end, 6) == 0);
+    ck_assert(memcmp(to - 6 - 18, "\x04\x10", 2) == 0);
+    /* A nonce and a key of its own for each: an envelope shares nothing with another. */
+    ck_assert_ptr_null(memmem(again->data, again->size, nonce, 12));
+    ck_assert_ptr_null(memmem(again->data, again->size, nonce + 40, 32));
     EVP_PKEY_free(key);
 }
 END_TEST
@@ -145,7 +268,7 @@ START_TEST(what_is_in_it)
     char line[256];
     int lines = 0;
 
-    unit_ok(udm_recipient_make(&recipient, pool, certificate(2048, "unit")));
+    recipient = recipient_of(0);
     text = wrap(recipient, bytes(5000), 5000, 5000);
     in = BIO_new_mem_buf(text->data, (int)text->size);
     cms = SMIME_read_CMS(in, &content);
@@ -183,11 +306,8 @@ END_TEST
 START_TEST(never_larger)
 {
     static const apr_int64_t limits[] = {65536, 65537, 70000, 100001, 1000000, 5000000};
-    udm_recipient_t *recipient;
+    udm_recipient_t *recipient = recipient_of(_i);
 
-    unit_ok(udm_recipient_make(&recipient, pool,
-                               _i == 0 ? certificate(2048, "a")
-                                       : certificate(4096, "a rather long name of a department")));
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         apr_int64_t most = udm_recipient_capacity(recipient, limits[i]);
         const unsigned char *data = bytes((apr_size_t)most);
@@ -199,7 +319,44 @@ START_TEST(never_larger)
             ck_assert_uint_ge(text->size, (apr_size_t)(limits[i] - limits[i] / 200 - 200));
         }
     }
-    ck_assert_int_eq(udm_recipient_capacity(recipient, 500), 0);
+    ck_assert_int_eq(udm_recipient_capacity(recipient, 300), 0);
+    EVP_PKEY_free(key);
+}
+END_TEST
+
+/* Many limits, each with the most that fits and a little less. */
+START_TEST(never_larger_for_any_limit)
+{
+    udm_recipient_t *recipient = recipient_of(_i);
+    const unsigned char *data = bytes(200000);
+    uint32_t state = 2026;
+
+    for (int i = 0; i < 300; i++) {
+        apr_int64_t limit = 700 + unit_random(&state) % (i % 3 == 0 ? 190000 : 9000);
+        apr_int64_t most = udm_recipient_capacity(recipient, limit);
+
+        most -= most > 50 ? unit_random(&state) % 3 * (unit_random(&state) % 16) : 0;
+        if (most > 0) {
+            ck_assert_uint_le(wrap(recipient, data, (apr_size_t)most, 70001)->size,
+                              (apr_size_t)limit);
+        }
+    }
+    EVP_PKEY_free(key);
+}
+END_TEST
+
+/* More than 2^36 - 32 bytes must not be encrypted with GCM under one nonce. */
+START_TEST(gcm_has_an_end)
+{
+    const apr_int64_t end = (APR_INT64_C(1) << 36) - 32;
+    udm_recipient_t *smime = recipient_of(0), *gcm;
+
+    ck_assert_int_gt(udm_recipient_capacity(smime, APR_INT64_C(1) << 40), end);
+    EVP_PKEY_free(key);
+    gcm = recipient_of(4);
+    ck_assert_int_lt(udm_recipient_capacity(gcm, end), end);
+    ck_assert_int_eq(udm_recipient_capacity(gcm, APR_INT64_C(1) << 37), end);
+    ck_assert_int_eq(udm_recipient_capacity(gcm, INT64_MAX / 2), end);
     EVP_PKEY_free(key);
 }
 END_TEST
@@ -214,20 +371,37 @@ START_TEST(errors)
     const char *sha256;
     apr_int64_t size;
 
-    unit_fails(udm_recipient_make(&recipient, pool, "rubbish"), UDM_E_CERTIFICATE,
-               "cannot be read");
-    unit_ok(udm_recipient_make(&recipient, pool, certificate(2048, "unit")));
+    for (int e = UDM_ENCRYPTION_SMIME; e <= UDM_ENCRYPTION_CMS_GCM; e++) {
+        unit_fails(udm_recipient_make(&recipient, pool, "rubbish", (udm_encryption)e),
+                   UDM_E_CERTIFICATE, "cannot be read");
+    }
+    unit_fails(udm_recipient_make(&recipient, pool, certificate(ec("P-256"), "unit"),
+                                  UDM_ENCRYPTION_SMIME),
+               UDM_E_CERTIFICATE, "RSA key");
+    EVP_PKEY_free(key);
+    /* A key that can only sign. */
+    unit_fails(udm_recipient_make(&recipient, pool,
+                                  certificate(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), "unit"),
+                                  UDM_ENCRYPTION_CMS_GCM),
+               UDM_E_CERTIFICATE, "nothing can be encrypted");
+    EVP_PKEY_free(key);
+    recipient = recipient_of(_i);
     unit_ok(udm_envelope_open(&envelope, pool, recipient, &sink));
     for (int i = 0; i < 10 && error == NULL; i++) {
         error = udm_envelope_write(envelope, bytes(65536), 65536);
     }
     unit_fails(error, UDM_E_STORE, "the store is full");
     /* At the very end, too. */
-    left = 1;
+    left = ways[_i].encryption == UDM_ENCRYPTION_SMIME ? 1 : 0;
     unit_ok(udm_envelope_open(&envelope, pool, recipient, &sink));
     unit_ok(udm_envelope_write(envelope, "abc", 3));
     unit_fails(udm_envelope_finish(&size, &sha256, pool, envelope), UDM_E_STORE,
                "the store is full");
+    /* Nothing at all is no export. */
+    left = 9;
+    unit_ok(udm_envelope_open(&envelope, pool, recipient, &sink));
+    unit_fails(udm_envelope_finish(&size, &sha256, pool, envelope), UDM_E_INTERNAL,
+               "must hold something");
     ck_assert_uint_eq(ERR_peek_error(), 0);
     EVP_PKEY_free(key);
 }
@@ -238,9 +412,13 @@ TCase *envelope_case(void)
     TCase *tc = unit_case("envelope");
 
     tcase_set_timeout(tc, 120);
-    tcase_add_test(tc, as_openssl_reads_it);
+    tcase_add_loop_test(tc, as_openssl_reads_it, 0, WAYS);
+    tcase_add_loop_test(tc, no_byte_can_be_changed, 0, 2);
     tcase_add_test(tc, what_is_in_it);
-    tcase_add_loop_test(tc, never_larger, 0, 2);
-    tcase_add_test(tc, errors);
+    tcase_add_loop_test(tc, what_is_in_gcm, 2, WAYS);
+    tcase_add_loop_test(tc, never_larger, 0, WAYS);
+    tcase_add_loop_test(tc, never_larger_for_any_limit, 0, WAYS);
+    tcase_add_test(tc, gcm_has_an_end);
+    tcase_add_loop_test(tc, errors, 0, WAYS);
     return tc;
 }

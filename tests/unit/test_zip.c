@@ -52,6 +52,25 @@ static udm_error_t *file_close(void *context)
     return NULL;
 }
 
+static udm_error_t *file_prepend(void *context, const void *data, apr_size_t size)
+{
+    files_t *files = context;
+    FILE *file;
+
+    ck_assert_int_eq(files->count, 1);
+    ck_assert_int_eq(
+        rename(apr_psprintf(pool, "%s/v1", files->dir), apr_psprintf(pool, "%s/v2", files->dir)),
+        0);
+    files->size[1] = files->size[0];
+    files->size[0] = (long)size;
+    files->count = 2;
+    file = fopen(apr_psprintf(pool, "%s/v1", files->dir), "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(data, 1, size, file), size);
+    ck_assert_int_eq(fclose(file), 0);
+    return NULL;
+}
+
 static udm_error_t *to_zip(void *context, const void *data, apr_size_t size)
 {
     return udm_zip_write(context, data, size);
@@ -66,10 +85,10 @@ static udm_error_t *to_buffer(void *context, const void *data, apr_size_t size)
 static archive_t *begin(apr_int64_t limit)
 {
     archive_t *a = apr_pcalloc(pool, sizeof(*a));
-    udm_volume_target_t target = {file_open, file_write, file_close, &a->files};
+    udm_volume_target_t target = {file_open, file_write, file_close, file_prepend, &a->files};
 
     a->files.dir = scratch_dir();
-    unit_ok(udm_volumes_open(&a->volumes, pool, &target, limit, a->files.dir));
+    unit_ok(udm_volumes_open(&a->volumes, pool, &target, limit));
     unit_ok(udm_zip_open(&a->zip, pool, a->volumes, a->files.dir, apr_time_from_sec(1795500000)));
     unit_ok(udm_entry_make(&a->entry, pool));
     return a;
@@ -174,8 +193,9 @@ static void check_split(archive_t *a, apr_int64_t limit, int entries)
         check_single(apr_pstrcat(pool, dir, "/a.zip", NULL), entries);
         return;
     }
-    ck_assert_mem_eq(scratch_read(&size, apr_pstrcat(pool, dir, "/a.z01", NULL)), "PK\7\10PK\3\4",
-                     8);
+    ck_assert_mem_eq(scratch_read(&size, apr_pstrcat(pool, dir, "/a.z01", NULL)), "PK\7\10", 4);
+    ck_assert_int_eq(a->files.size[0], 4);
+    ck_assert_mem_eq(scratch_read(&size, apr_pstrcat(pool, dir, "/a.z02", NULL)), "PK\3\4", 4);
     if (scratch_have("7z")) {
         ck_assert_int_eq(scratch_run("7z t %s/a.zip >%s/log && ! grep -i warning %s/log && "
                                      "grep -q 'Everything is Ok' %s/log",
@@ -324,16 +344,15 @@ START_TEST(never_a_multiple)
         unit_ok(udm_entry_begin(a->entry, &sink));
         unit_ok(udm_entry_finish(a->entry, &sum));
         /* A name that makes header, nothing as content and descriptor end exactly there. */
-        left = 16384 - UDM_SPLIT_MARKER_SIZE - udm_volumes_size(a->volumes, 0) - 30 -
-               sum.compressed - 16;
-        if (!udm_volumes_is_split(a->volumes) && left > 0 && left < 400) {
+        left = 16384 - udm_volumes_size(a->volumes, 0) - 30 - sum.compressed - 16;
+        if (udm_volumes_lead(a->volumes) == 0 && left > 0 && left < 400) {
             add(a, apr_pstrmemdup(pool, content, (apr_size_t)left), "", 0);
-            ck_assert(!udm_volumes_is_split(a->volumes));
-            ck_assert_int_eq(udm_volumes_size(a->volumes, 0) + UDM_SPLIT_MARKER_SIZE, 16384);
+            ck_assert(udm_volumes_lead(a->volumes) == 0);
+            ck_assert_int_eq(udm_volumes_size(a->volumes, 0), 16384);
             add(a, "b.json", content, 50000);
             add(a, "c.json", content, 10);
             ck_assert_int_gt(end(a), 2);
-            ck_assert_int_eq(a->files.size[0], 16385);
+            ck_assert_int_eq(a->files.size[1], 16385);
             check_split(a, 16384 + 20, 4);
             hit = true;
         }

@@ -38,6 +38,7 @@ uint32_t unit_random(uint32_t *state);
 char *unit_mutate(uint32_t *state, const char *text);
 
 TCase *apikey_case(void);
+TCase *archive_case(void);
 TCase *certificate_case(void);
 TCase *encode_case(void);
 TCase *envelope_case(void);

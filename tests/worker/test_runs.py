@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from udmtest.process import wait_for
+from udmtest.proxy import Proxy
 
 ROWS = 3000
 # So small that finished volumes are in the store while the rows still come in.
@@ -250,7 +251,8 @@ def test_source_away_is_tried_again(queue):
     worker = queue.start_worker(attempts=3, retry_delay=0)
     worker.allow_log("UDM021[34]")
     run = queue.wait_status(queue.add("Plain"), "FAILED")
-    assert (run["reason"], run["attempt"]) == ('the source "Gated" does not answer', 3)
+    assert (run["reason"], run["attempt"]) == \
+        ('the source "Gated" does not answer or does not let its reader in', 3)
     assert "hunter2" not in worker.watch.text()
 
 
@@ -326,3 +328,35 @@ def test_connection_lost_while_completing(queue):
             queue.sql("SELECT pg_terminate_backend(%s, 5000)", [waiting[0][0]])
             wait_for(lambda: "UDM0210" in worker.watch.text(), 30, "the worker to notice")
     assert_done(queue, run_id)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_completed_without_an_answer(queue, refused):
+    """The way to the database breaks while it completes the run; and perhaps, when it is there again,
+    it refuses to say what became of that: what may be completed is not removed."""
+    queue.hold()
+    proxy = Proxy(queue.env, queue.database, "udm_worker")
+    worker = queue.start_worker(database=proxy.dsn)
+    worker.allow_log("UDM0210|UDM0217" if refused else "UDM0210")
+    run_id = queue.add()
+    queue.wait_held()
+    with queue.connect() as blocker:
+        with blocker.transaction():
+            blocker.execute("SELECT FROM udm.job FOR UPDATE")
+            queue.open()
+            wait_for(lambda: queue.sql(
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s AND usename = 'udm_worker'"
+                " AND wait_event_type = 'Lock' AND query LIKE '%%INSERT INTO udm.file%%'",
+                [queue.database]), 30, "the completion to wait")
+            proxy.cut()
+            wait_for(lambda: "UDM0210" in worker.watch.text(), 30, "the worker to notice")
+    queue.wait_status(run_id, "COMPLETED")
+    if refused:
+        queue.sql("REVOKE UPDATE ON udm.run FROM udm_worker")
+    proxy.open()
+    words = "UDM0217" if refused else "UDM0216"
+    wait_for(lambda: words in worker.watch.text(), 60, "the worker to end the run")
+    if refused:
+        queue.sql("GRANT UPDATE ON udm.run TO udm_worker")
+    assert_done(queue, run_id)
+    assert queue.wait_status(queue.add("Plain"), "COMPLETED", "FAILED")["status"] == "COMPLETED"

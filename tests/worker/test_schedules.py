@@ -104,3 +104,18 @@ def test_a_worker_that_is_killed(queue, stream):
     runs = stream.wait_runs(job, 2)
     assert (runs[0]["id"], runs[0]["attempt"]) == (run["id"], 2)
     assert runs[1]["attempt"] == 1
+
+
+def test_a_run_is_begun_when_it_is_ready(queue):
+    """Slots look for work every 5 seconds. A second attempt after 1 would begin 4 s late by that."""
+    queue.write_source("gated", "host=/nonexistent")
+    worker = queue.start_worker(slots=1, attempts=2, retry_delay=1)
+    late = []
+    for _ in range(4):
+        worker.allow_log("UDM021[34]")
+        run_id = queue.add("Plain")
+        queue.wait_status(run_id, "FAILED")
+        late += queue.sql("SELECT extract(epoch FROM started_at - ready_at) FROM udm.run"
+                          " WHERE id = %s AND attempt = 2", [run_id])[0]
+    # The quickest, because the machine may be slow; by looking alone, none is that quick.
+    assert min(late) < 2, late
