@@ -508,8 +508,10 @@ int main(void)
         suite_add_tcase(suite, file_case());
         suite_add_tcase(suite, list_case());
         suite_add_tcase(suite, queue_case());
+        suite_add_tcase(suite, queue_schedule_case());
         suite_add_tcase(suite, purge_case());
         suite_add_tcase(suite, source_case());
+        suite_add_tcase(suite, source_trouble_case());
         suite_add_tcase(suite, source_filter_case());
         suite_add_tcase(suite, export_case());
         suite_add_tcase(suite, recurring_case());

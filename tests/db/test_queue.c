@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_queue.c: due jobs, claim, lease, and the ends of a run, as the role udm_worker.
+ * test_queue.c: claim, lease, and the ends of a run, as the role udm_worker.
  */
 #include "dbtest.h"
 
@@ -10,12 +10,11 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
-#include "db/queue.h"
+#include "queuetest.h"
 
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-/* A job with a queued run, as the API would make them; returns the run's id in decimal. */
-static const char *queued(const char *title)
+const char *queuetest_queued(const char *title)
 {
     return dbtest_value(apr_psprintf(
         pool,
@@ -32,8 +31,7 @@ static const char *queued(const char *title)
         title));
 }
 
-/* A job that is not due before `next` (SQL); returns its id. */
-static const char *planned(const char *next, const char *more)
+const char *queuetest_planned(const char *next, const char *suspended)
 {
     return dbtest_value(apr_psprintf(
         pool,
@@ -42,7 +40,7 @@ static const char *planned(const char *next, const char *more)
         " schedule, next_run_at, status, suspended) VALUES ('acme', 'UCS', 'UCS', 'Interaction',"
         " 'planned', 'words', false, '2026-01-01Z', '2026-02-01Z', '{Chat}', true, '1MB', 1000000,"
         " 'once', '{}', %s, 'SCHEDULED', %s) RETURNING id",
-        next, more));
+        next, suspended));
 }
 
 static const char *run_value(const udm_run_t *run, const char *expression)
@@ -54,7 +52,7 @@ static const char *run_value(const udm_run_t *run, const char *expression)
                                      expression, run->id));
 }
 
-static udm_run_t *claimed(const char *worker_id)
+udm_run_t *queuetest_claimed(const char *worker_id)
 {
     udm_run_t *run;
 
@@ -70,13 +68,13 @@ static void expire_lease(const udm_run_t *run)
                              run->id));
 }
 
-static void set_run(const udm_run_t *run, const char *assignment)
+void queuetest_set_run(const udm_run_t *run, const char *assignment)
 {
     dbtest_exec(apr_psprintf(pool, "UPDATE udm.run SET %s WHERE id = %" APR_INT64_T_FMT, assignment,
                              run->id));
 }
 
-static void set_job(const udm_run_t *run, const char *assignment)
+void queuetest_set_job(const udm_run_t *run, const char *assignment)
 {
     dbtest_exec(apr_psprintf(pool, "UPDATE udm.job SET %s WHERE id = %" APR_INT64_T_FMT, assignment,
                              run->job_id));
@@ -99,8 +97,8 @@ static apr_array_header_t *two_parts(void)
 
 START_TEST(claim_gives_everything)
 {
-    const char *id = queued("first");
-    udm_run_t *run = claimed("w/1");
+    const char *id = queuetest_queued("first");
+    udm_run_t *run = queuetest_claimed("w/1");
 
     ck_assert_ptr_nonnull(run);
     ck_assert_str_eq(udm_db_int(pool, run->id), id);
@@ -131,16 +129,17 @@ START_TEST(claim_gives_everything)
                                     " p.lease_until BETWEEN now() + interval '5 s'"
                                     " AND now() + interval '10 s')"),
                      apr_psprintf(pool, "IN_PROGRESS IN_PROGRESS w/1 %s t t t", run->export_id));
-    ck_assert_ptr_null(claimed("w/2"));
+    ck_assert_ptr_null(queuetest_claimed("w/2"));
 }
 END_TEST
 
 START_TEST(claim_gives_the_filters)
 {
-    queued("first");
+    queuetest_queued("first");
     dbtest_exec("UPDATE udm.run SET filters = '[{\"attribute\": \"a\\\"b\", \"operator\": \"eq\","
                 " \"value\": 9007199254740993}]'");
-    ck_assert_str_eq(claimed("w/1")->filters, dbtest_value("SELECT filters::text FROM udm.run"));
+    ck_assert_str_eq(queuetest_claimed("w/1")->filters,
+                     dbtest_value("SELECT filters::text FROM udm.run"));
 }
 END_TEST
 
@@ -152,18 +151,18 @@ START_TEST(claim_takes_the_oldest_that_is_ready)
     dbtest_exec(apr_psprintf(pool,
                              "UPDATE udm.run SET ready_at = now() + interval '1 hour'"
                              " WHERE id = %s",
-                             queued("not ready")));
-    second = queued("second");
-    first = queued("first");
+                             queuetest_queued("not ready")));
+    second = queuetest_queued("second");
+    first = queuetest_queued("first");
     dbtest_exec(apr_psprintf(pool,
                              "UPDATE udm.run SET ready_at = now() - interval '1 hour'"
                              " WHERE id = %s",
                              first));
-    run = claimed("w/1");
+    run = queuetest_claimed("w/1");
     ck_assert_str_eq(udm_db_int(pool, run->id), first);
-    run = claimed("w/1");
+    run = queuetest_claimed("w/1");
     ck_assert_str_eq(udm_db_int(pool, run->id), second);
-    ck_assert_ptr_null(claimed("w/1"));
+    ck_assert_ptr_null(queuetest_claimed("w/1"));
 }
 END_TEST
 
@@ -199,7 +198,7 @@ START_TEST(claim_races)
     int i;
 
     for (i = 0; i < RACED_RUNS; i++) {
-        queued("x");
+        queuetest_queued("x");
     }
     for (i = 0; i < RACERS; i++) {
         racers[i].worker_id = apr_psprintf(pool, "w/%d", i);
@@ -240,13 +239,13 @@ START_TEST(claim_gives_the_encryption)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         udm_run_t *run;
 
-        queued("x");
+        queuetest_queued("x");
         dbtest_exec(apr_psprintf(pool,
                                  "UPDATE udm.job SET encryption = %s;"
                                  "SELECT udm.set_encryption('acme', %s);"
                                  "SELECT udm.set_encryption('other', 'smime')",
                                  cases[i].job, cases[i].tenant));
-        run = claimed("w/1");
+        run = queuetest_claimed("w/1");
         ck_assert_ptr_nonnull(run);
         ck_assert_int_eq(run->encryption, cases[i].result);
     }
@@ -257,9 +256,9 @@ START_TEST(claim_without_certificate)
 {
     udm_run_t *run;
 
-    queued("x");
+    queuetest_queued("x");
     dbtest_exec("DELETE FROM udm.certificate");
-    run = claimed("w/1");
+    run = queuetest_claimed("w/1");
     ck_assert_ptr_nonnull(run);
     ck_assert_ptr_null(run->certificate_pem);
 }
@@ -268,17 +267,17 @@ END_TEST
 /* A row that another transaction has locked is passed over, not waited for. */
 START_TEST(claim_skips_what_is_locked)
 {
-    const char *id = queued("locked");
-    const char *other = queued("free");
+    const char *id = queuetest_queued("locked");
+    const char *other = queuetest_queued("free");
     udm_run_t *run;
 
     dbtest_exec("BEGIN");
     dbtest_exec(apr_psprintf(pool, "SELECT 1 FROM udm.run WHERE id = %s FOR UPDATE", id));
-    run = claimed("w/1");
+    run = queuetest_claimed("w/1");
     ck_assert_str_eq(udm_db_int(pool, run->id), other);
-    ck_assert_ptr_null(claimed("w/1"));
+    ck_assert_ptr_null(queuetest_claimed("w/1"));
     dbtest_exec("ROLLBACK");
-    ck_assert_str_eq(udm_db_int(pool, claimed("w/1")->id), id);
+    ck_assert_str_eq(udm_db_int(pool, queuetest_claimed("w/1")->id), id);
 }
 END_TEST
 
@@ -287,11 +286,11 @@ START_TEST(claim_after_the_lease)
     udm_run_t *run, *again;
     bool wanted;
 
-    queued("x");
-    run = claimed("w/1");
-    ck_assert_ptr_null(claimed("w/2"));
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
+    ck_assert_ptr_null(queuetest_claimed("w/2"));
     expire_lease(run);
-    again = claimed("w/2");
+    again = queuetest_claimed("w/2");
     ck_assert_ptr_nonnull(again);
     ck_assert_int_eq(again->id, run->id);
     ck_assert_int_eq(again->attempt, 2);
@@ -316,11 +315,11 @@ START_TEST(fence_knows_the_export)
     udm_run_t *run, old;
     bool wanted;
 
-    queued("x");
-    run = claimed("w/1");
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
     old = *run;
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
-    run = claimed("w/1");
+    run = queuetest_claimed("w/1");
     ck_assert_int_eq(run->attempt, old.attempt);
     dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), &old, 1, 1), UDM_E_LOST, "run");
     dbtest_fails(udm_queue_fail(pool, dbtest_worker(), &old, "x"), UDM_E_LOST, "run");
@@ -334,19 +333,19 @@ START_TEST(exhausted_after_too_many)
     udm_run_t *run;
     int i;
 
-    queued("x");
+    queuetest_queued("x");
     for (i = 1; i <= 3; i++) {
-        run = claimed("w/1");
+        run = queuetest_claimed("w/1");
         ck_assert_int_eq(run->attempt, i);
         ck_assert(!run->exhausted);
         expire_lease(run);
     }
-    run = claimed("w/1");
+    run = queuetest_claimed("w/1");
     ck_assert(run->exhausted);
     ck_assert_ptr_nonnull(run->previous_export_id);
     /* A run that waits in the queue was not interrupted, however often it was tried. */
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, true));
-    ck_assert(!claimed("w/1")->exhausted);
+    ck_assert(!queuetest_claimed("w/1")->exhausted);
 }
 END_TEST
 
@@ -355,8 +354,8 @@ START_TEST(renew_prolongs_and_notes)
     udm_run_t *run;
     bool wanted = false;
 
-    queued("x");
-    run = claimed("w/1");
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
     dbtest_exec("UPDATE udm.run_progress SET lease_until = now() + interval '1 second'");
     dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 42, 4242));
     ck_assert(wanted);
@@ -373,22 +372,22 @@ START_TEST(renew_tells_of_cancel_and_suspend)
     udm_run_t *run;
     bool wanted = true;
 
-    queued("x");
-    run = claimed("w/1");
-    set_run(run, "status = 'CANCELLED'");
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
+    queuetest_set_run(run, "status = 'CANCELLED'");
     dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
     ck_assert(!wanted);
-    set_run(run, "status = 'SUSPENDED'");
+    queuetest_set_run(run, "status = 'SUSPENDED'");
     dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
     ck_assert(!wanted);
-    set_run(run, "status = 'IN_PROGRESS'");
-    set_job(run, "suspended = true");
+    queuetest_set_run(run, "status = 'IN_PROGRESS'");
+    queuetest_set_job(run, "suspended = true");
     dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
     ck_assert(!wanted);
-    set_job(run, "suspended = false");
-    set_run(run, "status = 'QUEUED'");
+    queuetest_set_job(run, "suspended = false");
+    queuetest_set_run(run, "status = 'QUEUED'");
     dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
-    set_run(run, "status = 'FAILED'");
+    queuetest_set_run(run, "status = 'FAILED'");
     dbtest_exec("DELETE FROM udm.run");
     dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
 }
@@ -398,8 +397,8 @@ START_TEST(complete_writes_it_all)
 {
     udm_run_t *run;
 
-    queued("the title");
-    run = claimed("w/1");
+    queuetest_queued("the title");
+    run = queuetest_claimed("w/1");
     dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 99, 7));
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.file_name, r.file_size,"
                                     " r.row_count, p.percent, p.rows_done, p.lease_until IS NULL,"
@@ -429,8 +428,8 @@ START_TEST(complete_needs_a_file)
 {
     udm_run_t *run;
 
-    queued("x");
-    run = claimed("w/1");
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
     dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run,
                                     apr_array_make(pool, 1, sizeof(udm_part_t)), 1, 30),
                  UDM_E_INTERNAL, "without a file");
@@ -442,10 +441,10 @@ START_TEST(complete_keeps_a_schedule)
 {
     udm_run_t *run;
 
-    queued("x");
-    run = claimed("w/1");
-    set_job(run, "next_run_at = now() + interval '1 hour'");
-    set_run(run, "moves_watermark = true, window_to = '2026-05-06Z'");
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
+    queuetest_set_job(run, "next_run_at = now() + interval '1 hour'");
+    queuetest_set_run(run, "moves_watermark = true, window_to = '2026-05-06Z'");
     dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 1, 30));
     ck_assert_str_eq(
         run_value(run, "concat_ws(' ', r.status, j.status, j.watermark = '2026-05-06Z')"),
@@ -457,9 +456,9 @@ START_TEST(complete_after_cancel_is_lost)
 {
     udm_run_t *run;
 
-    queued("x");
-    run = claimed("w/1");
-    set_run(run, "status = 'CANCELLED', status_reason = 'by hand'");
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
+    queuetest_set_run(run, "status = 'CANCELLED', status_reason = 'by hand'");
     dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 1, 30), UDM_E_LOST,
                  "run");
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.status_reason)"),
@@ -472,9 +471,9 @@ START_TEST(fail_says_why)
 {
     udm_run_t *run;
 
-    queued("x");
-    run = claimed("w/1");
-    set_run(run, "moves_watermark = true, window_to = '2026-05-06Z'");
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
+    queuetest_set_run(run, "moves_watermark = true, window_to = '2026-05-06Z'");
     dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "it's broken"));
     ck_assert_str_eq(run_value(run, "concat_ws('|', r.status, j.status, r.status_reason,"
                                     " r.finished_at IS NOT NULL, p.lease_until IS NULL,"
@@ -483,7 +482,7 @@ START_TEST(fail_says_why)
     ck_assert_str_eq(dbtest_value("SELECT detail->>'reason' FROM udm.audit"
                                   " WHERE action = 'run.fail'"),
                      "it's broken");
-    ck_assert_ptr_null(claimed("w/1"));
+    ck_assert_ptr_null(queuetest_claimed("w/1"));
 }
 END_TEST
 
@@ -491,20 +490,20 @@ START_TEST(release_gives_back)
 {
     udm_run_t *run;
 
-    queued("x");
-    run = claimed("w/1");
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.attempt, p.percent,"
                                     " r.worker_id IS NULL, p.lease_until IS NULL)"),
                      "QUEUED QUEUED 0 0 t t");
-    run = claimed("w/2");
+    run = queuetest_claimed("w/2");
     ck_assert_int_eq(run->attempt, 1);
     ck_assert_ptr_nonnull(run->previous_export_id);
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 3600, true));
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.attempt,"
                                     " r.ready_at > now() + interval '59 min')"),
                      "QUEUED 1 t");
-    ck_assert_ptr_null(claimed("w/2"));
+    ck_assert_ptr_null(queuetest_claimed("w/2"));
 }
 END_TEST
 
@@ -512,146 +511,12 @@ START_TEST(release_of_a_suspended_job)
 {
     udm_run_t *run;
 
-    queued("x");
-    run = claimed("w/1");
-    set_job(run, "suspended = true");
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
+    queuetest_set_job(run, "suspended = true");
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status)"), "SUSPENDED SUSPENDED");
-    ck_assert_ptr_null(claimed("w/1"));
-}
-END_TEST
-
-START_TEST(schedule_makes_what_is_due)
-{
-    const char *due = planned("now() - interval '1 minute'", "false");
-    const char *later = planned("now() + interval '1 hour'", "false");
-    const char *suspended = planned("now() - interval '1 minute'", "true");
-    apr_time_t next, before = apr_time_now();
-    udm_run_t *run;
-    int made;
-
-    dbtest_exec("UPDATE udm.job SET filters = '[{\"attribute\": \"a\"}]'");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-    ck_assert_int_eq(made, 1);
-    ck_assert(next > before + apr_time_from_sec(3500) && next < before + apr_time_from_sec(3700));
-    ck_assert_str_eq(
-        dbtest_value(apr_psprintf(pool, "SELECT concat_ws('|', job_id, title, description,"
-                                        " window_all, window_from = '2026-01-01Z',"
-                                        " window_to = '2026-02-01Z', media,"
-                                        " export_attachments, file_split_size,"
-                                        " file_split_bytes, status, filters) FROM udm.run")),
-        apr_psprintf(pool,
-                     "%s|planned|words|f|t|t|{Chat}|t|1MB|1000000|QUEUED|[{\"attribute\": \"a\"}]",
-                     due));
-    ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
-                                               "SELECT concat_ws(' ', status, next_run_at IS NULL,"
-                                               " latest_run_id = (SELECT id FROM udm.run))"
-                                               " FROM udm.job WHERE id = %s",
-                                               due)),
-                     "QUEUED t t");
-    ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
-                                               "SELECT string_agg(status, ' ') FROM udm.job"
-                                               " WHERE id IN (%s, %s)",
-                                               later, suspended)),
-                     "SCHEDULED SCHEDULED");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-    ck_assert_int_eq(made, 0);
-    run = claimed("w/1");
-    ck_assert_str_eq(udm_db_int(pool, run->job_id), due);
-}
-END_TEST
-
-START_TEST(schedule_waits_for_the_run_before)
-{
-    apr_time_t next;
-    udm_run_t *run;
-    int made;
-
-    queued("x");
-    run = claimed("w/1");
-    set_job(run, "next_run_at = now() - interval '1 second'");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-    ck_assert_int_eq(made, 0);
-    ck_assert_int_eq(next, UDM_NO_TIME);
-    dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "x"));
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-    ck_assert_int_eq(made, 1);
-}
-END_TEST
-
-/* Whoever is told when to look again needs no poll for a run that waits for its time. */
-START_TEST(schedule_says_when_a_run_is_ready)
-{
-    apr_time_t next, before = apr_time_now();
-    udm_run_t *run;
-    int made;
-
-    planned("now() + interval '1 hour'", "false");
-    queued("x");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-    ck_assert(next > before + apr_time_from_sec(3500)); /* it is ready already */
-    run = claimed("w/1");
-    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 600, true));
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-    ck_assert_int_eq(made, 0);
-    ck_assert(next > before + apr_time_from_sec(500) && next < before + apr_time_from_sec(700));
-    set_run(run, "status = 'SUSPENDED'");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-    ck_assert(next > before + apr_time_from_sec(3500));
-}
-END_TEST
-
-/* The clock was set back: a lease that then lasts for a day would keep a dead worker's run for a day. */
-START_TEST(schedule_shortens_leases)
-{
-    static const struct {
-        const char *lease, *is;
-    } cases[] = {
-        {"interval '1 day'", "t"},    /* not an hour's, a lease's time left */
-        {"interval '-1 day'", "f"},   /* over, and stays so */
-        {"interval '12 second'", "f"} /* a little long is left alone */
-    };
-    apr_time_t next;
-    udm_run_t *run;
-    int made;
-
-    queued("x");
-    run = claimed("w/1");
-    for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        const char *before;
-
-        dbtest_exec(apr_psprintf(pool, "UPDATE udm.run_progress SET lease_until = now() + %s",
-                                 cases[i].lease));
-        before = dbtest_value("SELECT lease_until::text FROM udm.run_progress");
-        dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-        ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
-                                                   "SELECT lease_until::text <> '%s'"
-                                                   " FROM udm.run_progress",
-                                                   before)),
-                         cases[i].is);
-    }
-    dbtest_exec("UPDATE udm.run_progress SET lease_until = now() + interval '1 day'");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-    ck_assert_str_eq(dbtest_value("SELECT lease_until BETWEEN now() AND now() + interval '10 s'"
-                                  " FROM udm.run_progress"),
-                     "t");
-    dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "x"));
-}
-END_TEST
-
-START_TEST(schedule_more_than_a_batch)
-{
-    apr_time_t next;
-    int made;
-
-    dbtest_exec("INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type,"
-                " schedule, next_run_at, status) SELECT 'acme', 'UCS', 'UCS', 'Contact', 'x' || n,"
-                " true, 'once', '{}', now(), 'SCHEDULED' FROM generate_series(1, 250) n");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
-    ck_assert_int_eq(made, 250);
-    ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', count(*), count(DISTINCT job_id))"
-                                  " FROM udm.run JOIN udm.run_progress ON run_id = id"),
-                     "250 250");
+    ck_assert_ptr_null(queuetest_claimed("w/1"));
 }
 END_TEST
 
@@ -665,19 +530,19 @@ START_TEST(notifications_are_hints_to_work)
 
     dbtest_ok(udm_db_exec(pool, db, "LISTEN udm_run"));
     ck_assert(!dbtest_notified(db));
-    ck_assert_ptr_null(claimed("w/1"));
+    ck_assert_ptr_null(queuetest_claimed("w/1"));
     dbtest_ok(udm_queue_schedule(&made, &next, pool, db));
     ck_assert(!dbtest_notified(db));
-    queued("x");
+    queuetest_queued("x");
     ck_assert(dbtest_notified(db));
-    run = claimed("w/1");
+    run = queuetest_claimed("w/1");
     ck_assert(!dbtest_notified(db));
     dbtest_ok(udm_queue_release(pool, db, run, 0, true));
     ck_assert(dbtest_notified(db));
-    run = claimed("w/1");
-    set_run(run, "status = 'CANCELLED'");
+    run = queuetest_claimed("w/1");
+    queuetest_set_run(run, "status = 'CANCELLED'");
     ck_assert(dbtest_notified(db));
-    planned("now() + interval '1 hour'", "false");
+    queuetest_planned("now() + interval '1 hour'", "false");
     ck_assert(dbtest_notified(db));
 }
 END_TEST
@@ -761,7 +626,7 @@ START_TEST(database_away)
     udm_db_t *db = dbtest_worker();
     udm_run_t *run;
 
-    queued("x");
+    queuetest_queued("x");
     dbtest_kill_connections();
     dbtest_fails(udm_queue_claim(&run, pool, db, "w/1", 3), UDM_E_DATABASE, "does not answer");
     ck_assert_ptr_null(run);
@@ -791,11 +656,6 @@ TCase *queue_case(void)
     tcase_add_test(tc, fail_says_why);
     tcase_add_test(tc, release_gives_back);
     tcase_add_test(tc, release_of_a_suspended_job);
-    tcase_add_test(tc, schedule_makes_what_is_due);
-    tcase_add_test(tc, schedule_waits_for_the_run_before);
-    tcase_add_test(tc, schedule_says_when_a_run_is_ready);
-    tcase_add_test(tc, schedule_shortens_leases);
-    tcase_add_test(tc, schedule_more_than_a_batch);
     tcase_add_test(tc, notifications_are_hints_to_work);
     tcase_add_test(tc, store_is_begun_once);
     tcase_add_test(tc, new_store_is_asked_for);

@@ -1,0 +1,23 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queuetest.h: what the tests of the queue share; it is in test_queue.c.
+ */
+#ifndef UDM_QUEUETEST_H
+#define UDM_QUEUETEST_H
+
+#include "db/queue.h"
+
+/* A job with a queued run, as the API would make them; returns the run's id in decimal. */
+const char *queuetest_queued(const char *title);
+
+/* A job that is not due before `next` (SQL), suspended or not (SQL, too); returns its id. */
+const char *queuetest_planned(const char *next, const char *suspended);
+
+/* The run that the queue gives; NULL: none. */
+udm_run_t *queuetest_claimed(const char *worker_id);
+
+/* Changes a run, or its job, behind everybody's back: `assignment` in SQL. */
+void queuetest_set_run(const udm_run_t *run, const char *assignment);
+void queuetest_set_job(const udm_run_t *run, const char *assignment);
+
+#endif

@@ -1,0 +1,156 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_queue_schedule.c: which jobs that are due get a run, and when there is something to do next.
+ */
+#include "dbtest.h"
+
+#include <apr_strings.h>
+
+#include "core/text.h"
+#include "queuetest.h"
+
+START_TEST(schedule_makes_what_is_due)
+{
+    const char *due = queuetest_planned("now() - interval '1 minute'", "false");
+    const char *later = queuetest_planned("now() + interval '1 hour'", "false");
+    const char *suspended = queuetest_planned("now() - interval '1 minute'", "true");
+    apr_time_t next, before = apr_time_now();
+    udm_run_t *run;
+    int made;
+
+    dbtest_exec("UPDATE udm.job SET filters = '[{\"attribute\": \"a\"}]'");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 1);
+    ck_assert(next > before + apr_time_from_sec(3500) && next < before + apr_time_from_sec(3700));
+    ck_assert_str_eq(
+        dbtest_value(apr_psprintf(pool, "SELECT concat_ws('|', job_id, title, description,"
+                                        " window_all, window_from = '2026-01-01Z',"
+                                        " window_to = '2026-02-01Z', media,"
+                                        " export_attachments, file_split_size,"
+                                        " file_split_bytes, status, filters) FROM udm.run")),
+        apr_psprintf(pool,
+                     "%s|planned|words|f|t|t|{Chat}|t|1MB|1000000|QUEUED|[{\"attribute\": \"a\"}]",
+                     due));
+    ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
+                                               "SELECT concat_ws(' ', status, next_run_at IS NULL,"
+                                               " latest_run_id = (SELECT id FROM udm.run))"
+                                               " FROM udm.job WHERE id = %s",
+                                               due)),
+                     "QUEUED t t");
+    ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
+                                               "SELECT string_agg(status, ' ') FROM udm.job"
+                                               " WHERE id IN (%s, %s)",
+                                               later, suspended)),
+                     "SCHEDULED SCHEDULED");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 0);
+    run = queuetest_claimed("w/1");
+    ck_assert_str_eq(udm_db_int(pool, run->job_id), due);
+}
+END_TEST
+
+START_TEST(schedule_waits_for_the_run_before)
+{
+    apr_time_t next;
+    udm_run_t *run;
+    int made;
+
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
+    queuetest_set_job(run, "next_run_at = now() - interval '1 second'");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 0);
+    ck_assert_int_eq(next, UDM_NO_TIME);
+    dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "x"));
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 1);
+}
+END_TEST
+
+/* Whoever is told when to look again needs no poll for a run that waits for its time. */
+START_TEST(schedule_says_when_a_run_is_ready)
+{
+    apr_time_t next, before = apr_time_now();
+    udm_run_t *run;
+    int made;
+
+    queuetest_planned("now() + interval '1 hour'", "false");
+    queuetest_queued("x");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert(next > before + apr_time_from_sec(3500)); /* it is ready already */
+    run = queuetest_claimed("w/1");
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 600, true));
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 0);
+    ck_assert(next > before + apr_time_from_sec(500) && next < before + apr_time_from_sec(700));
+    queuetest_set_run(run, "status = 'SUSPENDED'");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert(next > before + apr_time_from_sec(3500));
+}
+END_TEST
+
+/* The clock was set back: a lease that then lasts for a day would keep a dead worker's run for a day. */
+START_TEST(schedule_shortens_leases)
+{
+    static const struct {
+        const char *lease, *is;
+    } cases[] = {
+        {"interval '1 day'", "t"},    /* not an hour's, a lease's time left */
+        {"interval '-1 day'", "f"},   /* over, and stays so */
+        {"interval '12 second'", "f"} /* a little long is left alone */
+    };
+    apr_time_t next;
+    udm_run_t *run;
+    int made;
+
+    queuetest_queued("x");
+    run = queuetest_claimed("w/1");
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const char *before;
+
+        dbtest_exec(apr_psprintf(pool, "UPDATE udm.run_progress SET lease_until = now() + %s",
+                                 cases[i].lease));
+        before = dbtest_value("SELECT lease_until::text FROM udm.run_progress");
+        dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+        ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
+                                                   "SELECT lease_until::text <> '%s'"
+                                                   " FROM udm.run_progress",
+                                                   before)),
+                         cases[i].is);
+    }
+    dbtest_exec("UPDATE udm.run_progress SET lease_until = now() + interval '1 day'");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_str_eq(dbtest_value("SELECT lease_until BETWEEN now() AND now() + interval '10 s'"
+                                  " FROM udm.run_progress"),
+                     "t");
+    dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "x"));
+}
+END_TEST
+
+START_TEST(schedule_more_than_a_batch)
+{
+    apr_time_t next;
+    int made;
+
+    dbtest_exec("INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type,"
+                " schedule, next_run_at, status) SELECT 'acme', 'UCS', 'UCS', 'Contact', 'x' || n,"
+                " true, 'once', '{}', now(), 'SCHEDULED' FROM generate_series(1, 250) n");
+    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    ck_assert_int_eq(made, 250);
+    ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', count(*), count(DISTINCT job_id))"
+                                  " FROM udm.run JOIN udm.run_progress ON run_id = id"),
+                     "250 250");
+}
+END_TEST
+
+TCase *queue_schedule_case(void)
+{
+    TCase *tc = dbtest_case("queue_schedule");
+
+    tcase_add_test(tc, schedule_makes_what_is_due);
+    tcase_add_test(tc, schedule_waits_for_the_run_before);
+    tcase_add_test(tc, schedule_says_when_a_run_is_ready);
+    tcase_add_test(tc, schedule_shortens_leases);
+    tcase_add_test(tc, schedule_more_than_a_batch);
+    return tc;
+}
