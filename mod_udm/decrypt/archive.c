@@ -334,8 +334,10 @@ static udm_error_t *read_marker(reader_t *r)
     }
     if (found == SPLIT_MARKER || found == UDM_ZIP_LOCAL) {
         return udm_error_make(r->walk.pool, UDM_E_UNPROCESSABLE,
-                              split ? "%s: is a whole export; give it alone"
-                                    : "%s: is the first of several parts; give all of them",
+                              split
+                                  ? "%s: is no first part, but another one of several, or a whole "
+                                    "export, which is to be given alone"
+                                  : "%s: is the first of several parts; give all of them",
                               udm_joined_path(r->walk.joined));
     }
     return udm_error_make(r->walk.pool, UDM_E_UNPROCESSABLE,

@@ -194,7 +194,7 @@ static void count_row(reader_t *r)
 /* The next tuple of what is being read, unless the export is to stop. */
 static udm_error_t *next_tuple(const unsigned char **tuple, apr_size_t *size, reader_t *r)
 {
-    if (udm_stop_raised(&r->watch->stop)) {
+    if (udm_stop_raised(&r->watch->stop) || udm_relay_failed(r->relay)) {
         return stopped(r);
     }
     return udm_source_next(tuple, size, r->source);

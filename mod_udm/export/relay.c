@@ -3,13 +3,20 @@
  * relay.c: a queue of filled blocks, a stack of empty ones, one lock and two conditions.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <apr_tables.h>
 
 #include "relay.h"
 
-/* Filled blocks that may wait. Enough that neither side waits for a hiccup of the other. */
+/* Filled blocks that may wait: enough that neither side waits for a hiccup of the other. */
 #define WAITING_MAX 8
+
+/*
+ * Bytes that may be on their way. A row is never cut, so a block can be of any size: one that is
+ * larger goes once nothing else is on its way.
+ */
+#define BYTES_MAX ((apr_size_t)1536 * 1024)
 
 struct udm_relay_t {
     apr_pool_t *pool; /* of the thread that reads */
@@ -20,11 +27,13 @@ struct udm_relay_t {
     pthread_cond_t taken;  /* there is room for another one, or the thread has ended */
     udm_block_t *waiting[WAITING_MAX];
     int first, count; /* of those that wait */
+    apr_size_t bytes; /* of the same and of the one that is being taken */
     udm_block_t *empty[WAITING_MAX + 1];
     int empties;
     bool closed;  /* no more will come */
     bool dropped; /* and those that wait are not wanted */
     bool ended;
+    atomic_bool failed;
     udm_error_t *error; /* of the thread, in the archive's pool */
 };
 
@@ -49,10 +58,16 @@ static udm_block_t *next_block(udm_relay_t *relay)
 /* At the end more may come back than are needed again: those stay aside until the pool goes. */
 static void give_back(udm_relay_t *relay, udm_block_t *block)
 {
+    apr_size_t size = block->bytes->size;
+
     udm_block_clear(block);
     pthread_mutex_lock(&relay->lock);
+    relay->bytes -= size;
     if (relay->empties < WAITING_MAX + 1) {
         relay->empty[relay->empties++] = block;
+    }
+    else {
+        udm_buffer_clear(block->bytes, 0);
     }
     pthread_cond_signal(&relay->taken);
     pthread_mutex_unlock(&relay->lock);
@@ -71,6 +86,7 @@ static void *relay_main(void *data)
     pthread_mutex_lock(&relay->lock);
     relay->error = error;
     relay->ended = true;
+    atomic_store(&relay->failed, error != NULL);
     pthread_cond_signal(&relay->taken);
     pthread_mutex_unlock(&relay->lock);
     return NULL;
@@ -93,6 +109,7 @@ udm_error_t *udm_relay_start(udm_relay_t **relay, apr_pool_t *p, udm_archive_t *
 
     r->pool = p;
     r->archive = archive;
+    atomic_init(&r->failed, false);
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->filled, NULL);
     pthread_cond_init(&r->taken, NULL);
@@ -117,22 +134,34 @@ udm_block_t *udm_relay_block(udm_relay_t *relay)
     return block != NULL ? block : udm_block_make(relay->pool);
 }
 
+static bool has_room(const udm_relay_t *relay, apr_size_t size)
+{
+    return relay->bytes == 0 || (relay->count < WAITING_MAX && relay->bytes + size <= BYTES_MAX);
+}
+
 bool udm_relay_put(udm_relay_t *relay, udm_block_t *block)
 {
+    apr_size_t size = block->bytes->size;
     bool going;
 
     pthread_mutex_lock(&relay->lock);
-    while (relay->count == WAITING_MAX && !relay->ended) {
+    while (!has_room(relay, size) && !relay->ended) {
         pthread_cond_wait(&relay->taken, &relay->lock);
     }
     going = !relay->ended;
     if (going) {
         relay->waiting[(relay->first + relay->count) % WAITING_MAX] = block;
         relay->count++;
+        relay->bytes += size;
         pthread_cond_signal(&relay->filled);
     }
     pthread_mutex_unlock(&relay->lock);
     return going;
+}
+
+bool udm_relay_failed(const udm_relay_t *relay)
+{
+    return atomic_load_explicit(&relay->failed, memory_order_relaxed);
 }
 
 udm_error_t *udm_relay_finish(udm_relay_t *relay, bool abort)

@@ -29,6 +29,9 @@ udm_block_t *udm_relay_block(udm_relay_t *relay);
  */
 bool udm_relay_put(udm_relay_t *relay, udm_block_t *block);
 
+/* Whether the other thread has failed, for whoever has nothing to put for a while. */
+bool udm_relay_failed(const udm_relay_t *relay);
+
 /*
  * Waits until all blocks went through, and ends the thread. With `abort`, what was not taken yet is
  * dropped. @return the other thread's error

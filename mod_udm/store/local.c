@@ -123,7 +123,7 @@ static bool is_object_name(const char *name)
     return strcmp(name, ".smime") == 0 || strcmp(name, ".p7m") == 0;
 }
 
-/* export-<uuid>.[0-9]{1,5}.part: one that is being written, or was. */
+/* export-<uuid>.[0-9]{1,6}.part: one that is being written, or was. */
 static bool is_part_name(const char *name)
 {
     apr_size_t digits;
@@ -137,7 +137,7 @@ static bool is_part_name(const char *name)
     }
     name += UUID_SIZE + 1;
     digits = strspn(name, "0123456789");
-    return digits >= 1 && digits <= 5 && strcmp(name + digits, ".part") == 0;
+    return digits >= 1 && digits <= 6 && strcmp(name + digits, ".part") == 0;
 }
 
 /* The directory of an export, by its id, and of an object, by its name. */

@@ -214,6 +214,34 @@ START_TEST(many_in_a_block)
 }
 END_TEST
 
+/* Rows of any size go through, but not two of them at once: memory is for one, and the next. */
+START_TEST(huge_rows)
+{
+    bench_t *b = bench_make(UNSPLIT, INT64_MAX);
+    uint32_t state = 11;
+    udm_block_t *seen[4];
+    int blocks = 0;
+
+    for (int i = 0; i < 12; i++) {
+        udm_block_t *block = udm_relay_block(b->relay);
+        int known = 0;
+
+        while (known < blocks && seen[known] != block) {
+            known++;
+        }
+        if (known == blocks) {
+            ck_assert_int_lt(blocks, 3);
+            seen[blocks++] = block;
+        }
+        udm_block_open(block, 0, apr_psprintf(pool, "%d.json", i));
+        add_noise(block, NULL, &state, 4 << 20);
+        udm_block_close(block, 1, true);
+        ck_assert(udm_relay_put(b->relay, block));
+    }
+    json_decref(finish(b));
+}
+END_TEST
+
 /* The reader learns that the other side failed, and why; however much it still puts, it never waits. */
 START_TEST(store_full)
 {
@@ -224,6 +252,7 @@ START_TEST(store_full)
     while (put_noise(b, 0, puts == 0 ? "a.json" : NULL, &state, false)) {
         ck_assert_int_lt(++puts, 100);
     }
+    ck_assert(udm_relay_failed(b->relay));
     ck_assert(!put_noise(b, 0, NULL, &state, false));
     unit_fails(udm_relay_finish(b->relay, true), UDM_E_STORE, "full");
 }
@@ -263,6 +292,7 @@ TCase *archive_case(void)
 
     tcase_add_test(tc, side_by_side);
     tcase_add_test(tc, many_in_a_block);
+    tcase_add_test(tc, huge_rows);
     tcase_add_test(tc, store_full);
     tcase_add_test(tc, stopped);
     tcase_add_test(tc, aborted);
