@@ -91,19 +91,21 @@ def nothing_but_listed(queue):
 
 
 def test_larger_than_the_store(queue, disks):
-    volume, worker = on_disk(queue, disks, TIGHT, attempts=2, retry_delay=0, slots=2)
+    volume, worker = on_disk(queue, disks, TIGHT, attempts=6, retry_delay=0, slots=2)
     worker.allow_log("UDM021[34].*the store is full")
     big = queue.add("Plain")
-    failed(queue, big, FULL, 2)
+    failed(queue, big, FULL, 6)
     nothing_but_listed(queue)
     assert queue.listed() == []
-    # Small ones go on beside it, and after it.
+    # Small ones go on beside it, and after it; one that meets the full store is tried again.
     bigs = [queue.add("Plain") for _ in range(2)]
     smalls = [queue.add("Few") for _ in range(4)]
     for run_id in smalls:
-        completed(queue, run_id, rows=10)
+        run = queue.wait_status(run_id, "FAILED", "COMPLETED", timeout=120)
+        assert run["status"] == "COMPLETED", run
+        assert len(queue.rows_of(run_id)) == 10
     for run_id in bigs:
-        failed(queue, run_id, FULL, 2)
+        failed(queue, run_id, FULL, 6)
     nothing_but_listed(queue)
     assert len(queue.listed()) == len(smalls)
     volume.resize(AMPLE)

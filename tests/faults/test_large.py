@@ -148,9 +148,9 @@ def fetch_all(large, client, files):
     paths = []
     for number, file in enumerate(files):
         path = os.path.join(large.customer, file["name"])
-        if number == 0:
+        if number == 1:
             fetch_resumed(client, file["name"], path, file["size"])
-        elif number == 1:
+        elif number == 2:
             fetch_pieces(client, file["name"], path, file["size"])
         else:
             shutil.move(client.download(file["name"], large.customer), path)

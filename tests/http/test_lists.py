@@ -1,5 +1,6 @@
 """Lists against a model of them in Python: filters, order, pages, and lists too long to hold."""
 import datetime
+import os
 import random
 import re
 import socket
@@ -299,7 +300,7 @@ def check_long(world, rows, paths):
         assert count == rows
         grown = resident(world.site) - before
         print(f"{path}: {rows} rows, {length >> 20} MiB, memory of httpd grew by {grown >> 10} KiB")
-        assert grown < 16 << 20
+        assert "UDM_SANITIZE" in os.environ or grown < 16 << 20  # a sanitizer keeps what is freed
 
 
 def check_streams(world):
