@@ -1,6 +1,6 @@
 """What becomes of a run: done, failed, stopped, interrupted."""
-import re
 import os
+import re
 import shutil
 import signal
 
