@@ -2,9 +2,9 @@
 /*
  * export.h: one run, from rows to published files.
  *
- *   source rows ─▶ encode ─▶ deflate (one stream per entry) ─▶ zip ─▶ volume ─▶ envelope ─▶ store
+ *   source ─▶ reader: encode ─▶ relay ─▶ archive: entry (deflate) ─▶ zip ─▶ volume ─▶ envelope ─▶ store
  *
- * Each arrow is a file of this room. Memory does not depend on the number of rows: what cannot be
+ * Each step is a file of this room; the relay is where the second thread begins. Memory does not depend on the number of rows: what cannot be
  * written in order goes to a spool (an unlinked file, encrypted under a key held only in memory).
  */
 #ifndef UDM_EXPORT_H
