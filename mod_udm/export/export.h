@@ -2,10 +2,11 @@
 /*
  * export.h: one run, from rows to published files.
  *
- *   source ─▶ reader: encode ─▶ relay ─▶ archive: entry (deflate) ─▶ zip ─▶ volume ─▶ envelope ─▶ store
+ *   source ─▶ reader (encode) ─▶ relay ─▶ archive (deflate) ─▶ zip ─▶ volume ─▶ envelope ─▶ store
  *
- * Each step is a file of this room; the relay is where the second thread begins. Memory does not depend on the number of rows: what cannot be
- * written in order goes to a spool (an unlinked file, encrypted under a key held only in memory).
+ * Each step is a file of this room; the relay is where the second thread begins. Memory does not
+ * depend on the number of rows: what cannot be written in order goes to a spool (an unlinked file,
+ * encrypted under a key held only in memory).
  */
 #ifndef UDM_EXPORT_H
 #define UDM_EXPORT_H
@@ -33,7 +34,8 @@ typedef struct udm_export_settings_t {
  * Exports a claimed run into the store: reads one snapshot, writes every part, makes them durable
  * and publishes them. On any error nothing of it is left published. The caller then completes the
  * run in the database; when that fails, it calls store->remove_export.
- * `parts` gets udm_part_t in order, the last volume (".zip.smime" or ".zip.p7m") last; `rows` the records written.
+ * `parts` gets udm_part_t in order, the last volume (".zip.smime" or ".zip.p7m") last; `rows`
+ * the records written.
  * @return UDM_E_CERTIFICATE, UDM_E_SOURCE, UDM_E_STORE, UDM_E_STOPPED, each with a reason for a person
  */
 udm_error_t *udm_export_run(apr_array_header_t **parts, apr_int64_t *rows, apr_pool_t *p,
