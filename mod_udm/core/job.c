@@ -336,6 +336,11 @@ static void set_plain_text(json_t *object, const char *key, const char *text)
     set_text(object, key, text ? text : "");
 }
 
+static void put_plain(udm_json_out_t *out, const char *text)
+{
+    udm_json_put_string(out, text ? text : "");
+}
+
 /* What media a job or a run names. */
 static json_t *media_json(const apr_array_header_t *media)
 {
@@ -389,32 +394,66 @@ json_t *udm_job_json(apr_pool_t *p, const udm_job_t *job, apr_int64_t id)
     return json;
 }
 
-json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version version)
+void udm_job_info_put(udm_json_out_t *out, apr_pool_t *p, const udm_job_info_t *info,
+                      udm_version version)
 {
-    json_t *json = json_object();
+    int i;
 
-    json_object_set_new(json, "id", json_integer(info->id));
-    set_plain_text(json, "type", info->type);
-    set_plain_text(json, "source", info->source);
-    set_plain_text(json, "title", info->title);
-    set_plain_text(json, "fileSplitSize", info->file_split_size);
-    set_text(json, "fileName", info->file_name);
-    json_object_set_new(json, "fileSize", json_integer(info->file_size));
-    set_plain_text(json, "status", info->status);
-    set_text(json, "createdDate", udm_text_time(p, info->created));
-    set_text(json, "dateFrom", udm_text_time(p, info->date_from));
-    set_text(json, "dateTo", udm_text_time(p, info->date_to));
-    set_plain_text(json, "description", info->description);
-    json_object_set_new(json, "media", media_json(info->media));
-    json_object_set_new(json, "progress", json_integer(info->progress));
-    json_object_set_new(json, "parentId", json_integer(info->parent_id));
+    udm_json_put(out, "{\"id\":");
+    udm_json_put_int(out, info->id);
+    udm_json_put(out, ",\"type\":");
+    put_plain(out, info->type);
+    udm_json_put(out, ",\"source\":");
+    put_plain(out, info->source);
+    udm_json_put(out, ",\"title\":");
+    put_plain(out, info->title);
+    udm_json_put(out, ",\"fileSplitSize\":");
+    put_plain(out, info->file_split_size);
+    udm_json_put(out, ",\"fileName\":");
+    udm_json_put_string(out, info->file_name);
+    udm_json_put(out, ",\"fileSize\":");
+    udm_json_put_int(out, info->file_size);
+    udm_json_put(out, ",\"status\":");
+    put_plain(out, info->status);
+    udm_json_put(out, ",\"createdDate\":");
+    udm_json_put_string(out, udm_text_time(p, info->created));
+    udm_json_put(out, ",\"dateFrom\":");
+    udm_json_put_string(out, udm_text_time(p, info->date_from));
+    udm_json_put(out, ",\"dateTo\":");
+    udm_json_put_string(out, udm_text_time(p, info->date_to));
+    udm_json_put(out, ",\"description\":");
+    put_plain(out, info->description);
+    udm_json_put(out, ",\"media\":[");
+    for (i = 0; info->media && i < info->media->nelts; i++) {
+        udm_json_put(out, i > 0 ? "," : "");
+        udm_json_put_string(out, APR_ARRAY_IDX(info->media, i, const char *));
+    }
+    udm_json_put(out, "],\"progress\":");
+    udm_json_put_int(out, info->progress);
+    udm_json_put(out, ",\"parentId\":");
+    udm_json_put_int(out, info->parent_id);
     if (version == UDM_V10) {
-        json_object_set_new(json, "exportAttachments", json_boolean(info->export_attachments));
+        udm_json_put(out, ",\"exportAttachments\":");
+        udm_json_put(out, info->export_attachments ? "true" : "false");
     }
     if (info->status_reason) {
-        set_text(json, "statusReason", info->status_reason);
+        udm_json_put(out, ",\"statusReason\":");
+        udm_json_put_string(out, info->status_reason);
     }
-    return json;
+    udm_json_put(out, "}");
+}
+
+const char *udm_job_info_text(apr_pool_t *p, const udm_job_info_t *info, udm_version version)
+{
+    udm_json_out_t *out = udm_json_out(p, 1024);
+
+    udm_job_info_put(out, p, info, version);
+    return udm_json_out_text(out);
+}
+
+json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version version)
+{
+    return json_loads(udm_job_info_text(p, info, version), 0, NULL);
 }
 
 const udm_label_t *udm_job_statuses(void)

@@ -16,6 +16,7 @@
 #include "encryption.h"
 #include "error.h"
 #include "filter.h"
+#include "json.h"
 #include "route.h"
 #include "schedule.h"
 
@@ -90,6 +91,11 @@ typedef struct udm_job_info_t {
 
 /* The JobInfo of one version (only v10 has exportAttachments); a new reference. */
 json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version version);
+
+/* The same as compact text, in `p`, or behind what is in `out`. */
+const char *udm_job_info_text(apr_pool_t *p, const udm_job_info_t *info, udm_version version);
+void udm_job_info_put(udm_json_out_t *out, apr_pool_t *p, const udm_job_info_t *info,
+                      udm_version version);
 
 /* The words of the API for statuses (decisions 2.1), ended by a NULL value, and schedule types. */
 typedef struct udm_label_t {

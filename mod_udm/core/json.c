@@ -128,6 +128,105 @@ const char *udm_json_text(apr_pool_t *p, const json_t *json)
     return copy;
 }
 
+udm_json_out_t *udm_json_out(apr_pool_t *p, apr_size_t capacity)
+{
+    udm_json_out_t *out = apr_palloc(p, sizeof(*out));
+
+    out->pool = p;
+    out->text = apr_palloc(p, capacity);
+    out->size = 0;
+    out->capacity = capacity;
+    return out;
+}
+
+/* Makes room for `more` bytes; returns where they go. */
+static char *room(udm_json_out_t *out, apr_size_t more)
+{
+    if (out->capacity - out->size < more) {
+        char *larger;
+
+        out->capacity = 2 * (out->size + more);
+        larger = apr_palloc(out->pool, out->capacity);
+        memcpy(larger, out->text, out->size);
+        out->text = larger;
+    }
+    return out->text + out->size;
+}
+
+void udm_json_put(udm_json_out_t *out, const char *raw)
+{
+    apr_size_t size = strlen(raw);
+
+    memcpy(room(out, size), raw, size);
+    out->size += size;
+}
+
+/* The escape of a character that must not stand in a string. */
+static char *put_escape(char *at, unsigned char c)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    static const char from[] = "\"\\\b\f\n\r\t";
+    static const char to[] = "\"\\bfnrt";
+    const char *found = c ? strchr(from, c) : NULL;
+
+    *at++ = '\\';
+    if (found) {
+        *at++ = to[found - from];
+        return at;
+    }
+    memcpy(at, "u00", 3);
+    at[3] = digits[c >> 4];
+    at[4] = digits[c & 15];
+    return at + 5;
+}
+
+void udm_json_put_string(udm_json_out_t *out, const char *text)
+{
+    apr_size_t size = text ? strlen(text) : 0, i;
+    char *at;
+
+    if (!text) {
+        udm_json_put(out, "null");
+        return;
+    }
+    at = room(out, 6 * size + 2);
+    *at++ = '"';
+    for (i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c < ' ' || c == '"' || c == '\\') {
+            at = put_escape(at, c);
+        }
+        else {
+            *at++ = (char)c;
+        }
+    }
+    *at++ = '"';
+    out->size = (apr_size_t)(at - out->text);
+}
+
+void udm_json_put_int(udm_json_out_t *out, apr_int64_t value)
+{
+    apr_uint64_t left = value < 0 ? -(apr_uint64_t)value : (apr_uint64_t)value;
+    char digits[24], *at = digits + sizeof(digits);
+
+    *--at = '\0';
+    do {
+        *--at = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (value < 0) {
+        *--at = '-';
+    }
+    udm_json_put(out, at);
+}
+
+const char *udm_json_out_text(udm_json_out_t *out)
+{
+    *room(out, 1) = '\0';
+    return out->text;
+}
+
 /* A string value of any text: what is not UTF-8 becomes '?', for jansson would refuse it all. */
 static json_t *lenient_string(apr_pool_t *p, const char *text)
 {

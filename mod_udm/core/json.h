@@ -27,6 +27,26 @@ udm_error_t *udm_json_parse(json_t **json, apr_pool_t *p, const char *text, apr_
 const char *udm_json_text(apr_pool_t *p, const json_t *json);
 
 /*
+ * JSON text that grows: for what is written often. Whoever puts something there puts commas and
+ * brackets, too. Text must be UTF-8, as the database has it.
+ */
+typedef struct udm_json_out_t {
+    apr_pool_t *pool;
+    char *text;
+    apr_size_t size, capacity;
+} udm_json_out_t;
+
+/* An empty one with room for `capacity` bytes before it has to move. */
+udm_json_out_t *udm_json_out(apr_pool_t *p, apr_size_t capacity);
+/* As it stands. */
+void udm_json_put(udm_json_out_t *out, const char *raw);
+/* A string in quotes, escaped as udm_json_text does; NULL is null. */
+void udm_json_put_string(udm_json_out_t *out, const char *text);
+void udm_json_put_int(udm_json_out_t *out, apr_int64_t value);
+/* What was put there; ended by a NUL. */
+const char *udm_json_out_text(udm_json_out_t *out);
+
+/*
  * The problem document of an error: type ("about:blank"), title (the status' reason phrase),
  * status, detail (the reason), and errors[{pointer,detail}] when the body had faults.
  */

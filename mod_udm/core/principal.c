@@ -4,6 +4,8 @@
  */
 #include <string.h>
 
+#include <apr_strings.h>
+
 #include "principal.h"
 
 bool udm_principal_may(const udm_principal_t *who, const char *source, const char *type, bool write)
@@ -19,6 +21,29 @@ bool udm_principal_may(const udm_principal_t *who, const char *source, const cha
         }
     }
     return false;
+}
+
+udm_principal_t *udm_principal_copy(apr_pool_t *p, const udm_principal_t *who)
+{
+    udm_principal_t *copy = apr_pmemdup(p, who, sizeof(*who));
+    int i;
+
+    copy->ccid = apr_pstrdup(p, who->ccid);
+    copy->subject = apr_pstrdup(p, who->subject);
+    copy->key_id = apr_pstrdup(p, who->key_id);
+    copy->rights = apr_array_copy(p, who->rights);
+    for (i = 0; i < copy->rights->nelts; i++) {
+        udm_right_t *right = &APR_ARRAY_IDX(copy->rights, i, udm_right_t);
+
+        right->source = apr_pstrdup(p, right->source);
+        right->type = apr_pstrdup(p, right->type);
+    }
+    copy->roles = apr_array_copy(p, who->roles);
+    for (i = 0; i < copy->roles->nelts; i++) {
+        APR_ARRAY_IDX(copy->roles, i, const char *) =
+            apr_pstrdup(p, APR_ARRAY_IDX(copy->roles, i, const char *));
+    }
+    return copy;
 }
 
 apr_array_header_t *udm_principal_common(apr_pool_t *p, const apr_array_header_t *a,

@@ -171,6 +171,15 @@ static apr_int64_t floor_div(apr_int64_t a, apr_int64_t b)
     return a / b - (a % b < 0);
 }
 
+/* Writes a number with as many digits as it has room for. */
+static void put_digits(char *at, int count, int number)
+{
+    while (count-- > 0) {
+        at[count] = (char)('0' + number % 10);
+        number /= 10;
+    }
+}
+
 const char *udm_text_time(apr_pool_t *p, apr_time_t when)
 {
     apr_int64_t ms, days, era, day_of_era, year_of_era, day_of_year, month_index, year;
@@ -191,6 +200,18 @@ const char *udm_text_time(apr_pool_t *p, apr_time_t when)
     day = (int)(day_of_year - (153 * month_index + 2) / 5 + 1);
     month = (int)(month_index < 10 ? month_index + 3 : month_index - 9);
     year = year_of_era + era * 400 + (month <= 2);
+    if (year >= 0 && year <= 9999) {
+        char *text = apr_pstrmemdup(p, "0000-00-00T00:00:00.000Z", 24);
+
+        put_digits(text, 4, (int)year);
+        put_digits(text + 5, 2, month);
+        put_digits(text + 8, 2, day);
+        put_digits(text + 11, 2, in_day / 3600000);
+        put_digits(text + 14, 2, in_day / 60000 % 60);
+        put_digits(text + 17, 2, in_day / 1000 % 60);
+        put_digits(text + 20, 3, in_day % 1000);
+        return text;
+    }
     return apr_psprintf(p, "%04" APR_INT64_T_FMT "-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month,
                         day, in_day / 3600000, in_day / 60000 % 60, in_day / 1000 % 60,
                         in_day % 1000);

@@ -17,6 +17,7 @@
 #include <apr_strings.h>
 #include <cjose/cjose.h>
 #include <openssl/err.h>
+#include <openssl/sha.h>
 
 #include "json.h"
 #include "token.h"
@@ -55,6 +56,7 @@ typedef struct {
 
 struct udm_jwks_t {
     apr_array_header_t *keys; /* of key */
+    unsigned char sha256[SHA256_DIGEST_LENGTH];
 };
 
 static apr_status_t release_jwk(void *data)
@@ -224,11 +226,17 @@ udm_error_t *udm_jwks_parse(udm_jwks_t **jwks, apr_pool_t *p, const char *text, 
                               RSA_BITS_MIN);
         goto out;
     }
+    SHA256((const unsigned char *)text, size, made->sha256);
     *jwks = made;
 out:
     ERR_clear_error();
     apr_pool_destroy(scratch);
     return copy;
+}
+
+const unsigned char *udm_jwks_sha256(const udm_jwks_t *jwks)
+{
+    return jwks->sha256;
 }
 
 /* Every refusal of a token; none of them repeats what was sent. */

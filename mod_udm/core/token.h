@@ -44,6 +44,9 @@ typedef struct udm_token_claims_t {
  */
 udm_error_t *udm_jwks_parse(udm_jwks_t **jwks, apr_pool_t *p, const char *text, apr_size_t size);
 
+/* SHA-256 of the document that the set was read from: 32 bytes. */
+const unsigned char *udm_jwks_sha256(const udm_jwks_t *jwks);
+
 /*
  * Verifies a compact JWS and its claims at the instant `now`: exp (required), nbf, iss, aud (string
  * or array), with the policy's skew; rejects `crit` and a typ other than JWT or at+jwt.

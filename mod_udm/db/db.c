@@ -349,7 +349,7 @@ apr_array_header_t *udm_result_array(apr_pool_t *p, const udm_result_t *result, 
 {
     const char *text = udm_result_text(result, row, column);
     apr_array_header_t *array = apr_array_make(p, 4, sizeof(const char *));
-    json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+    json_t *json = text && strcmp(text, "[]") != 0 ? json_loads(text, 0, NULL) : NULL;
     json_t *item;
     size_t i;
 

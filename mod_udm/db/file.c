@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * file.c: files by name: for a link, for many links, for a download, and to be deleted.
+ * file.c: files by name: for a link, for many links, and to be deleted.
  */
 #include "db/file.h"
 
@@ -9,22 +9,17 @@
 #include "db/row.h"
 
 /* Reads a file and audits the use of it, if there is one to use, in one statement. */
-#define FILE_SELECT(where, when, action, subject, key_id, address, request)                        \
-    "WITH f AS MATERIALIZED (SELECT * FROM udm.file f WHERE " where "),"                           \
-    " new_audit AS (INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address," \
-    " request_id) SELECT ccid, " subject ", " key_id ", '" action "', name, " address ", " request \
-    " FROM f WHERE removed_at IS NULL AND expires_at > now() AND " when ")"                        \
-    " SELECT " UDM_FILE_COLUMNS ", coalesce(f.removal, CASE WHEN f.expires_at <= now() THEN"       \
-    " 'expired' END) FROM f"
-
+/* clang-format off */
 static const udm_statement_t file_link_select = {
     "udm_file_link",
-    FILE_SELECT("f.name = $1 AND f.ccid = $2 AND " UDM_ROW_VISIBLE("f", "$3", "$4"), "true",
-                "file.link", "$5", "$6", "$7", "$8")};
-
-static const udm_statement_t file_download_select = {
-    "udm_file_download",
-    FILE_SELECT("f.name = $1", "f.size = $6::bigint", "file.download", "$2", "$3", "$4", "$5")};
+    "WITH f AS MATERIALIZED (SELECT * FROM udm.file f WHERE f.name = $1 AND f.ccid = $2"
+    " AND " UDM_ROW_VISIBLE("f", "$3", "$4") "),"
+    " new_audit AS (INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address,"
+    " request_id) SELECT ccid, $5, $6, 'file.link', name, $7, $8"
+    " FROM f WHERE removed_at IS NULL AND expires_at > now())"
+    " SELECT " UDM_FILE_COLUMNS ", coalesce(f.removal, CASE WHEN f.expires_at <= now() THEN"
+    " 'expired' END) FROM f"};
+/* clang-format on */
 
 static udm_error_t *find_file(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db,
                               const udm_statement_t *statement, int count,
@@ -71,19 +66,6 @@ udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db, 
 
     file_values(values, p, name, audit, false);
     return find_file(info, p, db, &file_link_select, FILE_VALUES, values);
-}
-
-udm_error_t *udm_file_download(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db,
-                               const char *name, apr_int64_t size, const udm_audit_t *audit)
-{
-    const char *values[6] = {name,
-                             audit->who ? audit->who->subject : NULL,
-                             audit->who ? audit->who->key_id : NULL,
-                             audit->client_address,
-                             audit->request_id,
-                             udm_db_int(p, size)};
-
-    return find_file(info, p, db, &file_download_select, 6, values);
 }
 
 /* clang-format off */

@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * file.h: files by name: links, downloads, deletion. Everything but udm_file_download filters by
- * the principal's tenant and rights: what is not visible does not exist.
+ * file.h: files by name: links and deletion. Everything filters by the principal's tenant and rights:
+ * what is not visible does not exist.
  */
 #ifndef UDM_DB_FILE_H
 #define UDM_DB_FILE_H
@@ -41,14 +41,6 @@ udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db, 
  */
 udm_error_t *udm_file_link_many(apr_array_header_t **missing, apr_pool_t *p, udm_db_t *db,
                                 const apr_array_header_t *names, const udm_audit_t *audit);
-
-/*
- * A file by name, for whoever holds a good link (no principal); writes the audit ("file.download")
- * when `size` is its size: what is not in the store, or not whole, is not downloaded.
- * @return as udm_file_link
- */
-udm_error_t *udm_file_download(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db,
-                               const char *name, apr_int64_t size, const udm_audit_t *audit);
 
 /*
  * Deletes files: from now on none is listed, linked or downloaded, and a worker takes them out of

@@ -201,15 +201,13 @@ udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
     return NULL;
 }
 
-static const udm_statement_t job_select = {
-    "udm_job_get",
-    "SELECT " UDM_JOB_COLUMNS " FROM " UDM_JOB_TABLES
-    " WHERE j.id = $1::bigint AND j.ccid = $2 AND " UDM_ROW_VISIBLE("j", "$3", "$4")};
+static const udm_statement_t job_select = {"udm_job_get",
+                                           "SELECT " UDM_JOB_COLUMNS " FROM " UDM_JOB_TABLES
+                                           " WHERE j.id = $1::bigint AND j.ccid = $2"};
 
-static const udm_statement_t run_select = {
-    "udm_run_get",
-    "SELECT " UDM_RUN_COLUMNS " FROM " UDM_RUN_TABLES
-    " WHERE r.id = $1::bigint AND r.ccid = $2 AND " UDM_ROW_VISIBLE("r", "$3", "$4")};
+static const udm_statement_t run_select = {"udm_run_get",
+                                           "SELECT " UDM_RUN_COLUMNS " FROM " UDM_RUN_TABLES
+                                           " WHERE r.id = $1::bigint AND r.ccid = $2"};
 
 /* clang-format off */
 static const udm_statement_t definition_select = {
@@ -218,8 +216,14 @@ static const udm_statement_t definition_select = {
     UDM_DB_TIME("date_from") "," UDM_DB_TIME("date_to")
     ", to_json(media)::text, export_attachments, file_split_size, file_split_bytes,"
     " filters::text, suspended, schedule::text, " UDM_DB_TIME("schedule_since") " FROM udm.job j"
-    " WHERE j.id = $1::bigint AND j.ccid = $2 AND " UDM_ROW_VISIBLE("j", "$3", "$4")};
+    " WHERE j.id = $1::bigint AND j.ccid = $2"};
 /* clang-format on */
+
+/* Where a row says what data it is about. */
+#define INFO_TYPE         2
+#define INFO_SOURCE       3
+#define DEFINITION_SOURCE 1
+#define DEFINITION_TYPE   2
 
 udm_error_t *udm_job_unknown(apr_pool_t *p, bool run)
 {
@@ -227,17 +231,19 @@ udm_error_t *udm_job_unknown(apr_pool_t *p, bool run)
                           run ? "history record" : "job");
 }
 
-/* One row of a job or a run by its id. */
+/* One row of a job or a run by its id. One row is held against the rights here and not by SQL. */
 static udm_error_t *select_one(udm_result_t **row, apr_pool_t *p, udm_db_t *db,
                                const udm_statement_t *statement, bool run,
                                const udm_principal_t *who, apr_int64_t id)
 {
-    const char *values[4] = {udm_db_int(p, id), who->ccid, NULL, NULL};
-    udm_error_t *error;
+    const char *values[2] = {udm_db_int(p, id), who->ccid};
+    bool defines = statement == &definition_select;
+    udm_error_t *error = udm_db_query(row, p, db, statement, 2, values);
 
-    udm_row_rights(&values[2], &values[3], p, who, false);
-    error = udm_db_query(row, p, db, statement, 4, values);
-    if (!error && (*row)->rows == 0) {
+    if (!error && ((*row)->rows == 0 ||
+                   !udm_principal_may(
+                       who, udm_result_text(*row, 0, defines ? DEFINITION_SOURCE : INFO_SOURCE),
+                       udm_result_text(*row, 0, defines ? DEFINITION_TYPE : INFO_TYPE), false))) {
         error = udm_job_unknown(p, run);
     }
     return error;

@@ -24,6 +24,12 @@
 /* Rows of a first batch, and of each where an index gives the order. */
 #define BATCH_ROWS 1000
 
+/* From which row on a page is looked for from the nearer end of the list. */
+#define DEEP 1000
+
+/* Up to how many rights the statements are kept prepared. */
+#define PAIRS_PREPARED 16
+
 /* The two halves of UDM_DB_TIME, for an expression that is not known before. */
 #define TIME_BEFORE "(extract(epoch FROM "
 #define TIME_AFTER  ") * 1000000)::bigint"
@@ -139,44 +145,49 @@ typedef struct list_table_t {
     const char *columns;
     int column_count;
     const char *tables;
-    const char *id;
-    const char *where; /* $1 the tenant, $2 and $3 the rights */
+    const char *table;    /* the one that says which rows there are */
+    const char *relation; /* the same, as FROM has it */
+    const char *where;    /* $1 the tenant; the rights come behind it */
+    const char *counted;  /* what says how many rows there are, of which it knows no more than ccid,
+                             source and type; NULL: nothing does */
 } list_table_t;
 
 static const list_table_t list_tables[] = {
-    [UDM_LIST_JOBS] = {UDM_JOB_COLUMNS, UDM_JOB_COLUMN_COUNT, UDM_JOB_TABLES, "j.id",
-                       "j.ccid = $1 AND " UDM_ROW_VISIBLE("j", "$2", "$3")},
-    [UDM_LIST_RUNS] = {UDM_RUN_COLUMNS, UDM_JOB_COLUMN_COUNT, UDM_RUN_TABLES, "r.id",
-                       "r.ccid = $1 AND " UDM_ROW_VISIBLE("r", "$2", "$3")},
-    [UDM_LIST_FILES] = {UDM_FILE_COLUMNS, UDM_FILE_COLUMN_COUNT, "udm.file f", "f.id",
-                        "f.ccid = $1 AND f.removed_at IS NULL"
-                        " AND " UDM_ROW_VISIBLE("f", "$2", "$3")},
+    [UDM_LIST_JOBS] = {UDM_JOB_COLUMNS, UDM_JOB_COLUMN_COUNT, UDM_JOB_TABLES, "j", "udm.job j",
+                       "j.ccid = $1", NULL},
+    [UDM_LIST_RUNS] = {UDM_RUN_COLUMNS, UDM_JOB_COLUMN_COUNT, UDM_RUN_TABLES, "r", "udm.run r",
+                       "r.ccid = $1", "udm.run_count c WHERE c.ccid = $1"},
+    [UDM_LIST_FILES] = {UDM_FILE_COLUMNS, UDM_FILE_COLUMN_COUNT, "udm.file f", "f", "udm.file f",
+                        "f.ccid = $1 AND f.removed_at IS NULL", NULL},
 };
 
-/* Parameters of every statement of a list; the filters' values come behind them. */
-enum {
-    VALUE_CCID,
-    VALUE_SOURCES,
-    VALUE_TYPES,
-    VALUE_HIGHEST, /* NULL while counting */
-    VALUE_KEY,     /* of the last row that was read; NULL before the first */
-    VALUE_KEY_ID,
-    VALUE_FILTERS
-};
+/* Parameters of a statement that opens a list; the filters' values come behind them. */
+enum { OPEN_CCID, OPEN_SOURCES, OPEN_TYPES, OPEN_LIMIT, OPEN_OFFSET, OPEN_FILTERS };
+
+/* Parameters of a statement that goes on with one. */
+enum { NEXT_CCID, NEXT_SOURCES, NEXT_TYPES, NEXT_HIGHEST, NEXT_KEY, NEXT_KEY_ID, NEXT_FILTERS };
 
 struct udm_list_t {
     udm_list_kind kind;
-    apr_int64_t from;
-    apr_int64_t left;  /* how many rows may still come */
-    apr_int64_t batch; /* rows of the next batch */
-    bool indexed;      /* an index gives the order */
-    bool started;
-    const char *from_where; /* SQL from FROM on, the same for counting and reading */
-    const char *order_by;
-    const char *key; /* SQL of the order field as it travels */
-    apr_array_header_t *values;
+    apr_int64_t left;     /* how many rows may still come */
+    apr_int64_t batch;    /* rows of the next batch */
+    bool indexed;         /* an index gives the order */
+    udm_result_t *first;  /* the first batch, until it is asked for */
+    const char *next_sql; /* without LIMIT */
+    const char **values;  /* of next_sql */
+    int count;
     apr_pool_t *key_pool; /* of the last key alone, so that a long list needs no more */
 };
+
+/* The pieces that the statements of one list are made of. */
+typedef struct sql_t {
+    const list_table_t *table;
+    const char *id;
+    const char *rights;
+    const char *key; /* the order field as it travels */
+    const char *order;
+    const char *reversed;
+} sql_t;
 
 /* One filter as SQL, its value as parameter `number`. */
 static const char *filter_sql(apr_pool_t *p, const udm_filter_spec_t *spec, int number)
@@ -200,101 +211,254 @@ static const char *filter_sql(apr_pool_t *p, const udm_filter_spec_t *spec, int 
     return " AND false";
 }
 
-/*
- * Builds the SQL of a list. The conditions on NULL parameters cost nothing: these statements are
- * planned with their values. Instants travel as microseconds, so that no setting of a session can
- * change them on the way.
- */
-static void build(apr_pool_t *p, udm_list_t *list, const udm_listing_t *listing)
+/* All filters, the value of the first one as the parameter behind `before` others. */
+static const char *filters_sql(apr_pool_t *p, const udm_listing_t *listing, int before)
 {
-    const list_table_t *table = &list_tables[list->kind];
-    const udm_order_spec_t *order = listing->order;
-    bool instant = strcmp(order->sql_type, "timestamptz") == 0;
-    const char *direction = listing->descending ? " DESC" : "";
-    const char *from_where;
+    const char *sql = "";
     int i;
 
-    from_where = apr_pstrcat(
-        p, " FROM ", table->tables, " WHERE ", table->where, " AND ($4::bigint IS NULL OR ",
-        table->id, " <= $4)", " AND ($6::bigint IS NULL OR (", order->expression, ", ", table->id,
-        listing->descending ? ") < (" : ") > (",
-        instant ? UDM_DB_TIME_IN("$5") : "$5::", instant ? "" : order->sql_type, ", $6))", NULL);
     for (i = 0; i < listing->filters->nelts; i++) {
         const udm_filter_t *filter = &APR_ARRAY_IDX(listing->filters, i, udm_filter_t);
 
-        from_where =
-            apr_pstrcat(p, from_where, filter_sql(p, filter->spec, VALUE_FILTERS + i + 1), NULL);
-        APR_ARRAY_PUSH(list->values, const char *) = apr_pstrdup(p, filter->value);
+        sql = apr_pstrcat(p, sql, filter_sql(p, filter->spec, before + i + 1), NULL);
     }
-    list->from_where = from_where;
-    list->order_by = apr_pstrcat(p, " ORDER BY ", order->expression, direction, ", ", table->id,
-                                 direction, NULL);
-    list->key = instant ? apr_pstrcat(p, TIME_BEFORE, order->expression, TIME_AFTER, NULL)
-                        : order->expression;
+    return sql;
+}
+
+/*
+ * The rights as a condition on each row by itself. A join with the pairs would say the same, but
+ * would cost the order that an index gives.
+ */
+static const char *rights_sql(apr_pool_t *p, const char *table, int pairs)
+{
+    const char *sql = " AND (";
+    int i;
+
+    if (pairs == 0) {
+        /* nothing: but the parameters must be of some type */
+        return " AND ($2::text[] IS NULL AND $3::text[] IS NULL)";
+    }
+    for (i = 1; i <= pairs; i++) {
+        sql = apr_psprintf(p, "%s%s(%s.source = ($2::text[])[%d] AND %s.type = ($3::text[])[%d])",
+                           sql, i > 1 ? " OR " : "", table, i, table, i);
+    }
+    return apr_pstrcat(p, sql, ")", NULL);
+}
+
+/*
+ * The statement that opens a list: the first rows, and in each of them the count and the highest
+ * id, so that all of it is of one moment. There is a row of NULLs when the page has none. `limit`
+ * is as large as the first batch or larger; it stands in the text to tell the planner how few rows
+ * are meant, whatever the parameters of a prepared statement will be.
+ */
+static const char *open_sql(apr_pool_t *p, const sql_t *sql, const char *count, const char *filters,
+                            const char *limit)
+{
+    const list_table_t *table = sql->table;
+
+    return apr_pstrcat(p, "SELECT page.*, total.* FROM (SELECT (", count, "), (SELECT max(",
+                       sql->id, ") FROM ", table->relation,
+                       ")) total LEFT JOIN LATERAL (SELECT * FROM (SELECT ", table->columns, ", ",
+                       sql->key, " FROM ", table->tables, " WHERE ", table->where, sql->rights,
+                       filters, sql->order, limit,
+                       ") few LIMIT $4::bigint OFFSET $5::bigint)"
+                       " page ON true",
+                       NULL);
+}
+
+/*
+ * The same for a page that lies deep: its ids are found first, from the end that is nearer. Only
+ * one of the two halves is run: the condition on the total is decided before any row is read.
+ */
+static const char *open_deep_sql(apr_pool_t *p, const sql_t *sql, const char *count,
+                                 const char *filters, const char *limit)
+{
+    const list_table_t *table = sql->table;
+    const char *rows = apr_pstrcat(p, "(SELECT ", sql->id, " FROM ", table->relation, " WHERE ",
+                                   table->where, sql->rights, filters, NULL);
+
+    return apr_pstrcat(
+        p, "WITH total AS MATERIALIZED (SELECT (", count, ") AS n, (SELECT max(", sql->id,
+        ") FROM ", table->relation, ") AS highest), page AS MATERIALIZED (SELECT id FROM (", rows,
+        " AND (SELECT n - $5::bigint >= $5::bigint FROM total)", sql->order,
+        " LIMIT $4::bigint OFFSET $5::bigint) UNION ALL ", rows,
+        " AND (SELECT n - $5::bigint < $5::bigint AND n > $5::bigint FROM total)", sql->reversed,
+        " LIMIT (SELECT greatest(least($4::bigint, n - $5::bigint), 0) FROM total)"
+        " OFFSET (SELECT greatest(greatest(n - $5::bigint, 0) - $4::bigint, 0) FROM total))) ids",
+        limit, ") SELECT ", table->columns, ", ", sql->key,
+        ", total.n, total.highest FROM total LEFT JOIN (page JOIN ", table->tables, " ON ", sql->id,
+        " = page.id) ON true", sql->order, NULL);
+}
+
+/*
+ * The statement of all later batches, but for its LIMIT. Instants travel as microseconds, so that
+ * no setting of a session can change them on the way.
+ */
+static const char *next_sql(apr_pool_t *p, const sql_t *sql, const udm_listing_t *listing,
+                            bool instant)
+{
+    const list_table_t *table = sql->table;
+    const udm_order_spec_t *order = listing->order;
+
+    return apr_pstrcat(p, "SELECT ", table->columns, ", ", sql->key, " FROM ", table->tables,
+                       " WHERE ", table->where, sql->rights, " AND ", sql->id,
+                       " <= $4::bigint AND (", order->expression, ", ", sql->id,
+                       listing->descending ? ") < (" : ") > (",
+                       instant ? UDM_DB_TIME_IN("$5") : "$5::", instant ? "" : order->sql_type,
+                       ", $6::bigint)", filters_sql(p, listing, NEXT_FILTERS), sql->order, NULL);
+}
+
+/* What of a list never changes, for its statements. */
+static void pieces(sql_t *sql, apr_pool_t *p, const list_table_t *table,
+                   const udm_listing_t *listing, int pairs, bool instant)
+{
+    const char *order = listing->order->expression;
+    const char *up = listing->descending ? " DESC" : "";
+    const char *down = listing->descending ? "" : " DESC";
+
+    sql->table = table;
+    sql->id = apr_pstrcat(p, table->table, ".id", NULL);
+    sql->rights = rights_sql(p, table->table, pairs);
+    sql->key = instant ? apr_pstrcat(p, TIME_BEFORE, order, TIME_AFTER, NULL) : order;
+    sql->order = apr_pstrcat(p, " ORDER BY ", order, up, ", ", sql->id, up, NULL);
+    sql->reversed = apr_pstrcat(p, " ORDER BY ", order, down, ", ", sql->id, down, NULL);
+}
+
+/* The values that every statement of a list begins with, and those of the filters. */
+static const char **list_values(apr_pool_t *p, const udm_listing_t *listing,
+                                const udm_principal_t *who, int before)
+{
+    const char **values = apr_pcalloc(p, sizeof(*values) * (before + listing->filters->nelts));
+    int i;
+
+    values[OPEN_CCID] = apr_pstrdup(p, who->ccid);
+    udm_row_rights(&values[OPEN_SOURCES], &values[OPEN_TYPES], p, who, false);
+    for (i = 0; i < listing->filters->nelts; i++) {
+        values[before + i] = apr_pstrdup(p, APR_ARRAY_IDX(listing->filters, i, udm_filter_t).value);
+    }
+    return values;
+}
+
+/* How many (source, type) pairs the principal may read. */
+static int readable(const udm_principal_t *who)
+{
+    int pairs = 0, i;
+
+    for (i = 0; i < who->rights->nelts; i++) {
+        pairs += APR_ARRAY_IDX(who->rights, i, udm_right_t).read;
+    }
+    return pairs;
+}
+
+/*
+ * Reads the count and the first batch. What lists are mostly asked for, all rows in an order that
+ * an index gives, is kept prepared: a few statements for each number of rights.
+ */
+static udm_error_t *open_list(udm_result_t **rows, apr_pool_t *p, udm_db_t *db,
+                              const udm_list_t *list, const sql_t *sql,
+                              const udm_listing_t *listing, const udm_principal_t *who, int pairs)
+{
+    static const int limits[] = {64, 256, 1024, 4096};
+    apr_int64_t limit = list->left < list->batch ? list->left : list->batch;
+    bool deep = list->indexed && listing->from >= DEEP;
+    apr_int64_t reach = limit + (deep || listing->from > DEEP ? 0 : listing->from);
+    const char *filters = filters_sql(p, listing, OPEN_FILTERS);
+    const char **values = list_values(p, listing, who, OPEN_FILTERS);
+    const char *few = "", *count, *text;
+    udm_statement_t statement;
+    int count_values = OPEN_FILTERS + listing->filters->nelts;
+    int size = 0;
+
+    values[OPEN_LIMIT] = udm_db_int(p, limit);
+    values[OPEN_OFFSET] = udm_db_int(p, listing->from);
+    while (size < 4 && (limits[size] < reach || (!deep && listing->from > DEEP))) {
+        size++;
+    }
+    if (size < 4) {
+        few = apr_psprintf(p, " LIMIT %d", limits[size]);
+    }
+    count = sql->table->counted && listing->filters->nelts == 0
+                ? apr_pstrcat(p, "SELECT coalesce(sum(c.rows), 0)::bigint FROM ",
+                              sql->table->counted, rights_sql(p, "c", pairs), NULL)
+                : apr_pstrcat(p, "SELECT count(*) FROM ", sql->table->relation, " WHERE ",
+                              sql->table->where, sql->rights, filters, NULL);
+    text = (deep ? open_deep_sql : open_sql)(p, sql, count, filters, few);
+    if (!list->indexed || listing->filters->nelts > 0 || size == 4 || pairs > PAIRS_PREPARED) {
+        return udm_db_query_text(rows, p, db, text, count_values, values);
+    }
+    statement.sql = text;
+    statement.name = apr_psprintf(p, "udm_list_%d_%s_%s_%s%d_%d", (int)list->kind,
+                                  strcmp(listing->order->field, "id") == 0 ? "id" : "created",
+                                  listing->descending ? "desc" : "asc", deep ? "deep_" : "",
+                                  limits[size], pairs);
+    return udm_db_query(rows, p, db, &statement, count_values, values);
 }
 
 udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p, udm_db_t *db,
                            udm_list_kind kind, const udm_listing_t *listing,
                            const udm_principal_t *who)
 {
+    const list_table_t *table = &list_tables[kind];
+    bool instant = strcmp(listing->order->sql_type, "timestamptz") == 0;
     udm_list_t *made = apr_pcalloc(p, sizeof(*made));
-    const char **values;
-    udm_result_t *row;
+    int pairs = readable(who);
+    udm_result_t *rows;
     udm_error_t *error;
+    sql_t sql;
 
     *list = NULL;
     made->kind = kind;
-    made->from = listing->from;
     made->left = listing->size;
     made->batch = BATCH_ROWS;
     made->indexed = strcmp(listing->order->field, "createdDate") == 0 ||
                     strcmp(listing->order->field, "id") == 0;
-    made->values = apr_array_make(p, VALUE_FILTERS + 8, sizeof(const char *));
-    made->values->nelts = VALUE_FILTERS;
-    values = (const char **)made->values->elts;
-    values[VALUE_CCID] = apr_pstrdup(p, who->ccid);
-    udm_row_rights(&values[VALUE_SOURCES], &values[VALUE_TYPES], p, who, false);
-    build(p, made, listing);
-
-    error = udm_db_query_text(
-        &row, p, db,
-        apr_pstrcat(p, "SELECT count(*), max(", list_tables[kind].id, ")", made->from_where, NULL),
-        made->values->nelts, (const char **)made->values->elts);
+    pieces(&sql, p, table, listing, pairs, instant);
+    error = open_list(&rows, p, db, made, &sql, listing, who, pairs);
     if (error) {
         return error;
     }
-    *count = udm_result_int(row, 0, 0);
-    values = (const char **)made->values->elts;
-    values[VALUE_HIGHEST] = udm_result_text(row, 0, 1);
-    if (made->from >= *count) {
-        made->left = 0;
-    }
+    *count = udm_result_int(rows, 0, table->column_count + 1);
+    made->first = rows;
+    made->next_sql = next_sql(p, &sql, listing, instant);
+    made->values = list_values(p, listing, who, NEXT_FILTERS);
+    made->values[NEXT_HIGHEST] = udm_result_text(rows, 0, table->column_count + 2);
+    made->count = NEXT_FILTERS + listing->filters->nelts;
     apr_pool_create(&made->key_pool, p);
     *list = made;
     return NULL;
 }
 
+/* Takes the first batch, which is there already, or reads one. */
+static udm_error_t *read_batch(udm_result_t **rows, apr_pool_t *p, udm_db_t *db, udm_list_t *list,
+                               apr_int64_t limit)
+{
+    const char *sql;
+
+    if (list->first) {
+        *rows = list->first;
+        list->first = NULL;
+        if (!udm_result_text(*rows, 0, 0)) {
+            (*rows)->rows = 0;
+        }
+        return NULL;
+    }
+    sql = apr_psprintf(p, "%s LIMIT %" APR_INT64_T_FMT, list->next_sql, limit);
+    return udm_db_query_text(rows, p, db, sql, list->count, list->values);
+}
+
 udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_db_t *db,
                            udm_list_t *list)
 {
-    const list_table_t *table = &list_tables[list->kind];
     apr_int64_t limit = list->left < list->batch ? list->left : list->batch;
-    const char **values = (const char **)list->values->elts;
     udm_result_t *rows;
     udm_error_t *error;
-    const char *sql;
     int i;
 
     *batch = apr_array_make(p, 0, sizeof(void *));
     if (limit == 0) {
         return NULL;
     }
-    sql =
-        apr_pstrcat(p, "SELECT ", table->columns, ", ", list->key, list->from_where, list->order_by,
-                    apr_psprintf(p, " LIMIT %" APR_INT64_T_FMT " OFFSET %" APR_INT64_T_FMT, limit,
-                                 list->started ? 0 : list->from),
-                    NULL);
-    error = udm_db_query_text(&rows, p, db, sql, list->values->nelts, values);
+    error = read_batch(&rows, p, db, list, limit);
     if (error) {
         return error;
     }
@@ -304,16 +468,15 @@ udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_db_t *
                                              ? (void *)udm_row_file(p, rows, i)
                                              : (void *)udm_row_job(p, rows, i);
     }
-    list->started = true;
     if (!list->indexed && list->batch < UDM_LIST_BATCH_MAX) {
         list->batch *= 2;
     }
     list->left = rows->rows < limit ? 0 : list->left - rows->rows;
     if (list->left > 0) {
         apr_pool_clear(list->key_pool);
-        values[VALUE_KEY] =
-            apr_pstrdup(list->key_pool, udm_result_text(rows, i - 1, table->column_count));
-        values[VALUE_KEY_ID] = apr_pstrdup(list->key_pool, udm_result_text(rows, i - 1, 0));
+        list->values[NEXT_KEY] = apr_pstrdup(
+            list->key_pool, udm_result_text(rows, i - 1, list_tables[list->kind].column_count));
+        list->values[NEXT_KEY_ID] = apr_pstrdup(list->key_pool, udm_result_text(rows, i - 1, 0));
     }
     return NULL;
 }

@@ -44,6 +44,9 @@ static udm_error_t *lost(apr_pool_t *p, const udm_run_t *run)
 /*
  * Run and progress are both locked, so that after a wait PostgreSQL looks at the newest version of
  * both: with the run alone, one that was claimed a moment ago would be judged by its old, empty lease.
+ *
+ * Its commit is not waited for: a claim that a crash of the server takes back has changed nothing, and
+ * whoever made it fails at the fence. Before the source is touched, a renewal makes it last.
  */
 /* clang-format off */
 static const udm_statement_t claim = {
@@ -59,7 +62,7 @@ static const udm_statement_t claim = {
     " claimed AS ("
     "  UPDATE udm.run r SET status = 'IN_PROGRESS', attempt = r.attempt + 1, worker_id = $1::text,"
     "         export_id = gen_random_uuid(), started_at = now()"
-    "    FROM candidate c WHERE r.id = c.id"
+    "    FROM candidate c, set_config('synchronous_commit', 'off', true) WHERE r.id = c.id"
     "  RETURNING r.*, c.previous, c.interrupted),"
     " leased AS ("
     "  UPDATE udm.run_progress p SET lease_until = now() + " LEASE ", percent = 0, rows_done = 0"

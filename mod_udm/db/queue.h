@@ -56,6 +56,8 @@ udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_
  * A run whose lease ran out after `max_attempts` attempts comes with `exhausted` set: the caller
  * removes what previous_export_id left behind and fails it, so that nothing stays in the store even
  * when this caller dies, too.
+ * The claim can be seen at once, but a crash of the server may take it back: the caller renews the
+ * lease before it touches the source, so that an export which brings its server down is counted.
  */
 udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_db_t *db, const char *worker_id,
                              int max_attempts);

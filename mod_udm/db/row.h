@@ -9,8 +9,7 @@
 #include "job.h"
 
 /*
- * Columns and tables of one JobInfo. `j` is the job, `r` the run (of a job: its latest), `p` the
- * run's progress. The columns are in the order that udm_row_job reads.
+ * Columns and tables of one JobInfo. `j` is the job, `r` the run (of a job: its latest). The columns are in the order that udm_row_job reads.
  */
 /* clang-format off */
 #define UDM_JOB_COLUMNS                                                                            \
@@ -30,10 +29,8 @@
 /* clang-format on */
 #define UDM_JOB_COLUMN_COUNT 17
 
-#define UDM_JOB_TABLES                                                                             \
-    "udm.job j LEFT JOIN udm.run r ON r.id = j.latest_run_id"                                      \
-    " LEFT JOIN udm.run_progress p ON p.run_id = r.id"
-#define UDM_RUN_TABLES "udm.run r LEFT JOIN udm.run_progress p ON p.run_id = r.id"
+#define UDM_JOB_TABLES "udm.job j LEFT JOIN udm.run r ON r.id = j.latest_run_id"
+#define UDM_RUN_TABLES "udm.run r"
 
 /* A job that was cancelled before its first run has no record that would say why, nor has one whose
  * record was deleted. */
@@ -42,10 +39,12 @@
     " CASE j.status WHEN 'FAILED' THEN coalesce(r.status_reason, 'the record of it was deleted')"  \
     " WHEN 'CANCELLED' THEN coalesce(r.status_reason, '" UDM_CANCELLED_REASON "') END"
 
-/* What waits has come no way yet, whatever an earlier attempt had reached. */
+/* What waits has come no way yet, whatever an earlier attempt had reached. Most runs are completed,
+ * so how far they came is looked up for the others alone. */
 #define UDM_ROW_PROGRESS(status)                                                                   \
     " CASE WHEN " status " = 'COMPLETED' THEN 100"                                                 \
-    " WHEN " status " IN ('IN_PROGRESS', 'FAILED', 'CANCELLED') THEN coalesce(p.percent, 0)"       \
+    " WHEN " status " IN ('IN_PROGRESS', 'FAILED', 'CANCELLED') THEN coalesce((SELECT p.percent"   \
+    " FROM udm.run_progress p WHERE p.run_id = r.id), 0)"                                          \
     " ELSE 0 END"
 #define UDM_JOB_PROGRESS UDM_ROW_PROGRESS("j.status")
 #define UDM_RUN_PROGRESS UDM_ROW_PROGRESS("r.status")

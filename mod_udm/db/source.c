@@ -136,6 +136,9 @@ static apr_status_t source_close(void *data)
         PQfreeCancel(s->cancel);
     }
     s->cancel = NULL;
+    if (s->hold && s->db) {
+        udm_source_hold_give_back(s->hold);
+    }
     return APR_SUCCESS;
 }
 
@@ -147,13 +150,17 @@ static const char session_sql[] =
     "SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = on;"
     "SET client_encoding = 'UTF8'";
 
-static udm_error_t *connect_reader(udm_db_t **db, udm_source_t *s)
+/* `hold` may be NULL. */
+static udm_error_t *connect_reader(udm_db_t **db, udm_source_t *s, udm_source_hold_t *hold)
 {
     udm_error_t *error;
 
-    error = udm_db_connect(db, s->pool, s->conninfo, "udm-worker", UDM_E_SOURCE);
-    if (error) {
+    error = hold ? udm_source_hold_take(db, hold, s->pool, s->conninfo, s->stop)
+                 : udm_db_connect(db, s->pool, s->conninfo, "udm-worker", UDM_E_SOURCE);
+    if (error && error->kind == UDM_E_SOURCE) {
         error->reason = udm_source_away(s->pool, s->type);
+    }
+    if (error) {
         return error;
     }
     (*db)->stop = s->stop;
@@ -223,6 +230,13 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
                              const udm_data_type_t *type, const udm_run_t *run,
                              const udm_stop_t *stop)
 {
+    return udm_source_open_held(source, p, source_dir, type, run, stop, NULL);
+}
+
+udm_error_t *udm_source_open_held(udm_source_t **source, apr_pool_t *p, const char *source_dir,
+                                  const udm_data_type_t *type, const udm_run_t *run,
+                                  const udm_stop_t *stop, udm_source_hold_t *hold)
+{
     udm_source_t *s = apr_pcalloc(p, sizeof(*s));
     bool files = run->export_attachments && type->attachment_relation;
     const char *media = "{}";
@@ -251,13 +265,16 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
         error = udm_source_read_filters(s);
     }
     if (!error) {
-        error = connect_reader(&s->db, s);
+        s->hold = hold;
+        error = connect_reader(&s->db, s, hold);
+    }
+    if (s->db) {
+        s->cancel = PQgetCancel(s->db->conn);
+        apr_pool_cleanup_register(p, s, source_close, apr_pool_cleanup_null);
     }
     if (error) {
         return error;
     }
-    s->cancel = PQgetCancel(s->db->conn);
-    apr_pool_cleanup_register(p, s, source_close, apr_pool_cleanup_null);
     error = udm_db_exec(p, s->db, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
     if (error) {
         return udm_source_explain_error(s, error, "its session");
@@ -526,7 +543,7 @@ static udm_error_t *open_slices(udm_source_t *s)
     udm_db_t *db;
     const char *begin;
 
-    error = connect_reader(&db, s);
+    error = connect_reader(&db, s, NULL);
     if (error) {
         return error;
     }

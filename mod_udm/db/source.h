@@ -22,6 +22,22 @@ typedef struct udm_column_t {
 } udm_column_t;
 
 /*
+ * Keeps the connection of a run for the next one with the same connection file, for a moment: a new
+ * one costs more than the reading of some rows. For one thread. The connection closes with `p`.
+ */
+typedef struct udm_source_hold_t udm_source_hold_t;
+
+#define UDM_SOURCE_HOLD_MS 2000
+
+udm_source_hold_t *udm_source_hold_make(apr_pool_t *p);
+
+/*
+ * Closes a connection that was not used for UDM_SOURCE_HOLD_MS.
+ * @return whether there still is one, so that this is to be called again
+ */
+bool udm_source_hold_expire(udm_source_hold_t *hold);
+
+/*
  * Connects as the reader that the file `<source_dir>/<connection>` names, refuses one that can use
  * schema udm, checks that the relation and its columns exist, and begins the snapshot (REPEATABLE
  * READ, READ ONLY). Closed with `p`.
@@ -33,6 +49,12 @@ typedef struct udm_column_t {
 udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *source_dir,
                              const udm_data_type_t *type, const udm_run_t *run,
                              const udm_stop_t *stop);
+
+/* The same with a connection that `hold` keeps, and keeps again when the source is closed: `p` goes
+ * before `hold`. */
+udm_error_t *udm_source_open_held(udm_source_t **source, apr_pool_t *p, const char *source_dir,
+                                  const udm_data_type_t *type, const udm_run_t *run,
+                                  const udm_stop_t *stop, udm_source_hold_t *hold);
 
 /*
  * Whether every transaction that might have stamped a row before the first look is over.

@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_private.h: what the four files of a source share: source_connection.c finds the reader,
- * source_filter.c reads the filters of a run, source_query.c turns all that into statements, source.c
+ * source_private.h: what the files of a source share: source_connection.c finds the reader,
+ * source_hold.c keeps its connection, source_filter.c reads the filters of a run, source_query.c turns all that into statements, source.c
  * runs them.
  */
 #ifndef UDM_SOURCE_PRIVATE_H
@@ -36,6 +36,7 @@ struct udm_source_t {
     const udm_data_type_t *type;
     const udm_run_t *run;
     const char *conninfo;
+    udm_source_hold_t *hold; /* which db is from; NULL: from none */
     udm_db_t *db;
     udm_db_t *slices; /* the second connection; NULL until it is needed */
     PGcancel *cancel;
@@ -71,6 +72,13 @@ udm_error_t *udm_source_query(udm_result_t **result, udm_source_t *s, const char
 /* The libpq string in the file `<source_dir>/<connection>` of the type's source. */
 udm_error_t *udm_source_read_connection(const char **conninfo, apr_pool_t *p,
                                         const char *source_dir, const udm_data_type_t *type);
+
+/* A connection that was kept, and knows nothing of the run it was made for, or a new one. */
+udm_error_t *udm_source_hold_take(udm_db_t **db, udm_source_hold_t *hold, apr_pool_t *p,
+                                  const char *conninfo, const udm_stop_t *stop);
+
+/* Keeps what was taken last, unless its run did not come to its end. */
+void udm_source_hold_give_back(udm_source_hold_t *hold);
 
 /* Checks the filters of the run against the attributes of the type. */
 udm_error_t *udm_source_read_filters(udm_source_t *s);

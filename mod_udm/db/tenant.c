@@ -30,7 +30,8 @@ static const udm_statement_t authenticate = {
     " t.ccid,"
     " CASE WHEN t.ccid IS NOT NULL THEN (SELECT json_agg(json_build_array(source, type, may_read,"
     " may_write)) FROM udm.rights($4::text[], t.ccid))::text END,"
-    " CASE WHEN t.ccid IS NOT NULL THEN udm.may_certificate($4::text[]) END"
+    " CASE WHEN t.ccid IS NOT NULL THEN udm.may_certificate($4::text[]) END,"
+    " (extract(epoch FROM k.expires_at - now()) * 1000000)::bigint"
     " FROM (SELECT) one LEFT JOIN udm.api_key k ON k.key_id = $1"
     " LEFT JOIN udm.tenant t ON t.ccid = $3"};
 
@@ -45,7 +46,8 @@ enum {
     KEY_CERTIFICATE,
     TOKEN_CCID,
     TOKEN_RIGHTS,
-    TOKEN_CERTIFICATE
+    TOKEN_CERTIFICATE,
+    KEY_GOOD_FOR
 };
 
 /* Reads json_agg([source, type, read, write], ...); NULL is the empty set. */
@@ -159,6 +161,7 @@ udm_error_t *udm_tenant_authenticate(udm_principal_t **who, apr_pool_t *p, udm_d
 
     found = apr_pcalloc(p, sizeof(*found));
     found->ccid = apr_pstrdup(p, ccid);
+    found->good_for = udm_result_time(row, 0, KEY_GOOD_FOR);
     if (key) {
         found->key_id = apr_pstrdup(p, key->id);
         found->subject = apr_pstrdup(p, udm_result_text(row, 0, KEY_LABEL));

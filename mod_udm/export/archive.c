@@ -185,9 +185,8 @@ static udm_error_t *append(udm_archive_t *a, open_t *o)
     udm_error_t *error = udm_zip_begin(a->zip, o->name->data, &o->sum);
 
     if (error == NULL) {
-        error = udm_spool_copy(o->spool, &sink);
+        error = udm_spool_empty(o->spool, &sink);
     }
-    udm_spool_close(o->spool);
     return error != NULL ? error : note(a, o);
 }
 

@@ -13,7 +13,7 @@
 
 #include "entry.h"
 
-#define OUT_SIZE 65536
+#define OUT_SIZE 16384
 
 /* ISA-L counts input in 32 bits. */
 #define IN_MOST ((apr_size_t)1 << 30)
@@ -57,7 +57,7 @@ udm_error_t *udm_entry_make(udm_entry_t **entry, apr_pool_t *p)
     e->md = EVP_MD_fetch(NULL, "SHA256", NULL);
     e->hash = EVP_MD_CTX_new();
     e->stream = malloc(sizeof(*e->stream));
-    e->level = malloc(ISAL_DEF_LVL1_DEFAULT);
+    e->level = malloc(ISAL_DEF_LVL1_MEDIUM);
     e->out = malloc(OUT_SIZE);
     apr_pool_cleanup_register(p, e, entry_free, apr_pool_cleanup_null);
     if (e->md == NULL || e->hash == NULL) {
@@ -81,7 +81,7 @@ udm_error_t *udm_entry_begin(udm_entry_t *entry, const udm_sink_t *sink)
     isal_deflate_reset(stream);
     stream->level = 1;
     stream->level_buf = entry->level;
-    stream->level_buf_size = ISAL_DEF_LVL1_DEFAULT;
+    stream->level_buf_size = ISAL_DEF_LVL1_MEDIUM;
     stream->gzip_flag = IGZIP_DEFLATE;
     stream->flush = NO_FLUSH;
     stream->end_of_stream = 0;

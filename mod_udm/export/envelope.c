@@ -1,7 +1,9 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * envelope.c: OpenSSL makes and streams the CMS; its DER comes out into a BIO of ours, which turns
- * it into base64 lines where text is wanted, hashes it and hands it on in large pieces.
+ * envelope.c: OpenSSL makes and streams the CMS; its DER comes out into a BIO of ours, which gathers
+ * it into blocks. A block becomes base64 lines where text is wanted, is hashed and goes to the sink:
+ * behind a relay, so that encrypting the next one does not wait for that. An envelope of less than a
+ * block has no relay, for a thread would cost more than it saves.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 #include "core/apikey.h"
 #include "core/text.h"
 #include "envelope.h"
+#include "relay.h"
 
 static const char mime_head[] = "MIME-Version: 1.0\n"
                                 "Content-Disposition: attachment; filename=\"smime.p7m\"\n"
@@ -30,7 +33,7 @@ static const char mime_end[] = "\n";
 #define LINE_IN  48
 #define LINE_OUT 65
 
-/* DER that is gathered before it becomes text; whole lines. */
+/* DER in a block; whole lines. */
 #define DER_SIZE (LINE_IN * 1024)
 
 /* Plain bytes that are gathered before they go to OpenSSL. */
@@ -66,12 +69,14 @@ struct udm_envelope_t {
     EVP_MD_CTX *hash;
     unsigned char *plain;
     apr_size_t plain_size;
-    unsigned char *der;
-    apr_size_t der_size;
-    unsigned char *text; /* NULL where none is wanted */
+    udm_block_t *der;   /* being filled */
+    udm_relay_t *relay; /* NULL: not started, or ended */
+    udm_error_t *error; /* of what the BIO does, which cannot return one */
     apr_int64_t der_total;
-    apr_int64_t size;   /* of all that was emitted */
-    udm_error_t *error; /* of the sink, which a BIO cannot return */
+    /* From here on of the other thread, while there is one. */
+    apr_pool_t *text_pool;
+    unsigned char *text; /* NULL where none is wanted */
+    apr_int64_t size;    /* of all that was emitted */
 };
 
 static udm_error_t *openssl_error(apr_pool_t *p, udm_error_kind kind, const char *reason)
@@ -86,40 +91,77 @@ static udm_error_t *openssl_error(apr_pool_t *p, udm_error_kind kind, const char
 static udm_error_t *emit(udm_envelope_t *e, const void *data, apr_size_t size)
 {
     if (EVP_DigestUpdate(e->hash, data, size) != 1) {
-        return openssl_error(e->pool, UDM_E_INTERNAL, "SHA-256 cannot be computed");
+        return openssl_error(e->text_pool, UDM_E_INTERNAL, "SHA-256 cannot be computed");
     }
     e->size += (apr_int64_t)size;
     return e->sink.write != NULL ? e->sink.write(e->sink.context, data, size) : NULL;
 }
 
-/* The DER gathered so far as lines of text. All but the last call have whole lines of it. */
-static apr_size_t make_lines(udm_envelope_t *e)
+/* DER as lines of text. All but the last call have whole lines of it. */
+static apr_size_t make_lines(unsigned char *text, const unsigned char *der, apr_size_t size)
 {
-    unsigned char *to = e->text;
+    unsigned char *to = text;
 
-    for (apr_size_t at = 0; at < e->der_size; at += LINE_IN) {
-        apr_size_t take = e->der_size - at < LINE_IN ? e->der_size - at : LINE_IN;
+    for (apr_size_t at = 0; at < size; at += LINE_IN) {
+        apr_size_t take = size - at < LINE_IN ? size - at : LINE_IN;
 
-        to += EVP_EncodeBlock(to, e->der + at, (int)take);
+        to += EVP_EncodeBlock(to, der + at, (int)take);
         *to++ = '\n';
     }
-    return (apr_size_t)(to - e->text);
+    return (apr_size_t)(to - text);
 }
 
-/* Hands on the DER gathered so far. */
-static udm_error_t *emit_der(udm_envelope_t *e)
+/* Hands a block of DER on, in whichever thread. */
+static udm_error_t *emit_block(void *context, const udm_block_t *block)
 {
-    apr_size_t size = e->der_size;
+    udm_envelope_t *e = context;
+    const udm_buffer_t *der = block->bytes;
 
-    if (size == 0) {
-        return NULL;
+    if (!e->is_text) {
+        return emit(e, der->data, der->size);
     }
-    e->der_total += (apr_int64_t)size;
-    if (e->is_text) {
-        size = make_lines(e);
+    return emit(e, e->text, make_lines(e->text, (const unsigned char *)der->data, der->size));
+}
+
+/* Ends the other thread. @return its error */
+static udm_error_t *end_relay(udm_envelope_t *e, bool abort)
+{
+    udm_error_t *error = NULL;
+
+    if (e->relay != NULL) {
+        error = udm_relay_finish(e->relay, abort);
+        e->relay = NULL;
     }
-    e->der_size = 0;
-    return emit(e, e->is_text ? e->text : e->der, size);
+    return error;
+}
+
+static udm_error_t *put_block(udm_envelope_t *e)
+{
+    udm_error_t *error = NULL;
+
+    e->der_total += (apr_int64_t)e->der->bytes->size;
+    if (e->relay == NULL) {
+        e->text_pool = udm_relay_pool(e->pool);
+        error = udm_relay_start(&e->relay, e->pool, emit_block, e);
+    }
+    if (error == NULL && !udm_relay_put(e->relay, e->der)) {
+        error = end_relay(e, true);
+    }
+    if (error == NULL) {
+        e->der = udm_relay_block(e->relay);
+        udm_buffer_reserve(e->der->bytes, DER_SIZE);
+    }
+    return error;
+}
+
+/* The last block; after it there is no other thread. */
+static udm_error_t *put_last(udm_envelope_t *e)
+{
+    e->der_total += (apr_int64_t)e->der->bytes->size;
+    if (e->relay == NULL) {
+        return emit_block(e, e->der);
+    }
+    return end_relay(e, !udm_relay_put(e->relay, e->der));
 }
 
 static int out_write(BIO *bio, const char *data, size_t size, size_t *written)
@@ -132,17 +174,16 @@ static int out_write(BIO *bio, const char *data, size_t size, size_t *written)
         return 0;
     }
     while (left != 0) {
-        apr_size_t take = DER_SIZE - e->der_size;
+        apr_size_t take = DER_SIZE - e->der->bytes->size;
 
         if (take > left) {
             take = left;
         }
-        memcpy(e->der + e->der_size, data, take);
-        e->der_size += take;
+        udm_buffer_add(e->der->bytes, data, take);
         data += take;
         left -= take;
-        if (e->der_size == DER_SIZE) {
-            e->error = emit_der(e);
+        if (e->der->bytes->size == DER_SIZE) {
+            e->error = put_block(e);
             if (e->error != NULL) {
                 return 0;
             }
@@ -276,6 +317,13 @@ static void free_chain(udm_envelope_t *e)
     e->cms = NULL;
 }
 
+/* Before anything goes that the other thread may be at. */
+static apr_status_t envelope_end(void *data)
+{
+    (void)end_relay(data, true);
+    return APR_SUCCESS;
+}
+
 static apr_status_t envelope_free(void *data)
 {
     udm_envelope_t *e = data;
@@ -286,7 +334,6 @@ static apr_status_t envelope_free(void *data)
         OPENSSL_cleanse(e->plain, PLAIN_SIZE);
     }
     free(e->plain);
-    free(e->der);
     free(e->text);
     ERR_clear_error();
     return APR_SUCCESS;
@@ -338,12 +385,15 @@ udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
     e->is_text = recipient->encryption == UDM_ENCRYPTION_SMIME;
     e->hash = EVP_MD_CTX_new();
     e->plain = malloc(PLAIN_SIZE);
-    e->der = malloc(DER_SIZE);
+    e->der = udm_block_make(p);
+    udm_buffer_reserve(e->der->bytes, DER_SIZE);
+    e->text_pool = p;
     e->text = e->is_text ? malloc(DER_SIZE / LINE_IN * LINE_OUT + 1) : NULL;
     e->out = BIO_new(recipient->method);
+    apr_pool_pre_cleanup_register(p, e, envelope_end);
     apr_pool_cleanup_register(p, e, envelope_free, apr_pool_cleanup_null);
-    if (e->hash == NULL || e->plain == NULL || e->der == NULL || (e->is_text && e->text == NULL) ||
-        e->out == NULL || EVP_DigestInit_ex(e->hash, EVP_sha256(), NULL) != 1) {
+    if (e->hash == NULL || e->plain == NULL || (e->is_text && e->text == NULL) || e->out == NULL ||
+        EVP_DigestInit_ex(e->hash, EVP_sha256(), NULL) != 1) {
         return openssl_error(p, UDM_E_INTERNAL, "the encryption cannot be set up");
     }
     BIO_set_data(e->out, e);
@@ -423,7 +473,7 @@ udm_error_t *udm_envelope_finish(apr_int64_t *size, const char **sha256, apr_poo
     }
     free_chain(envelope);
     if (error == NULL) {
-        error = emit_der(envelope);
+        error = put_last(envelope);
     }
     if (error == NULL && envelope->is_text) {
         error = emit(envelope, mime_end, sizeof(mime_end) - 1);

@@ -27,7 +27,11 @@ udm_encryption udm_recipient_encryption(const udm_recipient_t *recipient);
 /* The most bytes whose envelope is not larger than `limit` bytes; 0 when nothing fits. */
 apr_int64_t udm_recipient_capacity(const udm_recipient_t *recipient, apr_int64_t limit);
 
-/* Begins an envelope, which goes to `sink`. Its memory goes back with `p`. */
+/*
+ * Begins an envelope, which goes to `sink`. Its memory goes back with `p`.
+ * From here to the end of udm_envelope_finish the sink may be called by another thread, never by two
+ * at a time; what it uses, the pool of its errors too, must not be used by others meanwhile.
+ */
 udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
                                const udm_recipient_t *recipient, const udm_sink_t *sink);
 udm_error_t *udm_envelope_write(udm_envelope_t *envelope, const void *data, apr_size_t size);

@@ -27,11 +27,16 @@ typedef struct export_t {
     apr_int64_t count; /* rows read */
 } export_t;
 
+static udm_error_t *take(void *context, const udm_block_t *block)
+{
+    return udm_archive_take(context, block);
+}
+
 /* Reads the open source, in two threads. */
 static udm_error_t *relay_source(export_t *x, udm_source_t *source)
 {
     udm_relay_t *relay;
-    udm_error_t *error = udm_relay_start(&relay, x->pool, x->archive);
+    udm_error_t *error = udm_relay_start(&relay, x->pool, take, x->archive);
     udm_error_t *other;
 
     if (error != NULL) {
@@ -51,8 +56,8 @@ static udm_error_t *read_source(const char **snapshot, export_t *x)
     udm_error_t *error;
 
     apr_pool_create(&source_pool, x->pool);
-    error = udm_source_open(&source, source_pool, x->settings->source_dir, x->type, x->run,
-                            &x->watch->stop);
+    error = udm_source_open_held(&source, source_pool, x->settings->source_dir, x->type, x->run,
+                                 &x->watch->stop, x->settings->hold);
     if (error == NULL) {
         *snapshot = apr_pstrdup(x->pool, udm_source_snapshot(source));
         error = relay_source(x, source);
@@ -140,7 +145,6 @@ udm_error_t *udm_export_run(apr_array_header_t **parts, apr_int64_t *rows, apr_p
                             const udm_export_settings_t *settings, const udm_data_type_t *type,
                             const udm_run_t *run, udm_store_t *store, udm_export_watch_t *watch)
 {
-    apr_allocator_t *allocator;
     apr_pool_t *pool;
     export_t *x;
     udm_error_t *error;
@@ -152,9 +156,7 @@ udm_error_t *udm_export_run(apr_array_header_t **parts, apr_int64_t *rows, apr_p
     x->type = type;
     x->run = run;
     x->watch = watch;
-    apr_allocator_create(&allocator);
-    apr_pool_create_unmanaged_ex(&x->archive_pool, NULL, allocator);
-    apr_allocator_owner_set(allocator, x->archive_pool);
+    x->archive_pool = udm_relay_pool(pool);
     error = run_export(parts, p, x, store);
     *rows = x->count;
     if (error == NULL) {
@@ -166,7 +168,6 @@ udm_error_t *udm_export_run(apr_array_header_t **parts, apr_int64_t *rows, apr_p
                     ? udm_error_make(p, UDM_E_STOPPED, "the export was stopped")
                     : udm_error_copy(p, error);
     }
-    apr_pool_destroy(x->archive_pool);
     apr_pool_destroy(pool);
     if (error != NULL) {
         udm_error_t *left = store->remove_export(store, p, run->export_id);

@@ -28,6 +28,7 @@ typedef struct udm_export_settings_t {
     const char *source_dir;
     const char *spool_dir;     /* for unlinked spool files; on a disk, not a tmpfs */
     apr_int64_t max_part_size; /* bytes of the largest downloadable file */
+    udm_source_hold_t *hold;   /* keeps the connection to the source; NULL: nobody does */
 } udm_export_settings_t;
 
 /*

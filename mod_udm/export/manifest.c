@@ -88,7 +88,7 @@ udm_error_t *udm_manifest_write(udm_manifest_t *manifest, const udm_manifest_hea
     udm_buffer_format(line, "\"rows\":%" APR_INT64_T_FMT ",\n\"entries\":[", head->rows);
     error = sink->write(sink->context, line->data, line->size);
     if (error == NULL) {
-        error = udm_spool_copy(manifest->entries, sink);
+        error = udm_spool_empty(manifest->entries, sink);
     }
     if (error == NULL) {
         error = sink->write(sink->context, "]}\n", 3);

@@ -6,6 +6,7 @@
 
 #include "db/queue.h"
 #include "parts.h"
+#include "relay.h"
 
 /* A part that is written, waiting for its name. */
 typedef struct written_t {
@@ -21,6 +22,7 @@ struct udm_parts_t {
     const udm_recipient_t *recipient;
     apr_int64_t limit;
     apr_array_header_t *written; /* of written_t */
+    apr_pool_t *object_pool;     /* of all objects; the envelope's thread writes them */
     udm_object_t *object;        /* of the part under way */
     udm_envelope_t *envelope;
     apr_pool_t *envelope_pool;
@@ -37,6 +39,7 @@ udm_parts_t *udm_parts_make(apr_pool_t *p, udm_store_t *store, const char *expor
     parts->recipient = recipient;
     parts->limit = limit;
     parts->written = apr_array_make(p, 4, sizeof(written_t));
+    parts->object_pool = udm_relay_pool(p);
     return parts;
 }
 
@@ -59,7 +62,7 @@ static udm_error_t *part_open(void *context)
                               "fileSplitSize, or none",
                               UDM_PARTS_MAX + 1);
     }
-    error = parts->store->create(&parts->object, parts->store, parts->pool, parts->export_id,
+    error = parts->store->create(&parts->object, parts->store, parts->object_pool, parts->export_id,
                                  parts->written->nelts + 1);
     if (error == NULL) {
         apr_pool_create(&parts->envelope_pool, parts->pool);

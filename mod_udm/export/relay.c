@@ -10,7 +10,7 @@
 #include "relay.h"
 
 /* Filled blocks that may wait: enough that neither side waits for a hiccup of the other. */
-#define WAITING_MAX 8
+#define WAITING_MAX 6
 
 /*
  * Bytes that may be on their way. A row is never cut, so a block can be of any size: one that is
@@ -19,8 +19,9 @@
 #define BYTES_MAX ((apr_size_t)1536 * 1024)
 
 struct udm_relay_t {
-    apr_pool_t *pool; /* of the thread that reads */
-    udm_archive_t *archive;
+    apr_pool_t *pool; /* of the thread that hands over */
+    udm_relay_fn take;
+    void *context;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t filled; /* there is a block to be taken, or no more will come */
@@ -34,7 +35,7 @@ struct udm_relay_t {
     bool dropped; /* and those that wait are not wanted */
     bool ended;
     atomic_bool failed;
-    udm_error_t *error; /* of the thread, in the archive's pool */
+    udm_error_t *error; /* of the thread */
 };
 
 /* The next block; NULL: there is none, and none will come. */
@@ -80,7 +81,7 @@ static void *relay_main(void *data)
     udm_block_t *block;
 
     while (error == NULL && (block = next_block(relay)) != NULL) {
-        error = udm_archive_take(relay->archive, block);
+        error = relay->take(relay->context, block);
         give_back(relay, block);
     }
     pthread_mutex_lock(&relay->lock);
@@ -102,13 +103,32 @@ static apr_status_t relay_free(void *data)
     return APR_SUCCESS;
 }
 
-udm_error_t *udm_relay_start(udm_relay_t **relay, apr_pool_t *p, udm_archive_t *archive)
+static apr_status_t pool_free(void *data)
+{
+    apr_pool_destroy(data);
+    return APR_SUCCESS;
+}
+
+apr_pool_t *udm_relay_pool(apr_pool_t *p)
+{
+    apr_allocator_t *allocator;
+    apr_pool_t *pool;
+
+    apr_allocator_create(&allocator);
+    apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
+    apr_allocator_owner_set(allocator, pool);
+    apr_pool_cleanup_register(p, pool, pool_free, apr_pool_cleanup_null);
+    return pool;
+}
+
+udm_error_t *udm_relay_start(udm_relay_t **relay, apr_pool_t *p, udm_relay_fn take, void *context)
 {
     udm_relay_t *r = apr_pcalloc(p, sizeof(*r));
     int status;
 
     r->pool = p;
-    r->archive = archive;
+    r->take = take;
+    r->context = context;
     atomic_init(&r->failed, false);
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->filled, NULL);

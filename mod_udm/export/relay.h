@@ -1,21 +1,31 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * relay.h: a second thread for an export: one reads and encodes, the other compresses, encrypts and
- * writes. Between them goes a bounded number of blocks, so memory does not depend on who is faster.
+ * relay.h: one more thread for an export. What the caller hands over is taken in by the other thread,
+ * in order; a bounded number of blocks goes between the two, so memory does not depend on who is
+ * faster.
  */
 #ifndef UDM_RELAY_H
 #define UDM_RELAY_H
 
-#include "archive.h"
+#include "block.h"
 
 typedef struct udm_relay_t udm_relay_t;
 
 /*
- * Starts the thread. Until udm_relay_finish the archive, and the pool it was made with, are the
- * thread's alone; that pool must not share its allocator with another one.
- * Every relay that was started must be finished.
+ * A pool that shares nothing with other ones, so that the other thread may use it beside them. It goes
+ * with `p`.
  */
-udm_error_t *udm_relay_start(udm_relay_t **relay, apr_pool_t *p, udm_archive_t *archive);
+apr_pool_t *udm_relay_pool(apr_pool_t *p);
+
+/* Takes in a block, in the other thread. After an error it is not called again. */
+typedef udm_error_t *(*udm_relay_fn)(void *context, const udm_block_t *block);
+
+/*
+ * Starts the thread. Until udm_relay_finish all that `take` touches is the thread's alone, also the
+ * pool of its errors (udm_relay_pool).
+ * Every relay that was started must be finished before `p` goes.
+ */
+udm_error_t *udm_relay_start(udm_relay_t **relay, apr_pool_t *p, udm_relay_fn take, void *context);
 
 /*
  * An empty block to be filled, in the pool of the relay. Of those that were put, some come back here:

@@ -16,7 +16,10 @@
 
 #include "spool.h"
 
-#define BLOCK_SIZE 65536
+#define BLOCK_SIZE 32768
+
+/* How much udm_spool_copy gives back at a time. */
+#define PUNCH_SIZE (1 << 20)
 
 struct udm_spool_t {
     apr_pool_t *pool;
@@ -252,9 +255,20 @@ udm_error_t *udm_spool_read(void *data, apr_size_t *got, udm_spool_t *spool, apr
     return NULL;
 }
 
-udm_error_t *udm_spool_copy(udm_spool_t *spool, const udm_sink_t *sink)
+/*
+ * Gives back what was read: the disk need not hold it twice, and what follows is written into memory
+ * that is at hand. Where the file system cannot, it comes back with the file.
+ */
+static void punch(const udm_spool_t *spool, off_t from, off_t size)
+{
+    (void)fallocate(spool->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, size);
+}
+
+udm_error_t *udm_spool_empty(udm_spool_t *spool, const udm_sink_t *sink)
 {
     udm_error_t *error = udm_spool_rewind(spool);
+    off_t done = 0;
+    off_t punched = 0;
 
     while (error == NULL) {
         error = fill_block(spool);
@@ -262,7 +276,13 @@ udm_error_t *udm_spool_copy(udm_spool_t *spool, const udm_sink_t *sink)
             break;
         }
         error = sink->write(sink->context, spool->block, spool->used);
+        done += (off_t)spool->used;
         spool->used = 0;
+        if (done - punched >= PUNCH_SIZE) {
+            punch(spool, punched, done - punched);
+            punched = done;
+        }
     }
+    udm_spool_close(spool);
     return error;
 }

@@ -28,8 +28,8 @@ udm_error_t *udm_spool_rewind(udm_spool_t *spool);
 /* Reads up to `size` bytes; `got` is less only at the end. */
 udm_error_t *udm_spool_read(void *data, apr_size_t *got, udm_spool_t *spool, apr_size_t size);
 
-/* Reads all of it into `sink`, from the beginning. */
-udm_error_t *udm_spool_copy(udm_spool_t *spool, const udm_sink_t *sink);
+/* Moves all of it into `sink`, and closes it. */
+udm_error_t *udm_spool_empty(udm_spool_t *spool, const udm_sink_t *sink);
 
 /* Gives back the file, the memory and the key. */
 void udm_spool_close(udm_spool_t *spool);

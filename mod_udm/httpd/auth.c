@@ -17,8 +17,10 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <openssl/sha.h>
 
 #include "core/apikey.h"
+#include "core/text.h"
 #include "core/token.h"
 #include "db/tenant.h"
 #include "httpd/auth.h"
@@ -92,9 +94,106 @@ static udm_error_t *missing(request_rec *r, udm_need need)
                               "header Authorization: Bearer <token>");
 }
 
+/*
+ * The cache, in which what was found stays for `lifetime`; NULL when nothing is to be kept: a key
+ * that is revoked, or a right that is taken away, is good for that much longer.
+ */
+static udm_key_cache_t *cache_of(apr_interval_time_t *lifetime, const udm_request_t *q)
+{
+    udm_child_t *child = udm_config_main()->child;
+
+    *lifetime = udm_config_key_cache(q->dir);
+    return *lifetime > 0 && child ? child->key_cache : NULL;
+}
+
+/* Writes a text and its end, so that no two lists of texts look alike; NULL is none of them. */
+static char *put_text(char *at, const char *text)
+{
+    apr_size_t size = text ? strlen(text) + 1 : 0;
+
+    *at++ = text ? '+' : '-';
+    memcpy(at, text ? text : "", size);
+    return at + size;
+}
+
+/* SHA-256 of some texts and, unless they are NULL, of those in `more`. */
+static void digest(unsigned char *id, apr_pool_t *p, const char *const *texts, int count,
+                   const apr_array_header_t *more)
+{
+    apr_size_t size = 0;
+    char *all, *at;
+    int i, n = more ? more->nelts : 0;
+
+    for (i = 0; i < count + n; i++) {
+        const char *text = i < count ? texts[i] : APR_ARRAY_IDX(more, i - count, const char *);
+
+        size += text ? strlen(text) + 2 : 1;
+    }
+    all = at = apr_palloc(p, size);
+    for (i = 0; i < count + n; i++) {
+        at = put_text(at, i < count ? texts[i] : APR_ARRAY_IDX(more, i - count, const char *));
+    }
+    SHA256((const unsigned char *)all, size, id);
+}
+
+static void *copy_claims(apr_pool_t *p, const void *value)
+{
+    const udm_token_claims_t *claims = value;
+    udm_token_claims_t *copy = apr_pmemdup(p, claims, sizeof(*claims));
+    int i;
+
+    copy->subject = apr_pstrdup(p, claims->subject);
+    copy->ccid = apr_pstrdup(p, claims->ccid);
+    copy->roles = apr_array_copy(p, claims->roles);
+    for (i = 0; i < copy->roles->nelts; i++) {
+        APR_ARRAY_IDX(copy->roles, i, const char *) =
+            apr_pstrdup(p, APR_ARRAY_IDX(copy->roles, i, const char *));
+    }
+    return copy;
+}
+
+/* Verifies a token, unless the same one was good by the same keys and rules a moment ago. */
+static udm_error_t *verify(const udm_token_claims_t **claims, request_rec *r,
+                           const udm_request_t *q, const udm_jwks_t *jwks,
+                           const udm_token_policy_t *policy, const char *token)
+{
+    apr_time_t since = udm_key_cache_clock(), now = apr_time_now();
+    unsigned char id[UDM_KEY_CACHE_ID_SIZE];
+    apr_interval_time_t lifetime;
+    udm_key_cache_t *cache = cache_of(&lifetime, q);
+    udm_token_claims_t *verified;
+    udm_error_t *error;
+
+    if (cache) {
+        const char *texts[] = {"token",
+                               udm_text_hex(r->pool, udm_jwks_sha256(jwks), UDM_SHA256_SIZE),
+                               apr_itoa(r->pool, policy->skew),
+                               policy->issuer,
+                               policy->audience,
+                               policy->tenant_claim,
+                               policy->roles_claim,
+                               token};
+
+        digest(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]), NULL);
+        *claims = udm_key_cache_get(cache, r->pool, id, lifetime);
+        if (*claims) {
+            return NULL;
+        }
+    }
+    error = udm_token_verify(&verified, r->pool, jwks, policy, token, now);
+    *claims = verified;
+    if (!error && cache) {
+        apr_interval_time_t left = verified->expires + apr_time_from_sec(policy->skew) - now;
+
+        udm_key_cache_put(cache, id, verified, copy_claims, since,
+                          since + (left < lifetime ? left : lifetime));
+    }
+    return error;
+}
+
 /* Verifies the token in an Authorization header. */
-static udm_error_t *read_token(udm_token_claims_t **claims, request_rec *r, const udm_request_t *q,
-                               const char *header)
+static udm_error_t *read_token(const udm_token_claims_t **claims, request_rec *r,
+                               const udm_request_t *q, const char *header)
 {
     static const char scheme[] = "Bearer ";
     const udm_dir_t *dir = q->dir;
@@ -120,7 +219,7 @@ static udm_error_t *read_token(udm_token_claims_t **claims, request_rec *r, cons
     policy.roles_claim = dir->token_roles_claim ? dir->token_roles_claim : UDM_DEFAULT_ROLES_CLAIM;
     policy.skew =
         (int)apr_time_sec(dir->token_skew == UDM_UNSET ? UDM_DEFAULT_SKEW : dir->token_skew);
-    error = udm_token_verify(claims, r->pool, jwks, &policy, header, apr_time_now());
+    error = verify(claims, r, q, jwks, &policy, header);
     if (error && error->kind == UDM_E_UNAUTHENTICATED) {
         challenge(r, error->reason);
     }
@@ -142,13 +241,52 @@ static udm_error_t *look_up(udm_db_t *db, void *baton)
     return udm_tenant_authenticate(&lookup->who, lookup->r->pool, db, lookup->key, lookup->claims);
 }
 
+static void *copy_principal(apr_pool_t *p, const void *value)
+{
+    return udm_principal_copy(p, value);
+}
+
+/* Finds who shows these credentials, in the database unless it said so a moment ago. */
+static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const udm_request_t *q,
+                             const udm_apikey_t *key, const udm_token_claims_t *claims)
+{
+    lookup_t lookup = {r, NULL, key, claims};
+    apr_time_t since = udm_key_cache_clock();
+    unsigned char id[UDM_KEY_CACHE_ID_SIZE];
+    apr_interval_time_t lifetime, good_for;
+    udm_key_cache_t *cache = cache_of(&lifetime, q);
+    udm_error_t *error;
+
+    if (cache) {
+        const char *texts[] = {"principal", key ? key->id : NULL,
+                               key ? udm_text_hex(r->pool, key->secret_sha256, UDM_SHA256_SIZE)
+                                   : NULL,
+                               claims ? claims->ccid : NULL, claims ? claims->subject : NULL};
+
+        digest(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]), claims ? claims->roles : NULL);
+        *who = udm_key_cache_get(cache, r->pool, id, lifetime);
+        if (*who) {
+            return NULL;
+        }
+    }
+    /* noting the last use of a key twice does no harm, so a lost connection is tried again */
+    error = udm_dbd_with(r, true, look_up, &lookup);
+    *who = lookup.who;
+    if (!error && cache) {
+        good_for = lookup.who->good_for;
+        udm_key_cache_put(
+            cache, id, lookup.who, copy_principal, since,
+            since + (good_for != UDM_NO_TIME && good_for < lifetime ? good_for : lifetime));
+    }
+    return error;
+}
+
 udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q)
 {
     const char *key_text = apr_table_get(r->headers_in, "x-api-key");
     const char *header = apr_table_get(r->headers_in, "Authorization");
-    lookup_t lookup = {r, NULL, NULL, NULL};
     udm_apikey_t key;
-    udm_token_claims_t *claims = NULL;
+    const udm_token_claims_t *claims = NULL;
     udm_error_t *error;
 
     if (q->who || q->need == UDM_NEED_NONE ||
@@ -169,19 +307,18 @@ udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q)
         (!key_text && !header)) {
         return missing(r, q->need);
     }
-    lookup.key = key_text ? &key : NULL;
-    lookup.claims = claims;
-    /* noting the last use of a key twice does no harm, so a lost connection is tried again */
-    error = udm_dbd_with(r, true, look_up, &lookup);
+    error = identify(&q->who, r, q, key_text ? &key : NULL, claims);
+    if (!error && !q->who) {
+        error = unauthenticated(r, "the credentials are not valid");
+    }
     if (error) {
         if (error->kind == UDM_E_UNAUTHENTICATED) {
             challenge(r, NULL);
         }
         return error;
     }
-    q->who = lookup.who;
-    q->audit.who = lookup.who;
-    r->user = apr_pstrdup(r->pool, lookup.who->subject);
+    q->audit.who = q->who;
+    r->user = apr_pstrdup(r->pool, q->who->subject);
     r->ap_auth_type = apr_pstrdup(r->pool, AUTH_TYPE);
     return NULL;
 }

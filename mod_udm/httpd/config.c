@@ -33,6 +33,7 @@ void *udm_config_create_dir(apr_pool_t *p, char *path)
     dir->require = UDM_REQUIRE_UNSET;
     dir->link_ttl = UDM_UNSET;
     dir->token_skew = UDM_UNSET;
+    dir->key_cache = UDM_UNSET;
     dir->max_body = UDM_UNSET;
     dir->certificate_upload = UDM_UNSET;
     return dir;
@@ -87,6 +88,9 @@ void *udm_config_merge_dir(apr_pool_t *p, void *basev, void *addv)
     if (add->token_skew != UDM_UNSET) {
         dir->token_skew = add->token_skew;
     }
+    if (add->key_cache != UDM_UNSET) {
+        dir->key_cache = add->key_cache;
+    }
     if (add->max_body != UDM_UNSET) {
         dir->max_body = add->max_body;
     }
@@ -124,6 +128,11 @@ apr_int64_t udm_config_max_part_size(const udm_server_t *conf)
 apr_interval_time_t udm_config_link_ttl(const udm_dir_t *dir)
 {
     return dir->link_ttl == UDM_UNSET ? UDM_DEFAULT_LINK_TTL : dir->link_ttl;
+}
+
+apr_interval_time_t udm_config_key_cache(const udm_dir_t *dir)
+{
+    return dir->key_cache == UDM_UNSET ? UDM_DEFAULT_KEY_CACHE : dir->key_cache;
 }
 
 apr_int64_t udm_config_max_body(const udm_dir_t *dir)

@@ -13,6 +13,7 @@
 
 #include "core/encryption.h"
 #include "core/route.h"
+#include "httpd/key_cache.h"
 #include "httpd/keys.h"
 
 /* A directive that was not given. */
@@ -23,6 +24,7 @@
 #define UDM_DEFAULT_MAX_PART_SIZE (APR_INT64_C(512) * 1024 * 1024)
 #define UDM_DEFAULT_LINK_TTL      apr_time_from_sec(900)
 #define UDM_DEFAULT_SKEW          apr_time_from_sec(60)
+#define UDM_DEFAULT_KEY_CACHE     apr_time_from_sec(2)
 #define UDM_DEFAULT_MAX_BODY      (APR_INT64_C(1024) * 1024)
 #define UDM_DEFAULT_TENANT_CLAIM  "contact_center_id"
 #define UDM_DEFAULT_ROLES_CLAIM   "authorities"
@@ -42,8 +44,10 @@ typedef enum { UDM_ENVELOPE_UNSET, UDM_ENVELOPE_BARE, UDM_ENVELOPE_WRAPPED } udm
 
 /* What the threads of one child share. Times in microseconds since 1970. */
 typedef struct udm_child_t {
-    atomic_llong database_retry; /* no connection is tried before this instant */
-    atomic_llong database_log;   /* nor is its loss logged again before this one */
+    atomic_llong database_retry;            /* no connection is tried before this instant */
+    atomic_llong database_log;              /* nor is its loss logged again before this one */
+    udm_key_cache_t *key_cache;             /* NULL when it could not be made */
+    struct udm_download_batch_t *downloads; /* likewise */
     /* what openapi_handler.c keeps, by versions and envelope; from malloc */
     _Atomic(char *) openapi[2 * (UDM_ALL_VERSIONS + 1)];
 } udm_child_t;
@@ -92,6 +96,7 @@ typedef struct udm_dir_t {
     const char *token_tenant_claim;
     const char *token_roles_claim;
     apr_interval_time_t token_skew;
+    apr_interval_time_t key_cache; /* 0: off */
     apr_int64_t max_body;
     int certificate_upload;
 } udm_dir_t;
@@ -114,6 +119,7 @@ int udm_config_slots(const udm_server_t *conf);
 int udm_config_retention(const udm_server_t *conf);
 apr_int64_t udm_config_max_part_size(const udm_server_t *conf);
 apr_interval_time_t udm_config_link_ttl(const udm_dir_t *dir);
+apr_interval_time_t udm_config_key_cache(const udm_dir_t *dir);
 apr_int64_t udm_config_max_body(const udm_dir_t *dir);
 bool udm_config_certificate_upload(const udm_dir_t *dir);
 udm_encryption udm_config_encryption(const udm_dir_t *dir);

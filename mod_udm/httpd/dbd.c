@@ -47,13 +47,19 @@ static udm_error_t *out_of_reach(request_rec *r, const char *detail)
         "%s", detail);
 }
 
-/* Logs the loss of the database, but not once for each request. */
-static void log_loss(request_rec *r, const udm_error_t *error)
+/*
+ * Logs the loss of the database, but not once for each request. While it cannot be asked whether a
+ * key is still good, none is.
+ */
+static void note_loss(request_rec *r, const udm_error_t *error)
 {
     udm_child_t *child = udm_config_main()->child;
     apr_time_t now = apr_time_now();
     long long due = child ? atomic_load(&child->database_log) : 0;
 
+    if (child && child->key_cache) {
+        udm_key_cache_forget(child->key_cache);
+    }
     if (!child || (now >= due &&
                    atomic_compare_exchange_strong(&child->database_log, &due, now + LOG_EVERY))) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "UDM0030: %s",
@@ -62,12 +68,13 @@ static void log_loss(request_rec *r, const udm_error_t *error)
 }
 
 /*
- * Looks whether the server closed the connection meanwhile, without a round trip: the first call
- * takes the farewell message, the second the end of the stream. A lost connection is made anew.
+ * Makes a lost connection anew. With `look`, finds out first whether the server closed it meanwhile,
+ * without a round trip: the first call takes the farewell message, the second the end of the
+ * stream. What is run again on a new connection anyhow needs no such look.
  */
-static bool revive(ap_dbd_t *dbd, PGconn *conn, apr_pool_t *p)
+static bool revive(ap_dbd_t *dbd, PGconn *conn, apr_pool_t *p, bool look)
 {
-    if (PQstatus(conn) == CONNECTION_OK && PQconsumeInput(conn)) {
+    if (look && PQstatus(conn) == CONNECTION_OK && PQconsumeInput(conn)) {
         (void)PQconsumeInput(conn);
     }
     if (PQstatus(conn) != CONNECTION_OK &&
@@ -111,7 +118,7 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
     dbd = dbd_open(r->pool, r->server);
     if (!dbd) {
         error = out_of_reach(r, "mod_dbd gives no connection");
-        log_loss(r, error);
+        note_loss(r, error);
         return error;
     }
     if (strcmp(apr_dbd_name(dbd->driver), "pgsql")) {
@@ -121,7 +128,7 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
         return error;
     }
     conn = apr_dbd_native_handle(dbd->driver, dbd->handle);
-    if (!revive(dbd, conn, r->pool)) {
+    if (!revive(dbd, conn, r->pool, !again)) {
         error = out_of_reach(r, "a pooled connection is lost and cannot be made anew");
     }
     else {
@@ -132,7 +139,8 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
         apr_pool_create(&lease, r->pool);
         db = udm_db_wrap(lease, conn);
         error = fn(db, baton);
-        if (error && again && PQstatus(conn) != CONNECTION_OK && revive(dbd, conn, r->pool)) {
+        if (error && again && PQstatus(conn) != CONNECTION_OK &&
+            revive(dbd, conn, r->pool, false)) {
             error = fn(db, baton);
         }
         apr_pool_destroy(lease);
@@ -140,7 +148,7 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
     }
     dbd_close(r->server, dbd);
     if (error && error->kind == UDM_E_DATABASE) {
-        log_loss(r, error);
+        note_loss(r, error);
     }
     return error;
 }

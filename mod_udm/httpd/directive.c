@@ -387,6 +387,19 @@ static const char *set_token_skew(cmd_parms *cmd, void *dirv, const char *arg)
                          "a time from 0 s to 1 hour, such as 60s");
 }
 
+/* A revoked key must stop working within 5 s, so nothing is kept for longer. */
+static const char *set_key_cache(cmd_parms *cmd, void *dirv, const char *arg)
+{
+    udm_dir_t *dir = dirv;
+
+    if (!ap_cstr_casecmp(arg, "off")) {
+        dir->key_cache = 0;
+        return NULL;
+    }
+    return read_duration(cmd, &dir->key_cache, arg, apr_time_from_msec(100), apr_time_from_sec(5),
+                         "Off, or a time from 100 ms to 5 s, such as 2s");
+}
+
 static const char *set_max_body(cmd_parms *cmd, void *dirv, const char *arg)
 {
     udm_dir_t *dir = dirv;
@@ -467,6 +480,10 @@ const command_rec udm_config_commands[] = {
     AP_INIT_TAKE1("UDMTokenSkew", set_token_skew, NULL, ANYWHERE,
                   "How far the clocks of issuer and server may differ, 0 s to 1 hour; default 60 "
                   "s."),
+    AP_INIT_TAKE1(
+        "UDMKeyCache", set_key_cache, NULL, ANYWHERE,
+        "For how long what was found of a key or a token is used again, 100 ms to 5 s, or "
+        "Off; default 2 s."),
     AP_INIT_TAKE1("UDMMaxBody", set_max_body, NULL, ANYWHERE,
                   "The size of the largest request body of a job, at least 1KiB; default 1MiB."),
     AP_INIT_TAKE1("UDMCertificateUpload", set_certificate_upload, NULL, ANYWHERE,

@@ -2,8 +2,8 @@
 /*
  * download.c: GET <mount>/download/{name}: hands a file to whoever holds a signed link.
  *
- * The file goes through httpd's own path: sendfile, Range, If-Range and conditional requests are
- * httpd's. The link is the credential; any other one that is sent along is neither needed nor
+ * The file goes through httpd's own path: sendfile or mmap, Range, If-Range and conditional requests
+ * are httpd's. The link is the credential; any other one that is sent along is neither needed nor
  * looked at.
  */
 #include <string.h>
@@ -23,28 +23,15 @@
 #include "core/encryption.h"
 #include "core/link.h"
 #include "core/text.h"
-#include "db/file.h"
-#include "httpd/dbd.h"
+#include "httpd/config.h"
+#include "httpd/download_batch.h"
 #include "httpd/handler.h"
 #include "store/store.h"
 
 APLOG_USE_MODULE(udm);
 
-typedef struct download_work_t {
-    request_rec *r;
-    const udm_request_t *q;
-    apr_int64_t size; /* of the open file, or -1 */
-    udm_file_info_t *info;
-} download_work_t;
-
-static udm_error_t *note_download(udm_db_t *db, void *baton)
-{
-    download_work_t *work = baton;
-
-    /* what cannot be sent is not to stand in the audit as downloaded */
-    return udm_file_download(&work->info, work->r->pool, db, work->q->parameter, work->size,
-                             &work->q->audit);
-}
+/* Read into memory: less work than httpd's mmap, whose end interrupts every core that a thread is on. */
+#define SMALL_FILE 16384
 
 /* Opens the file in the store and notes its state in r->finfo; whether it is listed is not known. */
 static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const char *name)
@@ -96,7 +83,7 @@ static const char *repr_digest(apr_pool_t *p, const char *sha256)
 }
 
 /* The headers of the file: it never changes, so its hash is a strong ETag. */
-static void set_headers(request_rec *r, const udm_file_info_t *info)
+static void set_headers(request_rec *r, const udm_download_t *info)
 {
     const char *digest = repr_digest(r->pool, info->sha256);
 
@@ -117,21 +104,39 @@ static void set_headers(request_rec *r, const udm_file_info_t *info)
     ap_set_content_length(r, r->finfo.size);
 }
 
-/* Sends the open file. */
-static int send_file(request_rec *r, apr_file_t *fd)
+/* Puts the open file into the brigade. */
+static void add_file(apr_bucket_brigade *bb, request_rec *r, apr_file_t *fd)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
-    apr_bucket_brigade *bb = apr_brigade_create(r->pool, alloc);
-    apr_bucket *bucket = apr_brigade_insert_file(bb, fd, 0, r->finfo.size, r->pool);
-    apr_status_t status;
+    apr_size_t size = (apr_size_t)r->finfo.size;
+    apr_bucket *bucket;
+    char *data;
 
+    if (r->finfo.size > 0 && r->finfo.size <= SMALL_FILE && !r->header_only) {
+        data = apr_palloc(r->pool, size);
+        if (apr_file_read_full(fd, data, size, NULL) == APR_SUCCESS) {
+            bucket = apr_bucket_pool_create(data, size, r->pool, bb->bucket_alloc);
+            APR_BRIGADE_INSERT_TAIL(bb, bucket);
+            return;
+        }
+        /* A file that cannot be read ends as httpd's own do. */
+    }
+    bucket = apr_brigade_insert_file(bb, fd, 0, r->finfo.size, r->pool);
 #if APR_HAS_MMAP
     if (core->enable_mmap == ENABLE_MMAP_OFF) {
         apr_bucket_file_enable_mmap(bucket, 0);
     }
 #endif
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
+}
+
+/* Sends the open file. */
+static int send_file(request_rec *r, apr_file_t *fd)
+{
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    apr_status_t status;
+
+    add_file(bb, r, fd);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
     status = ap_pass_brigade(r->output_filters, bb);
     if (status != APR_SUCCESS && r->status != HTTP_OK && !r->connection->aborted) {
         return AP_FILTER_ERROR;
@@ -144,7 +149,12 @@ static int send_file(request_rec *r, apr_file_t *fd)
 
 int udm_handle_file_download(request_rec *r, udm_request_t *q)
 {
-    download_work_t work = {r, q, -1, NULL};
+    udm_child_t *child = udm_config_main()->child;
+    udm_download_t download = {.pool = r->pool,
+                               .name = q->parameter,
+                               .size = -1,
+                               .client_address = q->audit.client_address,
+                               .request_id = q->audit.request_id};
     const udm_link_keys_t *keys = udm_keys_link(udm_config_main()->link_keys, r);
     apr_file_t *fd = NULL;
     udm_error_t *not_open = NULL;
@@ -154,23 +164,24 @@ int udm_handle_file_download(request_rec *r, udm_request_t *q)
 
     if (!error) {
         not_open = open_file(&fd, r, q->parameter);
-        work.size = not_open ? -1 : r->finfo.size;
-        error = udm_dbd_with(r, false, note_download, &work);
+        /* what cannot be sent is not to stand in the audit as downloaded */
+        download.size = not_open ? -1 : r->finfo.size;
+        error = udm_download_note(child ? child->downloads : NULL, r, &download);
     }
     if (!error) {
         error = not_open;
     }
-    if (!error && r->finfo.size != work.info->size) {
+    if (!error && r->finfo.size != download.listed_size) {
         error = udm_error_make(r->pool, UDM_E_INTERNAL,
                                "file %s has %" APR_OFF_T_FMT
                                " bytes in the store, not %" APR_INT64_T_FMT,
-                               q->parameter, r->finfo.size, work.info->size);
+                               q->parameter, r->finfo.size, download.listed_size);
     }
     if (error) {
         return udm_respond_error(r, error);
     }
     udm_respond_headers(r);
-    set_headers(r, work.info);
+    set_headers(r, &download);
     status = ap_meets_conditions(r);
     if (status == HTTP_PRECONDITION_FAILED) {
         ap_set_content_length(r, 0);

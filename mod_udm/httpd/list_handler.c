@@ -24,6 +24,8 @@
 
 APLOG_USE_MODULE(udm);
 
+#define WRITE_SIZE 24576 /* what is gathered before it is written */
+
 typedef struct list_read_t {
     request_rec *r;
     const udm_request_t *q;
@@ -55,15 +57,33 @@ static udm_error_t *read_next(udm_db_t *db, void *baton)
 }
 
 /* An item of file-metadatas. */
-static json_t *file_json(apr_pool_t *p, const udm_file_info_t *file)
+static void put_file(udm_json_out_t *out, apr_pool_t *p, const udm_file_info_t *file)
 {
-    return json_pack("{s:I, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:s?, s:s?, s:i, s:s}", "id",
-                     (json_int_t)file->id, "name", file->name, "size", (json_int_t)file->size,
-                     "type", file->type, "source", file->source, "jobTitle", file->job_title,
-                     "jobId", (json_int_t)file->job_id, "historyId", (json_int_t)file->run_id,
-                     "createdDate", udm_text_time(p, file->created), "expirationDate",
-                     udm_text_time(p, file->expires), "remainingDays", file->remaining_days,
-                     "sha256", file->sha256);
+    udm_json_put(out, "{\"id\":");
+    udm_json_put_int(out, file->id);
+    udm_json_put(out, ",\"name\":");
+    udm_json_put_string(out, file->name);
+    udm_json_put(out, ",\"size\":");
+    udm_json_put_int(out, file->size);
+    udm_json_put(out, ",\"type\":");
+    udm_json_put_string(out, file->type);
+    udm_json_put(out, ",\"source\":");
+    udm_json_put_string(out, file->source);
+    udm_json_put(out, ",\"jobTitle\":");
+    udm_json_put_string(out, file->job_title);
+    udm_json_put(out, ",\"jobId\":");
+    udm_json_put_int(out, file->job_id);
+    udm_json_put(out, ",\"historyId\":");
+    udm_json_put_int(out, file->run_id);
+    udm_json_put(out, ",\"createdDate\":");
+    udm_json_put_string(out, udm_text_time(p, file->created));
+    udm_json_put(out, ",\"expirationDate\":");
+    udm_json_put_string(out, udm_text_time(p, file->expires));
+    udm_json_put(out, ",\"remainingDays\":");
+    udm_json_put_int(out, file->remaining_days);
+    udm_json_put(out, ",\"sha256\":");
+    udm_json_put_string(out, file->sha256);
+    udm_json_put(out, "}");
 }
 
 /*
@@ -86,25 +106,26 @@ static void break_off(request_rec *r, const udm_error_t *error)
 /* Writes one batch. @return false once the client is gone */
 static bool write_batch(const list_read_t *read, bool *comma)
 {
-    request_rec *r = read->r;
+    udm_json_out_t *out = udm_json_out(read->batch_pool, 32768);
     int i;
 
     for (i = 0; i < read->batch->nelts; i++) {
         const void *row = APR_ARRAY_IDX(read->batch, i, const void *);
-        json_t *item = read->kind == UDM_LIST_FILES
-                           ? file_json(read->batch_pool, row)
-                           : udm_job_info_json(read->batch_pool, row, read->q->route->version);
-        const char *text = udm_json_text(read->batch_pool, item);
 
-        json_decref(item);
-        if (!text) {
-            break_off(r, udm_error_make(r->pool, UDM_E_INTERNAL, "a row is not UTF-8"));
-            return false;
+        udm_json_put(out, *comma ? "," : "");
+        if (read->kind == UDM_LIST_FILES) {
+            put_file(out, read->batch_pool, row);
         }
-        if ((*comma && ap_rputc(',', r) < 0) || ap_rputs(text, r) < 0) {
-            return false;
+        else {
+            udm_job_info_put(out, read->batch_pool, row, read->q->route->version);
         }
         *comma = true;
+        if (out->size >= WRITE_SIZE || i + 1 == read->batch->nelts) {
+            if (ap_rwrite(out->text, (int)out->size, read->r) < 0) {
+                return false;
+            }
+            out->size = 0;
+        }
     }
     return true;
 }

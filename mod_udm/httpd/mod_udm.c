@@ -23,6 +23,7 @@
 
 #include "httpd/auth.h"
 #include "httpd/config.h"
+#include "httpd/download_batch.h"
 #include "httpd/handler.h"
 #include "httpd/request.h"
 #include "httpd/respond.h"
@@ -188,9 +189,14 @@ static int udm_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
 
 static void udm_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    udm_child_t *child = apr_pcalloc(pchild, sizeof(*child));
     int i;
 
-    udm_config_main()->child = apr_pcalloc(pchild, sizeof(udm_child_t));
+    if (udm_key_cache_create(&child->key_cache, pchild) != APR_SUCCESS) {
+        child->key_cache = NULL;
+    }
+    child->downloads = udm_download_batch_create(pchild);
+    udm_config_main()->child = child;
     for (; s; s = s->next) {
         const udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);
 

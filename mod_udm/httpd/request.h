@@ -22,11 +22,11 @@ typedef struct udm_request_t {
     const char *id;           /* of the request, for the client and the logs */
     const udm_route_t *route; /* NULL: unknown path or method, see route_error */
     udm_error_t *route_error;
-    int version;           /* udm_version that the path begins with, if it is on; else 0 */
-    const char *parameter; /* what {...} of the route stands for, or NULL */
-    const char *allow;     /* methods of a known path that was asked for with another one */
-    udm_need need;         /* which credentials are asked for */
-    udm_principal_t *who;  /* NULL until somebody was found */
+    int version;                /* udm_version that the path begins with, if it is on; else 0 */
+    const char *parameter;      /* what {...} of the route stands for, or NULL */
+    const char *allow;          /* methods of a known path that was asked for with another one */
+    udm_need need;              /* which credentials are asked for */
+    const udm_principal_t *who; /* NULL until somebody was found */
     udm_audit_t audit;
     bool ours; /* the response is made by the module: no error page replaces it */
 } udm_request_t;

@@ -106,6 +106,23 @@ static int respond_bare(request_rec *r, int status, const char *type, json_t *js
     return respond_text(r, type, text);
 }
 
+/* In its envelope, where answers have one. */
+static const char *dressed(request_rec *r, const char *text)
+{
+    return udm_respond_wraps(r)
+               ? apr_pstrcat(r->pool, UDM_JSON_ENVELOPE_BEFORE, text, UDM_JSON_ENVELOPE_AFTER, NULL)
+               : text;
+}
+
+int udm_respond_text(request_rec *r, int status, const char *text)
+{
+    if (r->eos_sent) {
+        return OK; /* as above */
+    }
+    begin(r, status);
+    return respond_text(r, TYPE_JSON, dressed(r, text));
+}
+
 int udm_respond_json(request_rec *r, int status, json_t *json)
 {
     if (json && udm_respond_wraps(r)) {
@@ -143,17 +160,17 @@ static int respond_tagged(request_rec *r, const char *etag, const char *text,
     return status == OK ? respond_text(r, TYPE_JSON, text) : status;
 }
 
+int udm_respond_resource_text(request_rec *r, const char *text)
+{
+    return respond_tagged(r, udm_etag_text(r->pool, text), dressed(r, text), "private, no-cache");
+}
+
 int udm_respond_resource(request_rec *r, json_t *json)
 {
-    const char *etag = json ? udm_etag_make(r->pool, json) : NULL;
-    const char *text = NULL;
+    const char *text = json ? udm_json_text(r->pool, json) : NULL;
 
-    if (etag) {
-        json = udm_respond_wraps(r) ? udm_json_envelope(json) : json;
-        text = json ? udm_json_text(r->pool, json) : NULL;
-    }
     json_decref(json);
-    return text ? respond_tagged(r, etag, text, "private, no-cache") : respond_unmade(r);
+    return text ? udm_respond_resource_text(r, text) : respond_unmade(r);
 }
 
 int udm_respond_document(request_rec *r, const char *text)

@@ -17,11 +17,15 @@
 /* An answer that nobody keeps. */
 int udm_respond_json(request_rec *r, int status, json_t *json);
 
+/* The same, of compact text. */
+int udm_respond_text(request_rec *r, int status, const char *text);
+
 /*
  * One resource, with its entity tag: 304 when the client has it (If-None-Match), 412 when it wanted
  * another one (If-Match).
  */
 int udm_respond_resource(request_rec *r, json_t *json);
+int udm_respond_resource_text(request_rec *r, const char *text);
 
 /* The same for a text of JSON that everybody may have, and that is never wrapped. */
 int udm_respond_document(request_rec *r, const char *text);

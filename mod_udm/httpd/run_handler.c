@@ -47,7 +47,7 @@ int udm_handle_run_get(request_rec *r, udm_request_t *q)
     if (error) {
         return udm_respond_error(r, error);
     }
-    return udm_respond_resource(r, udm_job_info_json(r->pool, info, q->route->version));
+    return udm_respond_resource_text(r, udm_job_info_text(r->pool, info, q->route->version));
 }
 
 int udm_handle_run_progress(request_rec *r, udm_request_t *q)

@@ -24,7 +24,8 @@
 #define RENEW_MS      3000
 #define POLL_MS       (UDM_POLL_SECONDS * 1000)
 #define LEASE_MS      (UDM_LEASE_SECONDS * 1000)
-#define HINT_GAP_MS   200   /* a burst of notifications is answered this often */
+#define HINT_GAP_MS   200 /* a burst of notifications is answered this often */
+#define REST_MS       25 /* after the slots: for due jobs and files, which can wait for a run to begin */
 #define RENEW_GAP_MS  500   /* and makes the leases be looked at this often: for a cancel */
 #define HAND_BACK_MS  20000 /* then the process ends, whatever its slots do */
 #define CLOCK_MS      1000  /* more than a clock that is kept right moves at once */
@@ -45,11 +46,12 @@ typedef struct keeper_t {
     apr_int64_t connect_at;
     apr_int64_t renew_at;
     apr_int64_t schedule_at;
-    apr_int64_t next_at; /* when a job is due or a run ready; 0: not known */
-    apr_int64_t clock;   /* the host's clock less the one that is never set */
-    apr_int64_t renewed; /* when that was last done */
-    apr_int64_t hinted;  /* when the last hint was acted on */
-    apr_int64_t end_by;  /* 0 unless handing back */
+    apr_int64_t purge_at; /* when to wake the purger; 0: at no time known */
+    apr_int64_t next_at;  /* when a job is due or a run ready; 0: not known */
+    apr_int64_t clock;    /* the host's clock less the one that is never set */
+    apr_int64_t renewed;  /* when that was last done */
+    apr_int64_t hinted;   /* when the last hint was acted on */
+    apr_int64_t end_by;   /* 0 unless handing back */
     bool hint;
     bool failed; /* cannot go on: exit 1 */
 } keeper_t;
@@ -69,12 +71,23 @@ static void database_lost(keeper_t *k, const udm_error_t *error)
     k->connect_at = udm_worker_now() + udm_worker_backoff(&k->backoff);
 }
 
-static void wake_slots(keeper_t *k)
+static void wake(keeper_t *k, unsigned *count)
 {
     apr_thread_mutex_lock(k->worker->lock);
-    k->worker->wakes++;
+    (*count)++;
     apr_thread_cond_broadcast(k->worker->wake);
     apr_thread_mutex_unlock(k->worker->lock);
+}
+
+static void wake_slots(keeper_t *k)
+{
+    wake(k, &k->worker->wakes);
+}
+
+static void wake_purger(keeper_t *k)
+{
+    k->purge_at = 0;
+    wake(k, &k->worker->purges);
 }
 
 static udm_phase phase_of(keeper_t *k)
@@ -374,6 +387,7 @@ static void watch_clock(keeper_t *k)
         udm_log(LIMIT(k), UDM_LOG_INFO,
                 "UDM0243: this host's clock was set by %" APR_INT64_T_FMT " ms", moved);
         wake_slots(k);
+        wake_purger(k);
     }
 }
 
@@ -390,7 +404,8 @@ static void act(keeper_t *k)
         if (k->hint && now - k->hinted >= HINT_GAP_MS) {
             k->hint = false;
             k->hinted = now;
-            k->schedule_at = now;
+            k->schedule_at = earlier(k->schedule_at, now + REST_MS);
+            k->purge_at = now + REST_MS;
             k->renew_at = earlier(k->renew_at, k->renewed + RENEW_GAP_MS);
             wake_slots(k);
         }
@@ -399,6 +414,9 @@ static void act(keeper_t *k)
         }
         if (k->db && now >= k->schedule_at && phase_of(k) == UDM_PHASE_WORK) {
             schedule(k);
+        }
+        if (k->purge_at != 0 && now >= k->purge_at) {
+            wake_purger(k);
         }
         /* A notification may have come in with the answer to a statement. */
         if (k->db) {
@@ -422,6 +440,9 @@ static void wait_for_event(keeper_t *k)
         }
         if (k->hint) {
             until = earlier(until, k->hinted + HINT_GAP_MS);
+        }
+        if (k->purge_at != 0) {
+            until = earlier(until, k->purge_at);
         }
     }
     else {

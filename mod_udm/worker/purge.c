@@ -207,7 +207,7 @@ static void *APR_THREAD_FUNC purge_main(apr_thread_t *thread, void *data)
             complain(&t, error);
             pause = POLL_MS;
         }
-    } while (udm_worker_wait(worker, &seen, pause));
+    } while (udm_worker_wait(worker, &worker->purges, &seen, pause));
     apr_pool_destroy(t.pool);
     udm_worker_thread_ends(worker);
     return NULL;

@@ -39,6 +39,7 @@ typedef struct desk_t {
     apr_pool_t *run_pool; /* as long as a run */
     udm_db_t *db;         /* NULL: not connected */
     udm_store_t *store;   /* of the run: lives in its pool */
+    udm_source_hold_t *hold;
 } desk_t;
 
 /* How a run ends. */
@@ -131,15 +132,19 @@ bool udm_worker_goes_on(udm_worker_t *worker)
     return going;
 }
 
-bool udm_worker_wait(udm_worker_t *worker, unsigned *seen, int ms)
+bool udm_worker_wait(udm_worker_t *worker, const unsigned *wakes, unsigned *seen, int ms)
 {
+    apr_int64_t until = udm_worker_now() + ms;
+    apr_int64_t left = ms;
     bool going;
 
     apr_thread_mutex_lock(worker->lock);
-    if (worker->wakes == *seen && worker->phase == UDM_PHASE_WORK) {
-        apr_thread_cond_timedwait(worker->wake, worker->lock, (apr_interval_time_t)ms * 1000);
+    /* Others are woken by the same condition. */
+    while (*wakes == *seen && worker->phase == UDM_PHASE_WORK && left > 0) {
+        apr_thread_cond_timedwait(worker->wake, worker->lock, left * 1000);
+        left = until - udm_worker_now();
     }
-    *seen = worker->wakes;
+    *seen = *wakes;
     going = worker->phase == UDM_PHASE_WORK;
     apr_thread_mutex_unlock(worker->lock);
     return going;
@@ -353,6 +358,23 @@ static udm_error_t *settle_window(bool *later, desk_t *d, udm_run_t *run,
     return udm_error_make(d->run_pool, UDM_E_STOPPED, "older transactions are open in the source");
 }
 
+/* Makes the claim last (udm_queue_claim), and hears of a cancel that came meanwhile. */
+static udm_error_t *confirm_claim(desk_t *d, const udm_run_t *run)
+{
+    udm_worker_t *worker = d->worker;
+    bool wanted;
+    udm_error_t *error = udm_queue_renew(&wanted, d->run_pool, d->db, run, 0, 0);
+    bool lost = error && error->kind == UDM_E_LOST;
+
+    if (lost || (!error && !wanted)) {
+        apr_thread_mutex_lock(worker->lock);
+        udm_slot_stop(d->slot, lost ? UDM_VERDICT_LOST : UDM_VERDICT_UNWANTED);
+        apr_thread_mutex_unlock(worker->lock);
+        error = udm_error_make(d->run_pool, UDM_E_STOPPED, "the export was stopped");
+    }
+    return error;
+}
+
 static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *later, desk_t *d,
                            udm_run_t *run)
 {
@@ -373,6 +395,9 @@ static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *
     }
     error = connected(d);
     if (!error) {
+        error = confirm_claim(d, run);
+    }
+    if (!error) {
         error = udm_catalog_type(&type, d->run_pool, d->db, run->source, run->type);
     }
     if (error && error->kind == UDM_E_NOT_FOUND) {
@@ -392,6 +417,7 @@ static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *
     export_settings.source_dir = settings->source_dir;
     export_settings.spool_dir = settings->spool_dir;
     export_settings.max_part_size = settings->max_part_size;
+    export_settings.hold = d->hold;
     return udm_export_run(parts, rows, d->run_pool, &export_settings, type, run, d->store,
                           &d->slot->watch);
 }
@@ -626,6 +652,7 @@ static void make_desk(desk_t *d, udm_slot_t *slot, apr_allocator_t *allocator)
     apr_allocator_owner_set(allocator, d->pool);
     apr_pool_create(&d->db_pool, d->pool);
     apr_pool_create(&d->run_pool, d->pool);
+    d->hold = udm_source_hold_make(d->pool);
 }
 
 static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
@@ -643,7 +670,7 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
     make_desk(&d, slot, allocator);
     do {
         error = work(&d);
-        pause = UDM_POLL_SECONDS * 1000;
+        pause = udm_source_hold_expire(d.hold) ? UDM_SOURCE_HOLD_MS : UDM_POLL_SECONDS * 1000;
         if (!error) {
             backoff = 0;
         }
@@ -658,7 +685,7 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
             apr_pool_clear(d.db_pool);
             pause = udm_worker_backoff(&backoff);
         }
-    } while (udm_worker_wait(worker, &seen, pause));
+    } while (udm_worker_wait(worker, &worker->wakes, &seen, pause));
     apr_pool_destroy(d.pool);
     udm_worker_thread_ends(worker);
     return NULL;

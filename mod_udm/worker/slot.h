@@ -41,8 +41,9 @@ typedef struct udm_worker_t {
     int bell;             /* a pipe's end that threads write to when they end */
     apr_thread_mutex_t *lock;
     /* ---- */
-    apr_thread_cond_t *wake; /* signalled with `wakes` or `phase` changed */
-    unsigned wakes;
+    apr_thread_cond_t *wake; /* signalled with a count or `phase` changed */
+    unsigned wakes;          /* of the slots */
+    unsigned purges;         /* of the purger: also at hints, but after the slots */
     udm_phase phase;
     bool outage;     /* the database is away, and that was logged */
     bool store_away; /* so is the store */
@@ -74,10 +75,11 @@ void udm_worker_database_down(udm_worker_t *worker, apr_pool_t *p, const udm_err
 void udm_worker_database_up(udm_worker_t *worker);
 
 /*
- * Waits until somebody wakes the threads or `ms` have passed; `seen` is the caller's own, 0 at first.
+ * Waits until one of the counts of wakes has changed or `ms` have passed; `seen` is the caller's own, 0
+ * at first.
  * @return udm_worker_goes_on()
  */
-bool udm_worker_wait(udm_worker_t *worker, unsigned *seen, int ms);
+bool udm_worker_wait(udm_worker_t *worker, const unsigned *wakes, unsigned *seen, int ms);
 
 /* @return false once no new work is to begin */
 bool udm_worker_goes_on(udm_worker_t *worker);

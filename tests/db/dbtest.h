@@ -104,6 +104,7 @@ TCase *purge_case(void);
 TCase *source_case(void);
 TCase *source_trouble_case(void);
 TCase *source_filter_case(void);
+TCase *source_hold_case(void);
 TCase *export_case(void);
 TCase *recurring_case(void);
 TCase *settle_case(void);

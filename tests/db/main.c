@@ -512,6 +512,7 @@ int main(void)
         suite_add_tcase(suite, purge_case());
         suite_add_tcase(suite, source_case());
         suite_add_tcase(suite, source_trouble_case());
+        suite_add_tcase(suite, source_hold_case());
         suite_add_tcase(suite, source_filter_case());
         suite_add_tcase(suite, export_case());
         suite_add_tcase(suite, recurring_case());

@@ -8,6 +8,7 @@
 
 #include <apr_strings.h>
 
+#include "db/download.h"
 #include "db/file.h"
 
 #define FILE_NAME "export-01234567-89ab-cdef-0123-456789abcdef.zip.smime"
@@ -33,10 +34,31 @@ static const char *audited(const char *action)
                                      action));
 }
 
+/* What is asked for by a link to a file that has this size in the store. */
+static udm_download_t asked(const char *name, apr_int64_t size, const char *request)
+{
+    udm_download_t download = {.pool = pool,
+                               .name = name,
+                               .size = size,
+                               .client_address = "192.0.2.9",
+                               .request_id = request};
+
+    return download;
+}
+
+/* One download of the one file. @return its error */
+static udm_error_t *download_one(apr_int64_t size)
+{
+    udm_download_t download = asked(FILE_NAME, size, "request-9");
+    udm_download_t *all[] = {&download};
+
+    dbtest_ok(udm_download_many(pool, dbtest_httpd(), all, 1));
+    return download.error;
+}
+
 START_TEST(file_by_name)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    udm_audit_t nobody = {NULL, "192.0.2.9", "request-9"};
     udm_file_info_t *info;
 
     make_file("36 hours");
@@ -59,15 +81,39 @@ START_TEST(file_by_name)
                      "tester192.0.2.1");
 
     /* What is not whole in the store is found, but not downloaded. */
-    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, -1, &nobody));
-    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, 5999999999LL, &nobody));
+    dbtest_ok(download_one(-1));
+    dbtest_ok(download_one(5999999999LL));
     ck_assert_str_eq(audited("file.download"), "0");
-    dbtest_ok(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, 6000000000LL, &nobody));
-    ck_assert_str_eq(info->ccid, "acme");
+    dbtest_ok(download_one(6000000000LL));
     ck_assert_str_eq(audited("file.download"), "1");
     ck_assert_str_eq(dbtest_value("SELECT (subject IS NULL)::text || client_address || request_id"
                                   " FROM udm.audit WHERE action = 'file.download'"),
                      "true192.0.2.9request-9");
+}
+END_TEST
+
+/* Each one gets its own answer, and its own line in the audit. */
+START_TEST(downloads_at_once)
+{
+    udm_download_t downloads[] = {asked("export-unknown", 1, "a"),
+                                  asked(FILE_NAME, 6000000000LL, "b"), asked(FILE_NAME, 1, "c"),
+                                  asked(FILE_NAME, 6000000000LL, NULL)};
+    udm_download_t *all[] = {&downloads[0], &downloads[1], &downloads[2], &downloads[3]};
+
+    make_file("36 hours");
+    dbtest_ok(udm_download_many(pool, dbtest_httpd(), all, 4));
+    dbtest_fails(downloads[0].error, UDM_E_NOT_FOUND, "there is no file of this name");
+    for (int i = 1; i < 4; i++) {
+        ck_assert_ptr_null(downloads[i].error);
+        ck_assert_int_eq(downloads[i].listed_size, 6000000000LL);
+        ck_assert_int_eq(strlen(downloads[i].sha256), 64);
+        ck_assert_int_gt(downloads[i].created, 0);
+    }
+    ck_assert_str_eq(
+        dbtest_value("SELECT string_agg(coalesce(request_id, '-'), ',' ORDER BY request_id)"
+                     " FROM udm.audit WHERE action = 'file.download' AND ccid = 'acme'"
+                     " AND object = '" FILE_NAME "'"),
+        "b,-");
 }
 END_TEST
 
@@ -94,15 +140,13 @@ END_TEST
 /* Both ways to a file give the same answer when it is gone, and audit nothing. */
 static void file_is_gone(udm_error_kind kind, const char *words)
 {
-    udm_audit_t nobody = {NULL, "192.0.2.9", NULL};
     udm_file_info_t *info;
 
     dbtest_fails(udm_file_link(&info, pool, dbtest_httpd(), FILE_NAME,
                                dbtest_audit(dbtest_principal("acme"))),
                  kind, words);
-    dbtest_fails(udm_file_download(&info, pool, dbtest_httpd(), FILE_NAME, -1, &nobody), kind,
-                 words);
     ck_assert_ptr_null(info);
+    dbtest_fails(download_one(6000000000LL), kind, words);
     ck_assert_str_eq(audited("file.link"), "0");
     ck_assert_str_eq(audited("file.download"), "0");
 }
@@ -307,6 +351,7 @@ TCase *file_case(void)
     TCase *tc = dbtest_case("file");
 
     tcase_add_test(tc, file_by_name);
+    tcase_add_test(tc, downloads_at_once);
     tcase_add_test(tc, file_of_somebody_else);
     tcase_add_test(tc, file_past_its_time);
     tcase_add_test(tc, file_deleted);

@@ -62,7 +62,8 @@ static const char rows_sql[] =
     " r.created_at + floor(random() * 90) * interval '1 day',"
     " CASE WHEN gone THEN now() END, CASE WHEN gone THEN 'deleted' END"
     " FROM (SELECT *, random() < 0.1 AS gone FROM udm.run) r;"
-    "RESET session_replication_role";
+    "RESET session_replication_role;"
+    "SELECT udm.recount_runs()";
 
 /* Asked of every list: whose rows they are, and which. */
 #define VISIBLE                                                                                    \
@@ -344,15 +345,24 @@ END_TEST
 
 START_TEST(pages_make_the_whole)
 {
-    static const char *const orders[] = {"orderField=title&descAsc=true", "orderField=createdDate",
-                                         "orderField=exportAttachments", "orderField=id"};
+    static const struct {
+        udm_list_kind kind;
+        const char *order;
+    } lists[] = {{UDM_LIST_JOBS, "orderField=title&descAsc=true"},
+                 {UDM_LIST_JOBS, "orderField=createdDate"},
+                 {UDM_LIST_JOBS, "orderField=createdDate&type=a"},
+                 {UDM_LIST_JOBS, "orderField=exportAttachments"},
+                 {UDM_LIST_RUNS, "orderField=id"},
+                 {UDM_LIST_RUNS, "orderField=createdDate&descAsc=true"},
+                 {UDM_LIST_RUNS, ""},
+                 {UDM_LIST_FILES, "orderField=id&descAsc=true"}};
     static const int sizes[] = {397, 999, 1000, 1001, 2001};
     apr_int64_t count, total;
     size_t i, k;
 
     dbtest_exec(rows_sql);
-    for (i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
-        const char *whole = read_list(pool, &total, UDM_LIST_JOBS, orders[i]);
+    for (i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+        const char *whole = read_list(pool, &total, lists[i].kind, lists[i].order);
 
         for (k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
             const char *pages = "";
@@ -361,19 +371,20 @@ START_TEST(pages_make_the_whole)
 
             ck_assert_int_eq(apr_pool_create(&p, pool), APR_SUCCESS);
             for (from = 0; from < total; from += sizes[k]) {
-                const char *page = read_list(p, &count, UDM_LIST_JOBS,
+                const char *page = read_list(p, &count, lists[i].kind,
                                              apr_psprintf(p, "%s&from=%" APR_INT64_T_FMT "&size=%d",
-                                                          orders[i], from, sizes[k]));
+                                                          lists[i].order, from, sizes[k]));
 
                 ck_assert_int_eq(count, total);
                 ck_assert_int_eq(how_many(page),
                                  from + sizes[k] <= total ? sizes[k] : total - from);
                 pages = apr_pstrcat(p, pages, *pages ? "," : "", page, NULL);
             }
-            same(pages, whole, orders[i]);
+            same(pages, whole, lists[i].order);
             apr_pool_destroy(p);
         }
     }
+    read_list(pool, &total, UDM_LIST_JOBS, "");
     ck_assert_str_eq(
         read_list(pool, &count, UDM_LIST_JOBS, apr_psprintf(pool, "from=%" APR_INT64_T_FMT, total)),
         "");

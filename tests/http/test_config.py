@@ -63,7 +63,8 @@ def test_good(httpd):
     ("UDMPublicURL api.example.com", ["UDMPublicURL", "https://"]),
     ("UDMPublicURL https://h/?x=1", ["UDMPublicURL"]), ("UDMPublicURL ftp://h/", ["UDMPublicURL"]),
     ("UDMLinkTTL 8d", ["UDMLinkTTL"]), ("UDMLinkTTL 0", ["7 days"]), ("UDMLinkTTL 700000", ["7 days"]),
-    ("UDMTokenSkew -1", ["UDMTokenSkew"]), ("UDMMaxBody 10", ["UDMMaxBody", "1024"]),
+    ("UDMTokenSkew -1", ["UDMTokenSkew"]), ("UDMKeyCache 6s", ["UDMKeyCache", "5 s"]),
+    ("UDMKeyCache 0", ["UDMKeyCache", "Off"]), ("UDMMaxBody 10", ["UDMMaxBody", "1024"]),
     ("UDMTokenIssuer \"\"", ["UDMTokenIssuer"]), ("UDMCertificateUpload x", ["On or Off"]),
     ("UDM On", ["UDM", "not allowed"]),
     ('<Directory "/">\nUDM On\n</Directory>', ["UDM On", "<Location"]),
@@ -85,6 +86,7 @@ def test_bad_value(httpd, line, words):
 
 @pytest.mark.parametrize("line", [
     "UDMRetention 3650", "UDMMaxPartSize 64KiB", "UDMLinkTTL 7200s", "UDMLinkTTL 10", "UDMTokenSkew 0",
+    "UDMKeyCache off", "UDMKeyCache 5s", "UDMKeyCache 100ms",
     "UDMVersions v3", "UDMVersions v3 v10 v4", "UDMEnvelope Wrapped", "UDMSunset 2026-01-01",
     "UDMSunset 2027-06-30T12:00:00+02:00", "UDMSunset None", "UDMEncryption smime", "UDMEncryption CMS-GCM",
     "UDMPublicURL http://localhost:8080/udm/", "UDMRequire Both", "UDMMaxBody 1KiB",

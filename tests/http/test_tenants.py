@@ -5,6 +5,7 @@ import pytest
 from udmtest.answers import assert_same, essence, left, problem
 from udmtest.files import PublishedFile
 from udmtest.operations import HOME, MADE_UP, OPERATIONS, OTHER, Target, World
+from udmtest.process import wait_for
 
 NAMING = [o for o in OPERATIONS if (o.parameter or o.many) in MADE_UP]
 LISTS = {"jobs": "/export/jobs", "runs": "/export/history", "files": "/file-metadatas"}
@@ -138,6 +139,7 @@ def test_data_that_another_owns_is_not_in_the_catalog(world):
                    " tenants => ARRAY[%s])", [OTHER])
     world.site.sql("SELECT udm.register_attributes('Owned', 'Secret')")
     mine, their = world.client(), world.client(ccid=OTHER)
+    wait_for(lambda: "Owned" in their.get("/v10/data/sources").text, 5, "the new source to be seen")
     for path in ("/v10/data/sources", "/v3/data/sources", "/v10/data/types", "/v3/data/types",
                  "/v10/resources/labels", "/v10/data/attributes"):
         assert "Owned" in their.get(path).text or "Secret" in their.get(path).text

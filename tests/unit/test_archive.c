@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "export/archive.h"
 #include "export/relay.h"
 #include "scratch.h"
 
@@ -60,30 +61,31 @@ static apr_status_t bench_free(void *data)
 {
     bench_t *b = data;
 
-    apr_pool_destroy(b->archive_pool);
     fclose(b->file.file);
     return APR_SUCCESS;
+}
+
+static udm_error_t *take_block(void *context, const udm_block_t *block)
+{
+    return udm_archive_take(context, block);
 }
 
 static bench_t *bench_make(apr_int64_t capacity, apr_int64_t most)
 {
     bench_t *b = apr_pcalloc(pool, sizeof(*b));
     udm_volume_target_t target = {file_open, file_write, file_close, file_prepend, &b->file};
-    apr_allocator_t *allocator;
 
     b->dir = scratch_dir();
     b->file.file = fopen(apr_pstrcat(pool, b->dir, "/out.zip", NULL), "wb");
     b->file.most = most;
     ck_assert_ptr_nonnull(b->file.file);
     unit_ok(udm_stop_make(&b->stop, pool));
-    apr_allocator_create(&allocator);
-    apr_pool_create_unmanaged_ex(&b->archive_pool, NULL, allocator);
-    apr_allocator_owner_set(allocator, b->archive_pool);
+    b->archive_pool = udm_relay_pool(pool);
     b->file.pool = b->archive_pool;
     apr_pool_cleanup_register(pool, b, bench_free, apr_pool_cleanup_null);
     unit_ok(udm_archive_open(&b->archive, b->archive_pool, &target, capacity, b->dir,
                              apr_time_now(), &b->stop));
-    unit_ok(udm_relay_start(&b->relay, pool, b->archive));
+    unit_ok(udm_relay_start(&b->relay, pool, take_block, b->archive));
     return b;
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/text.h"
 #include "export/envelope.h"
+#include "export/relay.h"
 #include "scratch.h"
 
 static EVP_PKEY *key;
@@ -92,11 +93,17 @@ static udm_error_t *to_buffer(void *context, const void *data, apr_size_t size)
     return NULL;
 }
 
+/* A sink that takes so many pieces more; its pool is its own, for another thread may call it. */
+typedef struct full_t {
+    apr_pool_t *pool;
+    int left;
+} full_t;
+
 static udm_error_t *full(void *context, const void *data, apr_size_t size)
 {
-    int *left = context;
+    full_t *f = context;
 
-    return (*left)-- > 0 ? NULL : udm_error_make(pool, UDM_E_STORE, "the store is full");
+    return f->left-- > 0 ? NULL : udm_error_make(f->pool, UDM_E_STORE, "the store is full");
 }
 
 /* The envelope of `data`, written in pieces of `piece` bytes; checks size and hash. */
@@ -365,10 +372,11 @@ START_TEST(errors)
 {
     udm_recipient_t *recipient;
     udm_envelope_t *envelope;
-    int left = 2;
-    udm_sink_t sink = {full, &left};
+    full_t to = {udm_relay_pool(pool), 2};
+    udm_sink_t sink = {full, &to};
     udm_error_t *error = NULL;
     const char *sha256;
+    apr_pool_t *abandoned;
     apr_int64_t size;
 
     for (int e = UDM_ENCRYPTION_SMIME; e <= UDM_ENCRYPTION_CMS_GCM; e++) {
@@ -391,14 +399,20 @@ START_TEST(errors)
         error = udm_envelope_write(envelope, bytes(65536), 65536);
     }
     unit_fails(error, UDM_E_STORE, "the store is full");
+    /* One that is given up while its sink is at work. */
+    to.left = 1000;
+    apr_pool_create(&abandoned, pool);
+    unit_ok(udm_envelope_open(&envelope, abandoned, recipient, &sink));
+    unit_ok(udm_envelope_write(envelope, bytes(400000), 400000));
+    apr_pool_destroy(abandoned);
     /* At the very end, too. */
-    left = ways[_i].encryption == UDM_ENCRYPTION_SMIME ? 1 : 0;
+    to.left = ways[_i].encryption == UDM_ENCRYPTION_SMIME ? 1 : 0;
     unit_ok(udm_envelope_open(&envelope, pool, recipient, &sink));
     unit_ok(udm_envelope_write(envelope, "abc", 3));
     unit_fails(udm_envelope_finish(&size, &sha256, pool, envelope), UDM_E_STORE,
                "the store is full");
     /* Nothing at all is no export. */
-    left = 9;
+    to.left = 9;
     unit_ok(udm_envelope_open(&envelope, pool, recipient, &sink));
     unit_fails(udm_envelope_finish(&size, &sha256, pool, envelope), UDM_E_INTERNAL,
                "must hold something");

@@ -200,6 +200,46 @@ START_TEST(test_mutations)
 }
 END_TEST
 
+/* What is written piece by piece is what jansson writes of the same. */
+START_TEST(test_out)
+{
+    static const apr_int64_t numbers[] = {0, 7, -1, 1000000, INT64_MAX, INT64_MIN};
+    json_t *array = udm_json_own(pool, json_array());
+    udm_json_out_t *out = udm_json_out(pool, 1);
+    char text[600];
+    apr_size_t i;
+
+    udm_json_put(out, "[");
+    for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        json_array_append_new(array, json_integer(numbers[i]));
+        udm_json_put_int(out, numbers[i]);
+        udm_json_put(out, ",");
+    }
+    /* each ASCII character by itself, then all of them, and others */
+    for (i = 1; i < 128; i++) {
+        text[0] = (char)i;
+        text[1] = '\0';
+        json_array_append_new(array, json_string(text));
+        udm_json_put_string(out, text);
+        udm_json_put(out, ",");
+    }
+    for (i = 1; i < 128; i++) {
+        text[i - 1] = (char)i;
+    }
+    strcpy(text + 127, "\xc3\xa4\xe2\x82\xac\xe2\x80\xa8\xf0\x9f\x98\x80");
+    json_array_append_new(array, json_string(text));
+    udm_json_put_string(out, text);
+    udm_json_put(out, ",");
+    udm_json_put_string(out, "");
+    json_array_append_new(array, json_string(""));
+    udm_json_put(out, ",");
+    udm_json_put_string(out, NULL);
+    json_array_append_new(array, json_null());
+    udm_json_put(out, "]");
+    ck_assert_str_eq(udm_json_out_text(out), udm_json_text(pool, array));
+}
+END_TEST
+
 TCase *json_case(void)
 {
     TCase *tc = unit_case("json");
@@ -212,6 +252,7 @@ TCase *json_case(void)
     tcase_add_test(tc, test_envelope);
     tcase_add_test(tc, test_error_envelope);
     tcase_add_test(tc, test_title);
+    tcase_add_test(tc, test_out);
     tcase_add_test(tc, test_mutations);
     return tc;
 }

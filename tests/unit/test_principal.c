@@ -2,6 +2,10 @@
 /*
  * test_principal.c: rights, and what two sets of them have in common.
  */
+#include <string.h>
+
+#include <apr_strings.h>
+
 #include "core/principal.h"
 #include "unit.h"
 
@@ -70,11 +74,48 @@ START_TEST(test_common)
 }
 END_TEST
 
+/* A copy lives on when what it was made of is gone. */
+START_TEST(test_copy)
+{
+    static const udm_right_t list[] = {{"UCS", "Interaction", true, false},
+                                       {"UCSX", "Contact", false, true}};
+    udm_principal_t who = {.certificate = true, .good_for = 5};
+    udm_principal_t *copy;
+    apr_pool_t *other;
+
+    ck_assert_int_eq(apr_pool_create(&other, pool), APR_SUCCESS);
+    who.ccid = apr_pstrdup(other, "cc");
+    who.subject = apr_pstrdup(other, "somebody");
+    who.rights = apr_array_copy(other, rights(list, 2));
+    APR_ARRAY_IDX(who.rights, 0, udm_right_t).source = apr_pstrdup(other, "UCS");
+    who.roles = apr_array_make(other, 1, sizeof(const char *));
+    APR_ARRAY_PUSH(who.roles, const char *) = apr_pstrdup(other, "role");
+    copy = udm_principal_copy(pool, &who);
+    memset((char *)who.ccid, 'x', 2);
+    memset((char *)who.subject, 'x', 2);
+    memset((char *)APR_ARRAY_IDX(who.rights, 0, udm_right_t).source, 'x', 2);
+    memset((char *)APR_ARRAY_IDX(who.roles, 0, const char *), 'x', 2);
+    apr_pool_destroy(other);
+    ck_assert_str_eq(copy->ccid, "cc");
+    ck_assert_str_eq(copy->subject, "somebody");
+    ck_assert_ptr_null(copy->key_id);
+    ck_assert(copy->certificate);
+    ck_assert_int_eq(copy->good_for, 5);
+    ck_assert_int_eq(copy->roles->nelts, 1);
+    ck_assert_str_eq(APR_ARRAY_IDX(copy->roles, 0, const char *), "role");
+    ck_assert_int_eq(copy->rights->nelts, 2);
+    ck_assert(udm_principal_may(copy, "UCS", "Interaction", false));
+    ck_assert(!udm_principal_may(copy, "UCS", "Interaction", true));
+    ck_assert(udm_principal_may(copy, "UCSX", "Contact", true));
+}
+END_TEST
+
 TCase *principal_case(void)
 {
     TCase *tc = unit_case("principal");
 
     tcase_add_test(tc, test_may);
     tcase_add_test(tc, test_common);
+    tcase_add_test(tc, test_copy);
     return tc;
 }

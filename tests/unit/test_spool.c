@@ -54,7 +54,7 @@ START_TEST(round_trip)
         unit_ok(udm_spool_read(back, &got, spool, 1));
         ck_assert_uint_eq(got, 0);
     }
-    unit_ok(udm_spool_copy(spool, &sink));
+    unit_ok(udm_spool_empty(spool, &sink));
     ck_assert_uint_eq(out->size, size);
     ck_assert(size == 0 || memcmp(out->data, data, size) == 0);
     unit_fails(udm_spool_write(spool, "x", 1), UDM_E_INTERNAL, "being read");
@@ -120,6 +120,44 @@ START_TEST(own_keys)
 }
 END_TEST
 
+typedef struct watched_t {
+    int fd;
+    apr_int64_t size; /* of all that came */
+    blkcnt_t blocks;  /* the least that the file took meanwhile */
+} watched_t;
+
+static udm_error_t *watch(void *context, const void *data, apr_size_t size)
+{
+    watched_t *watched = context;
+    struct stat info;
+
+    ck_assert_int_eq(fstat(watched->fd, &info), 0);
+    watched->blocks = info.st_blocks < watched->blocks ? info.st_blocks : watched->blocks;
+    watched->size += (apr_int64_t)size;
+    return NULL;
+}
+
+/* What was moved out takes no room any more while the rest follows. */
+START_TEST(gives_back)
+{
+    const apr_size_t size = 8 << 20;
+    watched_t watched = {-1, 0, 0};
+    udm_sink_t sink = {watch, &watched};
+    udm_spool_t *spool;
+    struct stat info;
+
+    unit_ok(udm_spool_open(&spool, pool, scratch_dir()));
+    watched.fd = descriptor();
+    unit_ok(udm_spool_write(spool, apr_pcalloc(pool, size), size));
+    unit_ok(udm_spool_rewind(spool));
+    ck_assert_int_eq(fstat(watched.fd, &info), 0);
+    watched.blocks = info.st_blocks;
+    unit_ok(udm_spool_empty(spool, &sink));
+    ck_assert_int_eq(watched.size, (apr_int64_t)size);
+    ck_assert_int_lt(watched.blocks, info.st_blocks / 2);
+}
+END_TEST
+
 START_TEST(errors)
 {
     const char *dir = scratch_dir();
@@ -132,7 +170,7 @@ START_TEST(errors)
     ck_assert_int_eq(error->status, ENOENT);
     unit_ok(udm_spool_open(&spool, pool, dir));
     unit_ok(udm_spool_write(spool, "x", 1));
-    unit_fails(udm_spool_copy(spool, &sink), UDM_E_STOPPED, "no more");
+    unit_fails(udm_spool_empty(spool, &sink), UDM_E_STOPPED, "no more");
     /* Where there is no room. /dev/full is what a full disk looks like. */
     unit_ok(udm_spool_open(&spool, pool, dir));
     if (access("/dev/full", W_OK) == 0) {
@@ -155,6 +193,7 @@ TCase *spool_case(void)
     tcase_add_loop_test(tc, round_trip, 0, 7);
     tcase_add_test(tc, nothing_to_read);
     tcase_add_test(tc, own_keys);
+    tcase_add_test(tc, gives_back);
     tcase_add_test(tc, errors);
     return tc;
 }
