@@ -14,7 +14,7 @@
 
 #include "db/source_private.h"
 
-/* Nobody may be kept out of what was changed for new sessions: rights of the role, or the server. */
+/* What else was changed for new sessions (a password, pg_hba.conf) counts after this at the latest. */
 #define AGE_MS 60000
 
 struct udm_source_hold_t {
@@ -76,6 +76,23 @@ static bool is_clean(udm_source_hold_t *hold, const udm_stop_t *stop)
     return good && PQtransactionStatus(hold->db->conn) == PQTRANS_IDLE;
 }
 
+/*
+ * Whether the server would let the reader in as it is now: what was taken from a role counts for the
+ * next run, not only for the next session.
+ */
+static bool may_log_in(udm_db_t *db, apr_pool_t *p)
+{
+    udm_result_t *row;
+    udm_error_t *error =
+        udm_db_query_text(&row, p, db,
+                          "SELECT rolcanlogin AND coalesce(rolvaliduntil > pg_catalog.now(), true)"
+                          " AND pg_catalog.has_database_privilege(current_database(), 'CONNECT')"
+                          " FROM pg_catalog.pg_roles WHERE rolname = session_user",
+                          0, NULL);
+
+    return !error && row->rows == 1 && udm_result_bool(row, 0, 0);
+}
+
 udm_error_t *udm_source_hold_take(udm_db_t **db, udm_source_hold_t *hold, apr_pool_t *p,
                                   const char *conninfo, const udm_stop_t *stop)
 {
@@ -84,7 +101,8 @@ udm_error_t *udm_source_hold_take(udm_db_t **db, udm_source_hold_t *hold, apr_po
     *db = NULL;
     if (fits(hold, conninfo)) {
         hold->db->stop = stop;
-        if (is_clean(hold, stop) && !udm_db_exec(p, hold->db, "DISCARD ALL")) {
+        if (is_clean(hold, stop) && !udm_db_exec(p, hold->db, "DISCARD ALL") &&
+            may_log_in(hold->db, p)) {
             *db = hold->db;
         }
     }
