@@ -275,9 +275,7 @@ static udm_error_t *make_rows_sql(udm_source_t *s)
     if (error) {
         return error;
     }
-    /* Only a file of its own is called by the row's key. */
-    APR_ARRAY_PUSH(list, const char *) =
-        type->records ? apr_pstrcat(s->pool, sql, "::text", NULL) : "NULL::text";
+    APR_ARRAY_PUSH(list, const char *) = apr_pstrcat(s->pool, sql, "::text", NULL);
     if (type->columns) {
         for (i = 0; i < type->columns->nelts; i++) {
             const char *name = APR_ARRAY_IDX(type->columns, i, const char *);
