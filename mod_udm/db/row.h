@@ -9,7 +9,8 @@
 #include "job.h"
 
 /*
- * Columns and tables of one JobInfo. `j` is the job, `r` the run (of a job: its latest). The columns are in the order that udm_row_job reads.
+ * Columns and tables of one JobInfo. `j` is the job, `r` the run (of a job: its latest). The columns
+ * are in the order that udm_row_job reads.
  */
 /* clang-format off */
 #define UDM_JOB_COLUMNS                                                                            \

@@ -97,27 +97,41 @@ def test_roles_that_change(site):
     wait_for(lambda: client.get(path).status_code == 200, 5, "the role to be back")
 
 
+def used_in_time(make, *seconds):
+    """A client of make(seconds) that was let in before its time was over: on a busy machine the
+    shorter ones may not be."""
+    for left in seconds:
+        client = make(left)
+        if status(client) in (200, 204):
+            return client
+    raise AssertionError(f"nobody was let in, not even for {left} s")
+
+
 def test_expired_key_stops_at_its_instant(site):
     """Its end is remembered with it."""
-    expires = site.sql("SELECT now() + interval '1500 ms'")[0][0]
-    key = site.new_key(expires_at=expires)
-    client = site.client(key=key, mount="/long")
+    expires = None
+
+    def make(seconds):
+        nonlocal expires
+        expires = site.sql("SELECT now() + make_interval(secs => %s)", [seconds])[0][0]
+        return site.client(key=site.new_key(expires_at=expires), mount="/long")
 
     def over():
         return site.sql("SELECT clock_timestamp() >= %s", [expires])[0][0]
+    client = used_in_time(make, 1.5, 6, 24)
     seen = set()
     while not over():
         seen.add(status(client))
     assert status(client) == 401
-    assert seen <= {200, 204, 401} and seen & {200, 204}
+    assert seen <= {200, 204, 401}
     assert problem(client.get(JOBS), 401)["detail"] == "the API key has expired"
 
 
 def test_expired_token_stops_at_its_instant(site):
     """exp, and the 60 s that clocks may differ."""
-    client = site.client(token=site.env.tokens.token(lifetime=-58), mount="/long")
-    assert status(client) in (200, 204)
-    wait_for(lambda: status(client) == 401, 4, "the token to end")
+    client = used_in_time(lambda left: site.client(token=site.env.tokens.token(lifetime=left - 60),
+                                                   mount="/long"), 2, 8, 30)
+    wait_for(lambda: status(client) == 401, 60, "the token to end")
 
 
 def test_credentials_do_not_stand_for_others(site):
