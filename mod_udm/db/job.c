@@ -46,10 +46,11 @@ enum {
  * Job, first run, its progress and the audit, in one statement. Whether the job is due now, the
  * clock of the database says. The ids come first, because no part of a statement sees rows that
  * another part of it writes. `job_id` is SQL for the id, `mark` for where the last window ended,
- * `store` what writes the job. A moving window waits for its settle time (decisions 2.3).
+ * `store` what writes the job, `also` more to select from. A moving window waits for its settle time
+ * (decisions 2.3).
  */
 /* clang-format off */
-#define PLAN(job_id, mark, store, action)                                                          \
+#define PLAN(job_id, mark, also, store, action)                                                    \
     "WITH plan AS MATERIALIZED (SELECT " job_id " AS job_id,"                                      \
     " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id, due, start,"                  \
     " CASE WHEN $17::boolean THEN 'SUSPENDED' WHEN due THEN 'QUEUED' ELSE 'SCHEDULED' END"         \
@@ -57,7 +58,7 @@ enum {
     UDM_DB_TIME_IN("$8") " AS date_from," UDM_DB_TIME_IN("$9") " AS date_to,"                      \
     " CASE WHEN $26::boolean THEN " mark " END AS mark"                                            \
     " FROM (SELECT start, NOT $17::boolean AND start <= now() AS due"                              \
-    " FROM (SELECT coalesce(" UDM_DB_TIME_IN("$16") ", now()) AS start) s) d),"                    \
+    " FROM (SELECT coalesce(" UDM_DB_TIME_IN("$16") ", now()) AS start) s) d" also "),"            \
     " job AS (" store "),"                                                                         \
     " new_run AS (INSERT INTO udm.run (id, job_id, ccid, source, type, title, description,"        \
     " window_all, window_from, window_to, moves_watermark, media, export_attachments,"             \
@@ -75,6 +76,9 @@ enum {
     " request_id) SELECT $1, $18, $19, '" action "', job_id::text, $20, $21 FROM plan)"            \
     " SELECT job_id, status, " UDM_DB_TIME("now()") " FROM plan"
 
+/* The workers are told when the commit is over: see udm.run_notify(). */
+#define PLAN_HINT_LATER ", set_config('udm.notifies_later', 'on', true)"
+
 #define PLAN_NEXT_RUN  "CASE WHEN due THEN " UDM_DB_TIME_IN("$23") " ELSE start END"
 #define PLAN_RUNS_LEFT "$24::integer - due::integer"
 
@@ -87,7 +91,7 @@ enum {
 
 static const udm_statement_t job_insert = {
     "udm_job_insert",
-    PLAN("nextval('udm.job_or_run_id')", "NULL::timestamptz",
+    PLAN("nextval('udm.job_or_run_id')", "NULL::timestamptz", PLAN_HINT_LATER,
     "INSERT INTO udm.job (id, ccid, family, source, type, title, description,"
     " time_all, date_from, date_to, media, export_attachments, file_split_size, file_split_bytes,"
     " schedule_type, schedule, next_run_at, suspended, status, latest_run_id, created_by, filters,"
@@ -100,7 +104,7 @@ static const udm_statement_t job_insert = {
 static const udm_statement_t job_replace = {
     "udm_job_replace",
     PLAN("$28::bigint",
-    "(SELECT j.watermark FROM udm.job j WHERE j.id = $28::bigint AND " PLAN_SAME ")",
+    "(SELECT j.watermark FROM udm.job j WHERE j.id = $28::bigint AND " PLAN_SAME ")", "",
     "UPDATE udm.job j SET family = $2, source = $3, type = $4, title = $5, description = $6,"
     " time_all = $7::boolean, date_from = plan.date_from, date_to = plan.date_to,"
     " media = $10::text[], export_attachments = $11::boolean, file_split_size = $12,"
@@ -166,7 +170,17 @@ udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_db_t *db, apr_int64_t id,
     return udm_db_query(&row, p, db, &job_replace, PLAN_VALUES + 1, values);
 }
 
-udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
+static const udm_statement_t job_hint = {"udm_job_hint", "SELECT pg_notify('udm_run', '')"};
+
+void udm_job_hint(apr_pool_t *p, udm_db_t *db)
+{
+    udm_result_t *row;
+
+    /* The job is stored, whatever becomes of this: workers look by themselves, too. */
+    (void)udm_db_query(&row, p, db, &job_hint, 0, NULL);
+}
+
+udm_error_t *udm_job_insert(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                             const udm_job_t *job, const udm_audit_t *audit)
 {
     const char *values[PLAN_VALUES];
@@ -199,6 +213,17 @@ udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
     made->export_attachments = checked->export_attachments;
     *info = made;
     return NULL;
+}
+
+udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
+                            const udm_job_t *job, const udm_audit_t *audit)
+{
+    udm_error_t *error = udm_job_insert(info, p, db, job, audit);
+
+    if (!error) {
+        udm_job_hint(p, db);
+    }
+    return error;
 }
 
 static const udm_statement_t job_select = {"udm_job_get",

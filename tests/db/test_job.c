@@ -10,7 +10,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
-#include "db/job.h"
+#include "db/job_private.h"
 
 static udm_job_info_t *create(const udm_job_t *job, const udm_principal_t *who)
 {
@@ -224,10 +224,12 @@ START_TEST(suspended_makes_no_run)
 }
 END_TEST
 
+/* A commit that notifies would make all others wait, so the job's own does not. */
 START_TEST(tells_the_worker)
 {
     udm_db_t *worker = dbtest_worker();
     PGnotify *notification;
+    udm_job_info_t *info;
 
     dbtest_ok(udm_db_exec(pool, worker, "LISTEN udm_run"));
     create(dbtest_job(), dbtest_principal("acme"));
@@ -236,6 +238,11 @@ START_TEST(tells_the_worker)
     ck_assert_ptr_nonnull(notification);
     ck_assert_str_eq(notification->relname, "udm_run");
     PQfreemem(notification);
+    dbtest_ok(udm_job_insert(&info, pool, dbtest_httpd(), dbtest_job(),
+                             dbtest_audit(dbtest_principal("acme"))));
+    ck_assert(!dbtest_notified(worker));
+    udm_job_hint(pool, dbtest_httpd());
+    ck_assert(dbtest_notified(worker));
 }
 END_TEST
 

@@ -143,6 +143,37 @@ START_TEST(schedule_more_than_a_batch)
 }
 END_TEST
 
+/* How many rows of the queue were read up to now, by whoever. */
+static apr_int64_t rows_read(void)
+{
+    dbtest_ok(udm_db_exec(pool, dbtest_worker(), "SELECT pg_stat_force_next_flush()"));
+    return apr_atoi64(dbtest_value("SELECT sum(seq_tup_read + idx_tup_fetch)"
+                                   " FROM pg_stat_user_tables WHERE relid IN ('udm.run'::regclass,"
+                                   " 'udm.run_progress'::regclass)"));
+}
+
+/* A worker looks often: what waits must not be read each time. */
+START_TEST(schedule_passes_by_a_long_queue)
+{
+    apr_int64_t before;
+    apr_time_t next;
+    int made, i;
+
+    dbtest_exec("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all)"
+                " SELECT -n, 'acme', 'UCS', 'Interaction', 'waits', true"
+                " FROM generate_series(1, 20000) n;"
+                "INSERT INTO udm.run_progress (run_id) SELECT id FROM udm.run");
+    dbtest_exec("ANALYZE udm.run, udm.run_progress");
+    queuetest_claimed("w/1");
+    before = rows_read();
+    for (i = 0; i < 10; i++) {
+        dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+        ck_assert_int_eq(made, 0);
+    }
+    ck_assert_int_lt(rows_read() - before, 100);
+}
+END_TEST
+
 TCase *queue_schedule_case(void)
 {
     TCase *tc = dbtest_case("queue_schedule");
@@ -152,5 +183,6 @@ TCase *queue_schedule_case(void)
     tcase_add_test(tc, schedule_says_when_a_run_is_ready);
     tcase_add_test(tc, schedule_shortens_leases);
     tcase_add_test(tc, schedule_more_than_a_batch);
+    tcase_add_test(tc, schedule_passes_by_a_long_queue);
     return tc;
 }

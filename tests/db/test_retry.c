@@ -66,6 +66,17 @@ START_TEST(same_answer_again)
 }
 END_TEST
 
+START_TEST(tells_the_worker)
+{
+    const char *answer;
+    apr_int64_t id;
+
+    dbtest_ok(udm_db_exec(pool, dbtest_worker(), "LISTEN udm_run"));
+    dbtest_ok(post(&answer, &id, "key-1", HASH_A));
+    ck_assert(dbtest_notified(dbtest_worker()));
+}
+END_TEST
+
 START_TEST(another_body)
 {
     const char *answer;
@@ -207,6 +218,7 @@ TCase *retry_case(void)
     TCase *tc = dbtest_case("retry");
 
     tcase_add_test(tc, same_answer_again);
+    tcase_add_test(tc, tells_the_worker);
     tcase_add_test(tc, another_body);
     tcase_add_test(tc, for_a_day);
     tcase_add_test(tc, only_for_those_who_may);

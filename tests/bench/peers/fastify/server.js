@@ -254,6 +254,7 @@ async function build () {
     const [row] = await query('job_check', [job.source, job.type, who.ccid])
     jobs.check(job, row, who, Problem)
     const [made] = await query('job_insert', jobs.values(job, who, request.ip, request.requestId))
+    await query('job_hint', [])
     reply.code(202).header('Location', `${settings.url}/v10/export/jobs/${made.id}`)
     return {
       id: made.id, type: job.type, source: job.source, title: job.title,

@@ -136,6 +136,7 @@ function create_job(Database $db, array $who, array $settings, string $request_i
     $job = read_job(json_decode(file_get_contents('php://input')));
     check_job($job, $db->query('job_check', [$job->source, $job->type, $who['ccid']])[0], $who);
     $made = $db->query('job_insert', job_values($job, $who, $_SERVER['REMOTE_ADDR'], $request_id))[0];
+    $db->query('job_hint', []);
     header("Location: {$settings['url']}/v10/export/jobs/{$made['id']}");
     answer_tagged(202, encode([
         'id' => (int)$made['id'], 'type' => $job->type, 'source' => $job->source, 'title' => $job->title,

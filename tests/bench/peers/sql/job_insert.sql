@@ -1,11 +1,13 @@
 -- A job that runs once, with its run if it is due, the run's progress and the audit. $16: when, NULL
--- for now.
+-- for now. What wakes the workers comes after it (job_hint): a transaction that notifies makes all
+-- others that do wait for its commit.
 WITH plan AS MATERIALIZED (
     SELECT nextval('udm.job_or_run_id') AS job_id,
            CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id, due, start,
            CASE WHEN $17::boolean THEN 'SUSPENDED' WHEN due THEN 'QUEUED' ELSE 'SCHEDULED' END AS status
       FROM (SELECT start, NOT $17::boolean AND start <= now() AS due
-              FROM (SELECT coalesce($16::timestamptz, now()) AS start) s) d),
+              FROM (SELECT coalesce($16::timestamptz, now()) AS start) s) d,
+           set_config('udm.notifies_later', 'on', true)),
 job AS (
     INSERT INTO udm.job (id, ccid, family, source, type, title, description, time_all, date_from,
                          date_to, media, export_attachments, file_split_size, file_split_bytes,
