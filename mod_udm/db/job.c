@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <apr_strings.h>
+
 #include "core/json.h"
 #include "core/text.h"
 #include "db/row.h"
@@ -226,9 +228,10 @@ udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
     return error;
 }
 
-static const udm_statement_t job_select = {"udm_job_get",
-                                           "SELECT " UDM_JOB_COLUMNS " FROM " UDM_JOB_TABLES
-                                           " WHERE j.id = $1::bigint AND j.ccid = $2"};
+/* Whose they are, and who may see them, is looked at here: those who ask are not one. */
+static const udm_statement_t jobs_select = {"udm_job_get", "SELECT " UDM_JOB_COLUMNS
+                                                           ", j.ccid FROM " UDM_JOB_TABLES
+                                                           " WHERE j.id = ANY ($1::bigint[])"};
 
 static const udm_statement_t run_select = {"udm_run_get",
                                            "SELECT " UDM_RUN_COLUMNS " FROM " UDM_RUN_TABLES
@@ -274,27 +277,77 @@ static udm_error_t *select_one(udm_result_t **row, apr_pool_t *p, udm_db_t *db,
     return error;
 }
 
-static udm_error_t *get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
-                        const udm_statement_t *statement, bool run, const udm_principal_t *who,
-                        apr_int64_t id)
+/* A copy that outlives the result of the statement. */
+static udm_job_info_t *copy_info(apr_pool_t *p, const udm_job_info_t *info)
 {
-    udm_result_t *row;
-    udm_error_t *error = select_one(&row, p, db, statement, run, who, id);
+    udm_job_info_t *copy = apr_pmemdup(p, info, sizeof(*info));
+    int i;
 
-    *info = error ? NULL : udm_row_job(p, row, 0);
+    copy->type = apr_pstrdup(p, info->type);
+    copy->source = apr_pstrdup(p, info->source);
+    copy->title = apr_pstrdup(p, info->title);
+    copy->file_split_size = apr_pstrdup(p, info->file_split_size);
+    copy->file_name = apr_pstrdup(p, info->file_name);
+    copy->status = apr_pstrdup(p, info->status);
+    copy->status_reason = apr_pstrdup(p, info->status_reason);
+    copy->description = apr_pstrdup(p, info->description);
+    copy->media = apr_array_copy(p, info->media);
+    for (i = 0; i < copy->media->nelts; i++) {
+        APR_ARRAY_IDX(copy->media, i, const char *) =
+            apr_pstrdup(p, APR_ARRAY_IDX(copy->media, i, const char *));
+    }
+    return copy;
+}
+
+udm_error_t *udm_job_get_many(apr_pool_t *p, udm_db_t *db, udm_job_ask_t *const *asks, int count)
+{
+    apr_array_header_t *ids = apr_array_make(p, count, sizeof(const char *));
+    const char *value;
+    udm_result_t *rows;
+    udm_error_t *error;
+    int i, row;
+
+    for (i = 0; i < count; i++) {
+        APR_ARRAY_PUSH(ids, const char *) = udm_db_int(p, asks[i]->id);
+        asks[i]->info = NULL;
+    }
+    value = udm_db_array(p, ids);
+    error = udm_db_query(&rows, p, db, &jobs_select, 1, &value);
+    for (row = 0; !error && row < rows->rows; row++) {
+        const udm_job_info_t *info = udm_row_job(p, rows, row);
+        const char *ccid = udm_result_text(rows, row, UDM_JOB_COLUMN_COUNT);
+
+        for (i = 0; i < count; i++) {
+            if (asks[i]->id == info->id && strcmp(asks[i]->who->ccid, ccid) == 0 &&
+                udm_principal_may(asks[i]->who, info->source, info->type, false)) {
+                asks[i]->info = copy_info(asks[i]->pool, info);
+            }
+        }
+    }
+    for (i = 0; !error && i < count; i++) {
+        asks[i]->error = asks[i]->info ? NULL : udm_job_unknown(asks[i]->pool, false);
+    }
     return error;
 }
 
 udm_error_t *udm_job_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                          const udm_principal_t *who, apr_int64_t id)
 {
-    return get(info, p, db, &job_select, false, who, id);
+    udm_job_ask_t ask = {.pool = p, .who = who, .id = id};
+    udm_error_t *error = udm_job_get_many(p, db, (udm_job_ask_t *const[]){&ask}, 1);
+
+    *info = ask.info;
+    return error ? error : ask.error;
 }
 
 udm_error_t *udm_run_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                          const udm_principal_t *who, apr_int64_t id)
 {
-    return get(info, p, db, &run_select, true, who, id);
+    udm_result_t *row;
+    udm_error_t *error = select_one(&row, p, db, &run_select, true, who, id);
+
+    *info = error ? NULL : udm_row_job(p, row, 0);
+    return error;
 }
 
 /*

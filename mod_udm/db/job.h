@@ -40,6 +40,18 @@ udm_error_t *udm_job_create_once(const char **answer, apr_int64_t *id, apr_pool_
                                  const udm_job_t *job, const udm_retry_t *retry,
                                  const udm_audit_t *audit);
 
+/* One of several jobs that are asked for at once. */
+typedef struct udm_job_ask_t {
+    apr_pool_t *pool; /* of what comes of it */
+    const udm_principal_t *who;
+    apr_int64_t id;
+    udm_job_info_t *info;
+    udm_error_t *error; /* as of udm_job_get; `info` is NULL then */
+} udm_job_ask_t;
+
+/* @return an error of the database, of all of them */
+udm_error_t *udm_job_get_many(apr_pool_t *p, udm_db_t *db, udm_job_ask_t *const *asks, int count);
+
 /* @return UDM_E_NOT_FOUND for an unknown, foreign or invisible id */
 udm_error_t *udm_job_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                          const udm_principal_t *who, apr_int64_t id);

@@ -12,43 +12,48 @@
 #include "core/text.h"
 
 /*
- * One row, whatever is sent: the key's columns are NULL for an unknown id, the token's tenant is
- * NULL for an unknown one. The use is noted only for a good key, and at most once a minute, so that
- * a busy key does not write for each request.
+ * A row for each, whatever is sent: the key's columns are NULL for an unknown id, the token's tenant
+ * is NULL for an unknown one.
  */
-static const udm_statement_t authenticate = {
-    "udm_authenticate",
-    "WITH used AS (UPDATE udm.api_key SET last_used_at = now()"
-    " WHERE key_id = $1 AND secret_sha256 = decode($2, 'hex') AND revoked_at IS NULL"
-    " AND (expires_at IS NULL OR expires_at > now())"
-    " AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute'))"
-    " SELECT k.ccid, k.label, encode(k.secret_sha256, 'hex'), k.revoked_at IS NOT NULL,"
+static const udm_statement_t credentials_select = {
+    "udm_credentials",
+    "SELECT a.n - 1, k.ccid, k.label, encode(k.secret_sha256, 'hex'), k.revoked_at IS NOT NULL,"
     " coalesce(k.expires_at <= now(), false), to_json(k.roles)::text,"
-    " CASE WHEN k.key_id IS NOT NULL THEN (SELECT json_agg(json_build_array(source, type, may_read,"
-    " may_write)) FROM udm.rights(k.roles, k.ccid))::text END,"
-    " CASE WHEN k.key_id IS NOT NULL THEN udm.may_certificate(k.roles) END,"
-    " t.ccid,"
-    " CASE WHEN t.ccid IS NOT NULL THEN (SELECT json_agg(json_build_array(source, type, may_read,"
-    " may_write)) FROM udm.rights($4::text[], t.ccid))::text END,"
-    " CASE WHEN t.ccid IS NOT NULL THEN udm.may_certificate($4::text[]) END,"
-    " (extract(epoch FROM k.expires_at - now()) * 1000000)::bigint"
-    " FROM (SELECT) one LEFT JOIN udm.api_key k ON k.key_id = $1"
-    " LEFT JOIN udm.tenant t ON t.ccid = $3"};
+    " (extract(epoch FROM k.expires_at - now()) * 1000000)::bigint,"
+    " coalesce(k.last_used_at < now() - interval '1 minute', true), t.ccid, g.generation"
+    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS a (key_id, ccid, n)"
+    " LEFT JOIN udm.api_key k ON k.key_id = a.key_id"
+    " LEFT JOIN udm.tenant t ON t.ccid = a.ccid CROSS JOIN udm.rights_generation g"};
 
 enum {
+    ROW_INDEX,
     KEY_CCID,
     KEY_LABEL,
     KEY_SECRET,
     KEY_REVOKED,
     KEY_EXPIRED,
     KEY_ROLES,
-    KEY_RIGHTS,
-    KEY_CERTIFICATE,
+    KEY_GOOD_FOR,
+    KEY_USE_IS_NEWS,
     TOKEN_CCID,
-    TOKEN_RIGHTS,
-    TOKEN_CERTIFICATE,
-    KEY_GOOD_FOR
+    GENERATION
 };
+
+/* $1 roles of the key, $2 of the token, $3 tenant. */
+static const udm_statement_t rights_select = {
+    "udm_rights",
+    "SELECT (SELECT json_agg(json_build_array(source, type, may_read, may_write))"
+    " FROM udm.rights($1::text[], $3))::text, udm.may_certificate($1::text[]),"
+    " (SELECT json_agg(json_build_array(source, type, may_read, may_write))"
+    " FROM udm.rights($2::text[], $3))::text, udm.may_certificate($2::text[]),"
+    " generation FROM udm.rights_generation"};
+
+enum { RIGHTS_KEY, CERTIFICATE_KEY, RIGHTS_TOKEN, CERTIFICATE_TOKEN, RIGHTS_GENERATION };
+
+/* Once a minute, whoever finds at the same time that it is to be noted. */
+static const udm_statement_t key_used = {
+    "udm_key_used", "UPDATE udm.api_key SET last_used_at = now() WHERE key_id = $1"
+                    " AND coalesce(last_used_at < now() - interval '1 minute', true)"};
 
 /* Reads json_agg([source, type, read, write], ...); NULL is the empty set. */
 static apr_array_header_t *read_rights(apr_pool_t *p, const char *text)
@@ -102,85 +107,125 @@ static apr_array_header_t *common_roles(apr_pool_t *p, const apr_array_header_t 
 }
 
 /* Unknown, wrong and revoked keys get the same words, so that none can be told from another. */
-static udm_error_t *check_key(apr_pool_t *p, const udm_apikey_t *key, const udm_result_t *row)
+static udm_error_t *check_key(apr_pool_t *p, const udm_apikey_t *key, const udm_result_t *rows,
+                              int row)
 {
-    const char *hex = udm_result_text(row, 0, KEY_SECRET);
+    const char *hex = udm_result_text(rows, row, KEY_SECRET);
     unsigned char secret[UDM_SHA256_SIZE];
 
     if (!hex || !udm_text_unhex(secret, sizeof(secret), hex) ||
         !udm_text_equal_secret(secret, key->secret_sha256, sizeof(secret)) ||
-        udm_result_bool(row, 0, KEY_REVOKED)) {
+        udm_result_bool(rows, row, KEY_REVOKED)) {
         return udm_error_make(p, UDM_E_UNAUTHENTICATED, "the API key is not valid");
     }
-    if (udm_result_bool(row, 0, KEY_EXPIRED)) {
+    if (udm_result_bool(rows, row, KEY_EXPIRED)) {
         return udm_error_make(p, UDM_E_UNAUTHENTICATED, "the API key has expired");
     }
     return NULL;
 }
 
-udm_error_t *udm_tenant_authenticate(udm_principal_t **who, apr_pool_t *p, udm_db_t *db,
-                                     const udm_apikey_t *key, const udm_token_claims_t *claims)
+/* What a row says of the credentials that it is about. */
+static udm_error_t *take_row(udm_credentials_t *c, const udm_result_t *rows, int row)
 {
-    const char *values[4] = {NULL, NULL, NULL, NULL};
-    const char *ccid = NULL;
-    udm_principal_t *found;
-    udm_result_t *row;
-    udm_error_t *error;
+    const char *ccid = udm_result_text(rows, row, KEY_CCID);
+    udm_principal_t *who;
 
-    *who = NULL;
-    if (key) {
-        values[0] = key->id;
-        values[1] = udm_text_hex(p, key->secret_sha256, UDM_SHA256_SIZE);
-    }
-    if (claims) {
-        values[2] = claims->ccid;
-        values[3] = udm_db_array(p, claims->roles);
-    }
-    error = udm_db_query(&row, p, db, &authenticate, 4, values);
-    if (error) {
-        return error;
-    }
-    if (key) {
-        error = check_key(p, key, row);
+    if (c->key) {
+        udm_error_t *error = check_key(c->pool, c->key, rows, row);
+
         if (error) {
             return error;
         }
-        ccid = udm_result_text(row, 0, KEY_CCID);
     }
-    if (key && claims && strcmp(ccid, claims->ccid) != 0) {
-        return udm_error_make(p, UDM_E_FORBIDDEN,
+    if (c->key && c->claims && strcmp(ccid, c->claims->ccid) != 0) {
+        return udm_error_make(c->pool, UDM_E_FORBIDDEN,
                               "the API key and the token belong to different contact centers");
     }
-    if (claims) {
-        ccid = udm_result_text(row, 0, TOKEN_CCID);
+    if (c->claims) {
+        ccid = udm_result_text(rows, row, TOKEN_CCID);
         if (!ccid) {
-            return udm_error_make(p, UDM_E_FORBIDDEN,
+            return udm_error_make(c->pool, UDM_E_FORBIDDEN,
                                   "the contact center of the token is not known here");
         }
     }
-
-    found = apr_pcalloc(p, sizeof(*found));
-    found->ccid = apr_pstrdup(p, ccid);
-    found->good_for = udm_result_time(row, 0, KEY_GOOD_FOR);
-    if (key) {
-        found->key_id = apr_pstrdup(p, key->id);
-        found->subject = apr_pstrdup(p, udm_result_text(row, 0, KEY_LABEL));
-        found->rights = read_rights(p, udm_result_text(row, 0, KEY_RIGHTS));
-        found->certificate = udm_result_bool(row, 0, KEY_CERTIFICATE);
-        found->roles = udm_result_array(p, row, 0, KEY_ROLES);
+    who = apr_pcalloc(c->pool, sizeof(*who));
+    who->ccid = apr_pstrdup(c->pool, ccid);
+    who->good_for = udm_result_time(rows, row, KEY_GOOD_FOR);
+    if (c->key) {
+        who->key_id = apr_pstrdup(c->pool, c->key->id);
+        who->subject = apr_pstrdup(c->pool, udm_result_text(rows, row, KEY_LABEL));
+        c->key_roles = udm_result_array(c->pool, rows, row, KEY_ROLES);
+        who->roles = apr_array_copy(c->pool, c->key_roles);
+        c->use_is_news = udm_result_bool(rows, row, KEY_USE_IS_NEWS);
     }
-    if (claims) {
-        apr_array_header_t *rights = read_rights(p, udm_result_text(row, 0, TOKEN_RIGHTS));
-        bool certificate = udm_result_bool(row, 0, TOKEN_CERTIFICATE);
-
-        found->subject = apr_pstrdup(p, claims->subject ? claims->subject : "");
-        found->rights = key ? udm_principal_common(p, found->rights, rights) : rights;
-        found->certificate = key ? found->certificate && certificate : certificate;
-        found->roles =
-            key ? common_roles(p, found->roles, claims->roles) : apr_array_copy(p, claims->roles);
+    if (c->claims) {
+        who->subject = apr_pstrdup(c->pool, c->claims->subject ? c->claims->subject : "");
+        who->roles = c->key ? common_roles(c->pool, c->key_roles, c->claims->roles)
+                            : apr_array_copy(c->pool, c->claims->roles);
     }
-    *who = found;
+    c->generation = udm_result_int(rows, row, GENERATION);
+    c->who = who;
     return NULL;
+}
+
+udm_error_t *udm_tenant_credentials(apr_pool_t *p, udm_db_t *db, udm_credentials_t *const *shown,
+                                    int count)
+{
+    apr_array_header_t *keys = apr_array_make(p, count, sizeof(const char *));
+    apr_array_header_t *tenants = apr_array_make(p, count, sizeof(const char *));
+    const char *values[2];
+    udm_result_t *rows;
+    udm_error_t *error;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        APR_ARRAY_PUSH(keys, const char *) = shown[i]->key ? shown[i]->key->id : NULL;
+        APR_ARRAY_PUSH(tenants, const char *) = shown[i]->claims ? shown[i]->claims->ccid : NULL;
+        shown[i]->who = NULL;
+    }
+    values[0] = udm_db_array(p, keys);
+    values[1] = udm_db_array(p, tenants);
+    error = udm_db_query(&rows, p, db, &credentials_select, 2, values);
+    if (!error && rows->rows != count) {
+        error = udm_error_make(p, UDM_E_INTERNAL,
+                               "the database has no row in udm.rights_generation: run udm-migrate "
+                               "again");
+    }
+    for (i = 0; !error && i < count; i++) {
+        udm_credentials_t *c = shown[udm_result_int(rows, i, ROW_INDEX)];
+
+        c->error = take_row(c, rows, i);
+    }
+    return error;
+}
+
+udm_error_t *udm_tenant_rights(apr_pool_t *p, udm_db_t *db, udm_credentials_t *c)
+{
+    const char *values[3] = {c->key ? udm_db_array(p, c->key_roles) : NULL,
+                             c->claims ? udm_db_array(p, c->claims->roles) : NULL, c->who->ccid};
+    apr_array_header_t *key, *token;
+    udm_result_t *row;
+    udm_error_t *error = udm_db_query(&row, p, db, &rights_select, 3, values);
+
+    if (error) {
+        return error;
+    }
+    key = read_rights(c->pool, udm_result_text(row, 0, RIGHTS_KEY));
+    token = read_rights(c->pool, udm_result_text(row, 0, RIGHTS_TOKEN));
+    c->who->rights = !c->claims ? key
+                     : c->key   ? udm_principal_common(c->pool, key, token)
+                                : token;
+    c->who->certificate = (!c->key || udm_result_bool(row, 0, CERTIFICATE_KEY)) &&
+                          (!c->claims || udm_result_bool(row, 0, CERTIFICATE_TOKEN));
+    c->generation = udm_result_int(row, 0, RIGHTS_GENERATION);
+    return NULL;
+}
+
+udm_error_t *udm_tenant_key_used(apr_pool_t *p, udm_db_t *db, const udm_apikey_t *key)
+{
+    udm_result_t *result;
+
+    return udm_db_query(&result, p, db, &key_used, 1, (const char *const[]){key->id});
 }
 
 static const udm_statement_t audit_insert = {

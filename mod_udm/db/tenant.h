@@ -11,14 +11,35 @@
 #include "core/token.h"
 #include "db.h"
 
+/* Credentials that somebody shows, and what the database says of them. */
+typedef struct udm_credentials_t {
+    apr_pool_t *pool;                 /* of what it says */
+    const udm_apikey_t *key;          /* NULL: none was sent; */
+    const udm_token_claims_t *claims; /* likewise, but one of the two there is */
+    udm_error_t *error;               /* why they are not good; NULL: they are, and this is who it is: */
+    udm_principal_t *who;             /* but for the rights and `certificate` */
+    apr_array_header_t *key_roles;    /* of const char *; NULL without a key */
+    apr_int64_t generation;           /* of the rights: a number that changes when any may have */
+    bool use_is_news;                 /* the use of the key is to be noted */
+} udm_credentials_t;
+
 /*
- * Finds who asks. `key` or `claims` may be NULL, not both. One round trip; notes the key's use at
- * most once a minute. With both, the rights are those that both grant.
- * @return UDM_E_UNAUTHENTICATED for a key that is unknown, wrong, revoked or expired (one reason
- *         for the first three); UDM_E_FORBIDDEN for two tenants, or a tenant that is not known here
+ * Finds who asks, for several at once.
+ * `error` of each gets UDM_E_UNAUTHENTICATED for a key that is unknown, wrong, revoked or expired
+ * (one reason for the first three); UDM_E_FORBIDDEN for two tenants, or a tenant that is not known
+ * here.
  */
-udm_error_t *udm_tenant_authenticate(udm_principal_t **who, apr_pool_t *p, udm_db_t *db,
-                                     const udm_apikey_t *key, const udm_token_claims_t *claims);
+udm_error_t *udm_tenant_credentials(apr_pool_t *p, udm_db_t *db, udm_credentials_t *const *shown,
+                                    int count);
+
+/*
+ * Adds what those with good credentials may do: with key and token, what both grant. They depend on
+ * nothing but the roles, the tenant and the generation.
+ */
+udm_error_t *udm_tenant_rights(apr_pool_t *p, udm_db_t *db, udm_credentials_t *credentials);
+
+/* Notes that a key was used now, at most once a minute. */
+udm_error_t *udm_tenant_key_used(apr_pool_t *p, udm_db_t *db, const udm_apikey_t *key);
 
 /* What is written beside a change: who did it from where. */
 typedef struct udm_audit_t {

@@ -139,17 +139,18 @@ static udm_error_t *note(udm_archive_t *a, const open_t *o)
     return error != NULL ? error : udm_manifest_add(a->manifest, o->name->data, &o->sum, o->rows);
 }
 
-static udm_error_t *end(udm_archive_t *a, open_t *o, int number)
+static udm_error_t *end(udm_archive_t *a, open_t *o, const udm_piece_t *last)
 {
     udm_error_t *error = udm_entry_finish(o->entry, &o->sum);
 
+    memcpy(o->sum.sha256, last->sha256, sizeof(o->sum.sha256));
     APR_ARRAY_PUSH(a->spare, udm_entry_t *) = o->entry;
     o->entry = NULL;
     if (error == NULL && o == a->direct) {
         a->direct = NULL;
         return note(a, o);
     }
-    APR_ARRAY_IDX(a->open, number, open_t *) = NULL;
+    APR_ARRAY_IDX(a->open, last->entry, open_t *) = NULL;
     return error;
 }
 
@@ -172,7 +173,7 @@ udm_error_t *udm_archive_take(udm_archive_t *archive, const udm_block_t *block)
             o->rows += piece->rows;
         }
         if (error == NULL && piece->ends) {
-            error = end(archive, o, piece->entry);
+            error = end(archive, o, piece);
         }
     }
     return error;

@@ -59,11 +59,12 @@ void udm_block_open(udm_block_t *block, int entry, const char *name)
     piece->rows = 0;
 }
 
-void udm_block_close(udm_block_t *block, apr_int64_t rows, bool ends)
+udm_piece_t *udm_block_close(udm_block_t *block, apr_int64_t rows, bool ends)
 {
     udm_piece_t *piece = &block->pieces[block->count - 1];
 
     piece->size = block->bytes->size - piece->size;
     piece->rows = rows;
     piece->ends = ends;
+    return piece;
 }

@@ -7,6 +7,7 @@
 #define UDM_BLOCK_H
 
 #include "buffer.h"
+#include "core/apikey.h"
 
 /* A block goes on its way once it has this many bytes: most then take no more than 128 KiB. */
 #define UDM_BLOCK_SIZE (131072 - 8192)
@@ -19,6 +20,7 @@ typedef struct udm_piece_t {
     apr_size_t name_size; /* with its NUL; 0 unless it begins */
     apr_size_t size;
     apr_int64_t rows; /* in this piece */
+    unsigned char sha256[UDM_SHA256_SIZE]; /* of the whole entry; of the last piece alone */
 } udm_piece_t;
 
 typedef struct udm_block_t {
@@ -39,7 +41,10 @@ void udm_block_clear(udm_block_t *block);
  */
 void udm_block_open(udm_block_t *block, int entry, const char *name);
 
-/* Ends the piece that was begun last; with `ends`, its entry, too. */
-void udm_block_close(udm_block_t *block, apr_int64_t rows, bool ends);
+/*
+ * Ends the piece that was begun last; with `ends`, its entry, too. Its content is then the last
+ * piece->size bytes of the block. @return it, until the next one is begun: the caller fills in sha256
+ */
+udm_piece_t *udm_block_close(udm_block_t *block, apr_int64_t rows, bool ends);
 
 #endif

@@ -2,15 +2,17 @@
 /*
  * buffer.c: the growing buffer, and the two inner loops of the encoder: JSON strings and raw JSON.
  *
- * Both loops take eight bytes at a time as long as none of them needs a look of its own.
+ * Both loops copy runs of bytes that need no look of their own, 16 or 8 at a time.
  */
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
-#include <openssl/evp.h>
-
+#include "base64.h"
 #include "buffer.h"
 
 #define ONES  0x0101010101010101ULL
@@ -89,19 +91,11 @@ void udm_buffer_format(udm_buffer_t *buffer, const char *format, ...)
 
 void udm_buffer_base64(udm_buffer_t *buffer, const void *data, apr_size_t size)
 {
-    /* EVP_EncodeBlock counts in int. */
-    const apr_size_t most = 3 << 24;
-    const unsigned char *from = data;
+    apr_size_t more = UDM_BASE64_SIZE(size);
 
-    while (size != 0) {
-        apr_size_t take = size < most ? size : most;
-
-        udm_buffer_reserve(buffer, (take + 2) / 3 * 4 + 1);
-        buffer->size += (apr_size_t)EVP_EncodeBlock((unsigned char *)buffer->data + buffer->size,
-                                                    from, (int)take);
-        from += take;
-        size -= take;
-    }
+    udm_buffer_reserve(buffer, more);
+    udm_base64(buffer->data + buffer->size, data, size);
+    buffer->size += more;
 }
 
 /* Length of the well-formed UTF-8 sequence of two to four bytes at `s` (RFC 3629), else 0. */
@@ -167,6 +161,52 @@ static char *escape(char *to, unsigned char c)
     return to + 2;
 }
 
+/*
+ * Copies up to the first control, byte above 0x7f, or (with `quotes`) quote or backslash. There is
+ * room for all up to `end`. @return how many bytes
+ */
+static inline apr_size_t copy_run(char *to, const unsigned char *from, const unsigned char *end,
+                                  bool quotes)
+{
+    const unsigned char *s = from;
+
+#ifdef __SSE2__
+    for (; end - s >= 16; s += 16, to += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)s);
+        /* as signed bytes, those above 0x7f are below 0x20, too */
+        __m128i odd = _mm_cmplt_epi8(x, _mm_set1_epi8(0x20));
+        unsigned mask;
+
+        if (quotes) {
+            odd = _mm_or_si128(odd, _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
+                                                 _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))));
+        }
+        _mm_storeu_si128((__m128i *)(void *)to, x);
+        mask = (unsigned)_mm_movemask_epi8(odd);
+        if (mask != 0) {
+            return (apr_size_t)(s - from) + (apr_size_t)__builtin_ctz(mask);
+        }
+    }
+#endif
+    for (; end - s >= 8; s += 8, to += 8) {
+        uint64_t x, odd;
+
+        memcpy(&x, s, 8);
+        odd = ODD_BYTE(x);
+        if (quotes) {
+            odd |= ZERO_BYTE(x ^ (ONES * '"')) | ZERO_BYTE(x ^ (ONES * '\\'));
+        }
+        if (odd != 0) {
+            break;
+        }
+        memcpy(to, &x, 8);
+    }
+    for (; s < end && *s >= 0x20 && *s < 0x80 && !(quotes && (*s == '"' || *s == '\\')); s++) {
+        *to++ = (char)*s;
+    }
+    return (apr_size_t)(s - from);
+}
+
 bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size)
 {
     const unsigned char *s = (const unsigned char *)text;
@@ -178,19 +218,10 @@ bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size)
     to = buffer->data + buffer->size;
     *to++ = '"';
     while (s < end) {
-        apr_size_t length;
+        apr_size_t length = copy_run(to, s, end, true);
 
-        while (end - s >= 8) {
-            uint64_t x;
-
-            memcpy(&x, s, 8);
-            if ((ODD_BYTE(x) | ZERO_BYTE(x ^ (ONES * '"')) | ZERO_BYTE(x ^ (ONES * '\\'))) != 0) {
-                break;
-            }
-            memcpy(to, &x, 8);
-            to += 8;
-            s += 8;
-        }
+        to += length;
+        s += length;
         if (s == end) {
             break;
         }
@@ -204,9 +235,6 @@ bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size)
                 to += length;
                 s += length;
             } while (s < end && *s >= 0x80);
-        }
-        else if (*s >= 0x20 && *s != '"' && *s != '\\') {
-            *to++ = (char)*s++;
         }
         else {
             to = escape(to, *s++);
@@ -229,17 +257,10 @@ bool udm_buffer_json(udm_buffer_t *buffer, const char *json, apr_size_t size)
     udm_buffer_reserve(buffer, size);
     to = buffer->data + buffer->size;
     while (s < end) {
-        while (end - s >= 8) {
-            uint64_t x;
+        apr_size_t run = copy_run(to, s, end, false);
 
-            memcpy(&x, s, 8);
-            if (ODD_BYTE(x) != 0) {
-                break;
-            }
-            memcpy(to, &x, 8);
-            to += 8;
-            s += 8;
-        }
+        to += run;
+        s += run;
         if (s == end) {
             break;
         }

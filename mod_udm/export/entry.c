@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * entry.c: raw deflate (RFC 1951) with ISA-L, CRC-32 and SHA-256.
+ * entry.c: raw deflate (RFC 1951) and CRC-32 with ISA-L.
  *
  * Level 1 of ISA-L: ten times as fast as gzip -6 for files 8 % larger. The state is far larger than
  * what a pool hands out well, so it is allocated by itself and kept for the next entry.
@@ -8,8 +8,6 @@
 #include <stdlib.h>
 
 #include <isa-l.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
 
 #include "entry.h"
 
@@ -21,8 +19,6 @@
 struct udm_entry_t {
     apr_pool_t *pool;
     udm_sink_t sink;
-    EVP_MD *md;
-    EVP_MD_CTX *hash;
     apr_int64_t size;
     apr_int64_t compressed;
     uint32_t crc;
@@ -35,18 +31,10 @@ static apr_status_t entry_free(void *data)
 {
     udm_entry_t *entry = data;
 
-    EVP_MD_CTX_free(entry->hash);
-    EVP_MD_free(entry->md);
     free(entry->stream);
     free(entry->level);
     free(entry->out);
     return APR_SUCCESS;
-}
-
-static udm_error_t *hash_error(udm_entry_t *entry)
-{
-    ERR_clear_error();
-    return udm_error_make(entry->pool, UDM_E_INTERNAL, "SHA-256 cannot be computed");
 }
 
 udm_error_t *udm_entry_make(udm_entry_t **entry, apr_pool_t *p)
@@ -54,15 +42,10 @@ udm_error_t *udm_entry_make(udm_entry_t **entry, apr_pool_t *p)
     udm_entry_t *e = apr_pcalloc(p, sizeof(*e));
 
     e->pool = p;
-    e->md = EVP_MD_fetch(NULL, "SHA256", NULL);
-    e->hash = EVP_MD_CTX_new();
     e->stream = malloc(sizeof(*e->stream));
     e->level = malloc(ISAL_DEF_LVL1_MEDIUM);
     e->out = malloc(OUT_SIZE);
     apr_pool_cleanup_register(p, e, entry_free, apr_pool_cleanup_null);
-    if (e->md == NULL || e->hash == NULL) {
-        return hash_error(e);
-    }
     if (e->stream == NULL || e->level == NULL || e->out == NULL) {
         return udm_error_make(p, UDM_E_INTERNAL, "there is no memory to compress with");
     }
@@ -75,9 +58,6 @@ udm_error_t *udm_entry_begin(udm_entry_t *entry, const udm_sink_t *sink)
 {
     struct isal_zstream *stream = entry->stream;
 
-    if (EVP_DigestInit_ex2(entry->hash, entry->md, NULL) != 1) {
-        return hash_error(entry);
-    }
     isal_deflate_reset(stream);
     stream->level = 1;
     stream->level_buf = entry->level;
@@ -129,12 +109,6 @@ udm_error_t *udm_entry_write(udm_entry_t *entry, const void *data, apr_size_t si
 {
     const unsigned char *from = data;
 
-    if (size == 0) {
-        return NULL;
-    }
-    if (EVP_DigestUpdate(entry->hash, data, size) != 1) {
-        return hash_error(entry);
-    }
     entry->crc = crc32_gzip_refl(entry->crc, from, size);
     entry->size += (apr_int64_t)size;
     while (size != 0) {
@@ -157,9 +131,6 @@ udm_error_t *udm_entry_finish(udm_entry_t *entry, udm_entry_sum_t *sum)
 
     if (error != NULL) {
         return error;
-    }
-    if (EVP_DigestFinal_ex(entry->hash, sum->sha256, NULL) != 1) {
-        return hash_error(entry);
     }
     sum->size = entry->size;
     sum->compressed = entry->compressed;

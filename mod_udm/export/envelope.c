@@ -18,6 +18,7 @@
 
 #include "core/apikey.h"
 #include "core/text.h"
+#include "base64.h"
 #include "envelope.h"
 #include "relay.h"
 
@@ -75,8 +76,8 @@ struct udm_envelope_t {
     apr_int64_t der_total;
     /* From here on of the other thread, while there is one. */
     apr_pool_t *text_pool;
-    unsigned char *text; /* NULL where none is wanted */
-    apr_int64_t size;    /* of all that was emitted */
+    char *text;       /* NULL where none is wanted */
+    apr_int64_t size; /* of all that was emitted */
 };
 
 static udm_error_t *openssl_error(apr_pool_t *p, udm_error_kind kind, const char *reason)
@@ -98,14 +99,12 @@ static udm_error_t *emit(udm_envelope_t *e, const void *data, apr_size_t size)
 }
 
 /* DER as lines of text. All but the last call have whole lines of it. */
-static apr_size_t make_lines(unsigned char *text, const unsigned char *der, apr_size_t size)
+static apr_size_t make_lines(char *text, const unsigned char *der, apr_size_t size)
 {
-    unsigned char *to = text;
+    char *to = text;
 
     for (apr_size_t at = 0; at < size; at += LINE_IN) {
-        apr_size_t take = size - at < LINE_IN ? size - at : LINE_IN;
-
-        to += EVP_EncodeBlock(to, der + at, (int)take);
+        to = udm_base64(to, der + at, size - at < LINE_IN ? size - at : LINE_IN);
         *to++ = '\n';
     }
     return (apr_size_t)(to - text);

@@ -9,6 +9,8 @@
 
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 
 #include "encode.h"
 #include "names.h"
@@ -38,6 +40,7 @@ typedef struct stream_t {
     int entry; /* its number */
     udm_block_t *block;
     apr_int64_t rows; /* in the piece under way */
+    EVP_MD_CTX *hash; /* of the entry, up to that piece */
 } stream_t;
 
 typedef struct reader_t {
@@ -47,6 +50,7 @@ typedef struct reader_t {
     udm_export_watch_t *watch;
     udm_source_t *source;
     udm_relay_t *relay;
+    EVP_MD *sha256;
     udm_names_t *names;
     udm_buffer_t *name;          /* scratch, for making one */
     const char *infix;           /* between the entity type and the job's id */
@@ -73,24 +77,56 @@ static const char *finish_name(reader_t *r)
 
 /* ---- streams ---- */
 
+static apr_status_t hash_free(void *data)
+{
+    EVP_MD_CTX_free(data);
+    return APR_SUCCESS;
+}
+
+static apr_status_t sha256_free(void *data)
+{
+    EVP_MD_free(data);
+    return APR_SUCCESS;
+}
+
 static stream_t *stream_make(reader_t *r)
 {
     stream_t *stream = apr_pcalloc(r->pool, sizeof(*stream));
 
     stream->entry = r->entries++;
     stream->block = udm_relay_block(r->relay);
+    stream->hash = EVP_MD_CTX_new();
+    apr_pool_cleanup_register(r->pool, stream->hash, hash_free, apr_pool_cleanup_null);
     return stream;
+}
+
+/*
+ * Ends the piece under way, and the entry with it or not. It is hashed here and not where it is
+ * compressed, because that thread has the most to do.
+ */
+static udm_error_t *end_piece(reader_t *r, stream_t *stream, bool ends)
+{
+    udm_piece_t *piece = udm_block_close(stream->block, stream->rows, ends);
+    const udm_buffer_t *bytes = stream->block->bytes;
+
+    stream->rows = 0;
+    if ((piece->begins && EVP_DigestInit_ex2(stream->hash, r->sha256, NULL) != 1) ||
+        EVP_DigestUpdate(stream->hash, bytes->data + bytes->size - piece->size, piece->size) != 1 ||
+        (ends && EVP_DigestFinal_ex(stream->hash, piece->sha256, NULL) != 1)) {
+        ERR_clear_error();
+        return udm_error_make(r->pool, UDM_E_INTERNAL, "SHA-256 cannot be computed");
+    }
+    return NULL;
 }
 
 /* Ends the piece under way, and the entry with it or not; a block that is full is handed on. */
 static udm_error_t *stream_close(reader_t *r, stream_t *stream, bool ends)
 {
     udm_block_t *full = stream->block;
+    udm_error_t *error = end_piece(r, stream, ends);
 
-    udm_block_close(full, stream->rows, ends);
-    stream->rows = 0;
-    if (full->bytes->size < UDM_BLOCK_SIZE) {
-        return NULL;
+    if (error != NULL || full->bytes->size < UDM_BLOCK_SIZE) {
+        return error;
     }
     if (!udm_relay_put(r->relay, full)) {
         return stopped(r); /* the relay knows why */
@@ -167,8 +203,10 @@ static udm_error_t *streams_end(reader_t *r)
     for (int i = 0; error == NULL && i < r->streams->nelts; i++) {
         stream_t *stream = APR_ARRAY_IDX(r->streams, i, stream_t *);
 
-        udm_block_close(stream->block, stream->rows, true);
-        error = stream_end(r, stream);
+        error = end_piece(r, stream, true);
+        if (error == NULL) {
+            error = stream_end(r, stream);
+        }
     }
     apr_hash_clear(r->by_type);
     apr_array_clear(r->streams);
@@ -439,6 +477,8 @@ udm_error_t *udm_reader_run(apr_int64_t *rows, apr_pool_t *p, udm_source_t *sour
     udm_error_t *error;
 
     reader.relay = relay;
+    reader.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    apr_pool_cleanup_register(p, reader.sha256, sha256_free, apr_pool_cleanup_null);
     reader.names = udm_names_make(p);
     reader.name = udm_buffer_make(p);
     reader.infix = "";

@@ -31,6 +31,9 @@ APLOG_USE_MODULE(udm);
 
 #define AUTH_TYPE "UDM"
 
+/* Beyond this the rights of a generation are looked up anew, in case something went past its count. */
+#define RIGHTS_LIFETIME apr_time_from_sec(60)
+
 /* @return true when the section says AuthType UDM */
 static bool is_auth_type(request_rec *r)
 {
@@ -136,6 +139,12 @@ static void digest(unsigned char *id, apr_pool_t *p, const char *const *texts, i
     SHA256((const unsigned char *)all, size, id);
 }
 
+/* Which database a request goes to: a VirtualHost may have its own. */
+static const char *database_of(request_rec *r)
+{
+    return apr_psprintf(r->pool, "%pp", (void *)r->server);
+}
+
 static void *copy_claims(apr_pool_t *p, const void *value)
 {
     const udm_token_claims_t *claims = value;
@@ -226,19 +235,36 @@ static udm_error_t *read_token(const udm_token_claims_t **claims, request_rec *r
     return error;
 }
 
-/* What is looked up in the database. */
+udm_error_t *udm_auth_ask(apr_pool_t *p, udm_db_t *db, void *const *items, int count)
+{
+    udm_credentials_t *shown[UDM_BATCH_MAX];
+    int i;
+
+    for (i = 0; i < count; i++) {
+        shown[i] = items[i];
+    }
+    return udm_tenant_credentials(p, db, shown, count);
+}
+
+/* What is looked up for one request alone. */
 typedef struct lookup_t {
     request_rec *r;
-    udm_principal_t *who;
-    const udm_apikey_t *key;
-    const udm_token_claims_t *claims;
+    udm_credentials_t *credentials;
 } lookup_t;
 
-static udm_error_t *look_up(udm_db_t *db, void *baton)
+static udm_error_t *look_up_rights(udm_db_t *db, void *baton)
 {
     lookup_t *lookup = baton;
 
-    return udm_tenant_authenticate(&lookup->who, lookup->r->pool, db, lookup->key, lookup->claims);
+    return udm_tenant_rights(lookup->r->pool, db, lookup->credentials);
+}
+
+/* Noting it twice does no harm. */
+static udm_error_t *note_use(udm_db_t *db, void *baton)
+{
+    lookup_t *lookup = baton;
+
+    return udm_tenant_key_used(lookup->r->pool, db, lookup->credentials->key);
 }
 
 static void *copy_principal(apr_pool_t *p, const void *value)
@@ -246,19 +272,98 @@ static void *copy_principal(apr_pool_t *p, const void *value)
     return udm_principal_copy(p, value);
 }
 
+/*
+ * An id for what those with these roles may do. `generation` is that of the rights. Beside the roles
+ * it has how many there are: a token without roles is another thing than none.
+ */
+static void rights_id(unsigned char *id, request_rec *r, const udm_credentials_t *c)
+{
+    const apr_array_header_t *token_roles = c->claims ? c->claims->roles : NULL;
+    const char *const facts[] = {
+        "rights",
+        database_of(r),
+        apr_psprintf(r->pool, "%" APR_INT64_T_FMT, c->generation),
+        c->who->ccid,
+        c->key ? apr_itoa(r->pool, c->key_roles->nelts) : NULL,
+        token_roles ? apr_itoa(r->pool, token_roles->nelts) : NULL,
+    };
+    apr_array_header_t *texts = apr_array_make(r->pool, 16, sizeof(const char *));
+    unsigned i;
+
+    for (i = 0; i < sizeof(facts) / sizeof(*facts); i++) {
+        APR_ARRAY_PUSH(texts, const char *) = facts[i];
+    }
+    if (c->key) {
+        apr_array_cat(texts, c->key_roles);
+    }
+    digest(id, r->pool, (const char *const *)texts->elts, texts->nelts, token_roles);
+}
+
+/*
+ * Adds what they may do. It is remembered, whatever UDMKeyCache says: as long as the generation is
+ * the same it is the same.
+ */
+static udm_error_t *add_rights(request_rec *r, udm_credentials_t *c)
+{
+    lookup_t lookup = {r, c};
+    udm_child_t *child = udm_config_main()->child;
+    apr_time_t since = udm_key_cache_clock();
+    unsigned char id[UDM_KEY_CACHE_ID_SIZE];
+    const udm_principal_t *known;
+    udm_error_t *error;
+
+    if (child->key_cache) {
+        rights_id(id, r, c);
+        known = udm_key_cache_get(child->key_cache, r->pool, id, RIGHTS_LIFETIME);
+        if (known) {
+            c->who->rights = known->rights;
+            c->who->certificate = known->certificate;
+            return NULL;
+        }
+    }
+    error = udm_dbd_with(r, true, look_up_rights, &lookup);
+    if (!error && child->key_cache) {
+        rights_id(id, r, c); /* the generation may be another one by now */
+        udm_key_cache_put(child->key_cache, id, c->who, copy_principal, since,
+                          since + RIGHTS_LIFETIME);
+    }
+    return error;
+}
+
+/* Asks the database who shows these credentials. */
+static udm_error_t *look_up(udm_principal_t **who, request_rec *r, const udm_apikey_t *key,
+                            const udm_token_claims_t *claims)
+{
+    udm_credentials_t c = {.pool = r->pool, .key = key, .claims = claims};
+    lookup_t lookup = {r, &c};
+    udm_error_t *error = udm_batch_ask(udm_config_main()->child->credentials, r, &c);
+
+    if (!error) {
+        error = c.error;
+    }
+    if (!error) {
+        error = add_rights(r, &c);
+    }
+    if (!error && c.use_is_news) {
+        error = udm_dbd_with(r, true, note_use, &lookup);
+    }
+    *who = error ? NULL : c.who;
+    return error;
+}
+
 /* Finds who shows these credentials, in the database unless it said so a moment ago. */
 static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const udm_request_t *q,
                              const udm_apikey_t *key, const udm_token_claims_t *claims)
 {
-    lookup_t lookup = {r, NULL, key, claims};
     apr_time_t since = udm_key_cache_clock();
     unsigned char id[UDM_KEY_CACHE_ID_SIZE];
     apr_interval_time_t lifetime, good_for;
     udm_key_cache_t *cache = cache_of(&lifetime, q);
+    udm_principal_t *found;
     udm_error_t *error;
 
     if (cache) {
-        const char *texts[] = {"principal", key ? key->id : NULL,
+        const char *texts[] = {"principal", database_of(r), key ? key->id : NULL,
                                key ? udm_text_hex(r->pool, key->secret_sha256, UDM_SHA256_SIZE)
                                    : NULL,
                                claims ? claims->ccid : NULL, claims ? claims->subject : NULL};
@@ -269,13 +374,12 @@ static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const 
             return NULL;
         }
     }
-    /* noting the last use of a key twice does no harm, so a lost connection is tried again */
-    error = udm_dbd_with(r, true, look_up, &lookup);
-    *who = lookup.who;
+    error = look_up(&found, r, key, claims);
+    *who = found;
     if (!error && cache) {
-        good_for = lookup.who->good_for;
+        good_for = found->good_for;
         udm_key_cache_put(
-            cache, id, lookup.who, copy_principal, since,
+            cache, id, found, copy_principal, since,
             since + (good_for != UDM_NO_TIME && good_for < lifetime ? good_for : lifetime));
     }
     return error;

@@ -8,6 +8,7 @@
 #include <httpd.h>
 
 #include "core/error.h"
+#include "db/db.h"
 #include "httpd/request.h"
 
 /*
@@ -16,6 +17,9 @@
  * @return UDM_E_UNAUTHENTICATED (the WWW-Authenticate header is then set), UDM_E_FORBIDDEN, ...
  */
 udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q);
+
+/* What is asked of the database for several requests at once (udm_credentials_t): see batch.h. */
+udm_error_t *udm_auth_ask(apr_pool_t *p, udm_db_t *db, void *const *items, int count);
 
 /* The hooks: force_authn, check_authn and note_auth_failure of AuthType UDM. */
 int udm_auth_force(request_rec *r);

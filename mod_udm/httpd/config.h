@@ -13,6 +13,7 @@
 
 #include "core/encryption.h"
 #include "core/route.h"
+#include "httpd/batch.h"
 #include "httpd/key_cache.h"
 #include "httpd/keys.h"
 
@@ -44,10 +45,12 @@ typedef enum { UDM_ENVELOPE_UNSET, UDM_ENVELOPE_BARE, UDM_ENVELOPE_WRAPPED } udm
 
 /* What the threads of one child share. Times in microseconds since 1970. */
 typedef struct udm_child_t {
-    atomic_llong database_retry;            /* no connection is tried before this instant */
-    atomic_llong database_log;              /* nor is its loss logged again before this one */
-    udm_key_cache_t *key_cache;             /* NULL when it could not be made */
-    struct udm_download_batch_t *downloads; /* likewise */
+    atomic_llong database_retry; /* no connection is tried before this instant */
+    atomic_llong database_log;   /* nor is its loss logged again before this one */
+    udm_key_cache_t *key_cache; /* NULL when it could not be made */
+    udm_batch_t *credentials;   /* of udm_credentials_t */
+    udm_batch_t *jobs;          /* of udm_job_ask_t */
+    udm_batch_t *downloads;     /* of udm_download_t */
     /* what openapi_handler.c keeps, by versions and envelope; from malloc */
     _Atomic(char *) openapi[2 * (UDM_ALL_VERSIONS + 1)];
 } udm_child_t;

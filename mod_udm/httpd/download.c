@@ -23,8 +23,8 @@
 #include "core/encryption.h"
 #include "core/link.h"
 #include "core/text.h"
+#include "db/download.h"
 #include "httpd/config.h"
-#include "httpd/download_batch.h"
 #include "httpd/handler.h"
 #include "store/store.h"
 
@@ -147,9 +147,19 @@ static int send_file(request_rec *r, apr_file_t *fd)
     return OK;
 }
 
+udm_error_t *udm_handler_ask_downloads(apr_pool_t *p, udm_db_t *db, void *const *items, int count)
+{
+    udm_download_t *downloads[UDM_BATCH_MAX];
+    int i;
+
+    for (i = 0; i < count; i++) {
+        downloads[i] = items[i];
+    }
+    return udm_download_many(p, db, downloads, count);
+}
+
 int udm_handle_file_download(request_rec *r, udm_request_t *q)
 {
-    udm_child_t *child = udm_config_main()->child;
     udm_download_t download = {.pool = r->pool,
                                .name = q->parameter,
                                .size = -1,
@@ -166,7 +176,10 @@ int udm_handle_file_download(request_rec *r, udm_request_t *q)
         not_open = open_file(&fd, r, q->parameter);
         /* what cannot be sent is not to stand in the audit as downloaded */
         download.size = not_open ? -1 : r->finfo.size;
-        error = udm_download_note(child ? child->downloads : NULL, r, &download);
+        error = udm_batch_ask(udm_config_main()->child->downloads, r, &download);
+        if (!error) {
+            error = download.error;
+        }
     }
     if (!error) {
         error = not_open;

@@ -166,24 +166,48 @@ int udm_handle_job_create(request_rec *r, udm_request_t *q)
     return udm_respond_text(r, HTTP_ACCEPTED, work.answer);
 }
 
-/* What udm_job_representation() makes, as text: in v10 and v3 without a tree of JSON on the way. */
 static udm_error_t *read_representation(udm_db_t *db, void *baton)
 {
     job_work_t *work = baton;
-    apr_pool_t *p = work->r->pool;
-    udm_version version = work->q->route->version;
+
+    return udm_job_representation(&work->json, work->r->pool, db, work->q->who, work->id,
+                                  work->q->route->version);
+}
+
+udm_error_t *udm_handler_ask_jobs(apr_pool_t *p, udm_db_t *db, void *const *items, int count)
+{
+    udm_job_ask_t *asks[UDM_BATCH_MAX];
+    int i;
+
+    for (i = 0; i < count; i++) {
+        asks[i] = items[i];
+    }
+    return udm_job_get_many(p, db, asks, count);
+}
+
+/*
+ * What udm_job_representation() makes, as text. Clients ask for nothing as often as for what became of
+ * a job: in v10 and v3 without a tree of JSON on the way, and together with whoever else asks.
+ */
+static udm_error_t *read_text(const char **text, job_work_t *work)
+{
+    request_rec *r = work->r;
+    udm_job_ask_t ask = {.pool = r->pool, .who = work->q->who, .id = work->id};
     udm_error_t *error;
 
-    if (version == UDM_V4) {
-        error = udm_job_representation(&work->json, p, db, work->q->who, work->id, version);
+    if (work->q->route->version == UDM_V4) {
+        error = udm_dbd_with(r, true, read_representation, work);
         if (!error) {
-            work->answer = udm_json_text(p, udm_json_own(p, work->json));
+            *text = udm_json_text(r->pool, udm_json_own(r->pool, work->json));
         }
         return error;
     }
-    error = udm_job_get(&work->info, p, db, work->q->who, work->id);
+    error = udm_batch_ask(udm_config_main()->child->jobs, r, &ask);
     if (!error) {
-        work->answer = udm_job_info_text(p, work->info, version);
+        error = ask.error;
+    }
+    if (!error) {
+        *text = udm_job_info_text(r->pool, ask.info, work->q->route->version);
     }
     return error;
 }
@@ -191,12 +215,13 @@ static udm_error_t *read_representation(udm_db_t *db, void *baton)
 int udm_handle_job_get(request_rec *r, udm_request_t *q)
 {
     job_work_t work;
+    const char *text;
     udm_error_t *error = start(&work, r, q);
 
     if (!error) {
-        error = udm_dbd_with(r, true, read_representation, &work);
+        error = read_text(&text, &work);
     }
-    return error ? udm_respond_error(r, error) : udm_respond_resource_text(r, work.answer);
+    return error ? udm_respond_error(r, error) : udm_respond_resource_text(r, text);
 }
 
 static udm_error_t *replace_job(udm_db_t *db, void *baton)

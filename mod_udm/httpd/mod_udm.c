@@ -23,7 +23,6 @@
 
 #include "httpd/auth.h"
 #include "httpd/config.h"
-#include "httpd/download_batch.h"
 #include "httpd/handler.h"
 #include "httpd/request.h"
 #include "httpd/respond.h"
@@ -195,7 +194,9 @@ static void udm_child_init(apr_pool_t *pchild, server_rec *s)
     if (udm_key_cache_create(&child->key_cache, pchild) != APR_SUCCESS) {
         child->key_cache = NULL;
     }
-    child->downloads = udm_download_batch_create(pchild);
+    child->credentials = udm_batch_create(pchild, true, udm_auth_ask);
+    child->jobs = udm_batch_create(pchild, true, udm_handler_ask_jobs);
+    child->downloads = udm_batch_create(pchild, false, udm_handler_ask_downloads);
     udm_config_main()->child = child;
     for (; s; s = s->next) {
         const udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);

@@ -24,6 +24,9 @@
 #include "local_private.h"
 
 #define BUFFER_SIZE 262144
+
+/* Bytes of a file that are given to the disk at a time while it is written. */
+#define WRITEBACK_SIZE (8 << 20)
 #define UUID_SIZE   36
 #define DIRECTORIES 256
 
@@ -45,6 +48,8 @@ struct udm_object_t {
     int fd;
     char *buffer;
     apr_size_t used;
+    off_t written;
+    off_t begun; /* what the disk was given of that */
 };
 
 struct udm_store_listing_t {
@@ -285,10 +290,27 @@ static udm_error_t *local_create(udm_object_t **object, udm_store_t *store, apr_
     return NULL;
 }
 
+/*
+ * Has the disk begin with what it has not got yet, so that at the end there is little left to wait for.
+ * Only fsync() makes it last, and says whether it went well.
+ */
+static void begin_writeback(udm_object_t *object)
+{
+    if (object->written - object->begun >= WRITEBACK_SIZE) {
+        (void)sync_file_range(object->fd, object->begun, object->written - object->begun,
+                              SYNC_FILE_RANGE_WRITE);
+        object->begun = object->written;
+    }
+}
+
 static udm_error_t *flush_object(udm_object_t *object)
 {
     int status = udm_store_local_write(object->fd, object->buffer, object->used);
 
+    if (status == 0) {
+        object->written += (off_t)object->used;
+        begin_writeback(object);
+    }
     object->used = 0;
     return status != 0 ? error_at(object->pool, object->store, status, object->path) : NULL;
 }

@@ -168,11 +168,11 @@ php_admin_value[pgsql.allow_persistent] = 1
 def php_httpd_conf(folder, port, children):
     """The httpd before PHP-FPM: as ours, in one process, for its connections to PHP are of a process."""
     static = static_modules()
-    modules = ["mpm_event", "authz_core", "proxy", "proxy_fcgi", "setenvif"]
+    modules = ["mpm_worker", "authz_core", "proxy", "proxy_fcgi", "setenvif"]
     lines = [f'ServerRoot "{folder}"', "ServerName localhost", f"Listen 127.0.0.1:{port}",
              "PidFile httpd.pid", *(f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in modules
                                     if m not in static and f"mod_{m}" not in static),
-             *BenchHttpd.MPM["event"], *BenchHttpd.SERVER, "ServerLimit 1", "MaxRequestWorkers 64",
+             *BenchHttpd.MPM["worker"], *BenchHttpd.SERVER, "ServerLimit 1", "MaxRequestWorkers 64",
              "MaxSpareThreads 64", f"ErrorLog {folder}/error.log", "Timeout 60", "ProxyTimeout 60",
              f'DocumentRoot "{folder}"',
              f'<Proxy "fcgi://localhost" enablereuse=on max={children} timeout=60>', "</Proxy>",

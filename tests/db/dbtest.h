@@ -58,6 +58,9 @@ udm_principal_t *dbtest_principal(const char *ccid);
 /* The same with rights for one type only. */
 udm_principal_t *dbtest_principal_of(const char *ccid, const char *source, const char *type,
                                      bool read, bool write);
+/* Who shows these good credentials, with all rights, as httpd finds it out; `key` or `claims` may be
+ * NULL. */
+udm_principal_t *dbtest_authenticated(const udm_apikey_t *key, const udm_token_claims_t *claims);
 /* A good job of acme's UCS/Interaction that runs at once; the tests change what they are about. */
 udm_job_t *dbtest_job(void);
 

@@ -290,6 +290,19 @@ void dbtest_later(udm_job_t *job)
                                  udm_text_time(pool, apr_time_now() + apr_time_from_sec(3600))));
 }
 
+udm_principal_t *dbtest_authenticated(const udm_apikey_t *key, const udm_token_claims_t *claims)
+{
+    udm_credentials_t shown = {.pool = pool, .key = key, .claims = claims};
+
+    dbtest_ok(udm_tenant_credentials(pool, dbtest_httpd(), (udm_credentials_t *const[]){&shown}, 1));
+    dbtest_ok(shown.error);
+    dbtest_ok(udm_tenant_rights(pool, dbtest_httpd(), &shown));
+    if (shown.use_is_news) {
+        dbtest_ok(udm_tenant_key_used(pool, dbtest_httpd(), key));
+    }
+    return shown.who;
+}
+
 bool dbtest_notified(udm_db_t *db)
 {
     PGnotify *notification;

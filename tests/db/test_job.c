@@ -639,6 +639,47 @@ START_TEST(definition_is_what_was_sent)
 }
 END_TEST
 
+/* Whoever is asked for together: each sees what it would see alone. */
+START_TEST(many_at_once)
+{
+    const udm_principal_t *acme = dbtest_principal("acme"), *other = dbtest_principal("other");
+    apr_int64_t id = create(dbtest_job(), acme)->id, second = create(dbtest_job(), acme)->id;
+    const struct {
+        const udm_principal_t *who;
+        apr_int64_t id;
+        bool seen;
+    } cases[] = {
+        {acme, id, true},
+        {other, id, false},
+        {acme, second + 1000, false},
+        {acme, second, true},
+        {dbtest_principal_of("acme", "UCS", "Contact", true, true), id, false},
+        {acme, id, true},
+        {dbtest_principal_of("acme", "UCS", "Interaction", true, false), second, true},
+    };
+    enum { COUNT = sizeof(cases) / sizeof(*cases) };
+    udm_job_ask_t asks[COUNT], *all[COUNT];
+    int i;
+
+    for (i = 0; i < COUNT; i++) {
+        asks[i] = (udm_job_ask_t){.pool = pool, .who = cases[i].who, .id = cases[i].id};
+        all[i] = &asks[i];
+    }
+    dbtest_ok(udm_job_get_many(pool, dbtest_httpd(), all, COUNT));
+    for (i = 0; i < COUNT; i++) {
+        if (cases[i].seen) {
+            dbtest_ok(asks[i].error);
+            ck_assert_int_eq(asks[i].info->id, cases[i].id);
+            ck_assert_str_eq(asks[i].info->status, "QUEUED");
+        }
+        else {
+            dbtest_fails(asks[i].error, UDM_E_NOT_FOUND, "no job");
+            ck_assert_ptr_null(asks[i].info);
+        }
+    }
+}
+END_TEST
+
 TCase *job_case(void)
 {
     TCase *tc = dbtest_case("job");
@@ -666,5 +707,6 @@ TCase *job_case(void)
     tcase_add_test(tc, filters_are_stored);
     tcase_add_test(tc, filters_must_fit);
     tcase_add_test(tc, definition_is_what_was_sent);
+    tcase_add_test(tc, many_at_once);
     return tc;
 }

@@ -37,28 +37,21 @@ static udm_token_claims_t *make_claims(const char *ccid, const char *role)
     return claims;
 }
 
-static udm_principal_t *authenticate(const udm_apikey_t *key, const udm_token_claims_t *claims)
-{
-    udm_principal_t *who;
-
-    dbtest_ok(udm_tenant_authenticate(&who, pool, dbtest_httpd(), key, claims));
-    return who;
-}
-
 static void refuse(const udm_apikey_t *key, const udm_token_claims_t *claims, udm_error_kind kind,
                    const char *words)
 {
-    udm_principal_t *who;
+    udm_credentials_t shown = {.pool = pool, .key = key, .claims = claims};
 
-    dbtest_fails(udm_tenant_authenticate(&who, pool, dbtest_httpd(), key, claims), kind, words);
-    ck_assert_ptr_null(who);
+    dbtest_ok(udm_tenant_credentials(pool, dbtest_httpd(), (udm_credentials_t *const[]){&shown}, 1));
+    dbtest_fails(shown.error, kind, words);
+    ck_assert_ptr_null(shown.who);
 }
 
 #define BAD_KEY "the API key is not valid"
 
 START_TEST(key_alone)
 {
-    udm_principal_t *who = authenticate(make_key("acme", "{\"UDM UCSX Exporter\"}"), NULL);
+    udm_principal_t *who = dbtest_authenticated(make_key("acme", "{\"UDM UCSX Exporter\"}"), NULL);
 
     ck_assert_str_eq(who->ccid, "acme");
     ck_assert_str_eq(who->subject, "label of acme");
@@ -76,7 +69,7 @@ END_TEST
 
 START_TEST(token_alone)
 {
-    udm_principal_t *who = authenticate(NULL, make_claims("acme", "iWD Administrator"));
+    udm_principal_t *who = dbtest_authenticated(NULL, make_claims("acme", "iWD Administrator"));
 
     ck_assert_str_eq(who->ccid, "acme");
     ck_assert_str_eq(who->subject, "jane");
@@ -91,13 +84,13 @@ END_TEST
 /* iWD/Task belongs to acme alone: for the other contact centre it does not exist, whoever asks. */
 START_TEST(what_others_own_is_not_there)
 {
-    udm_principal_t *who = authenticate(NULL, make_claims("other", "iWD Administrator"));
+    udm_principal_t *who = dbtest_authenticated(NULL, make_claims("other", "iWD Administrator"));
 
     ck_assert_int_eq(who->rights->nelts, 0);
-    who = authenticate(make_key("other", "{*}"), NULL);
+    who = dbtest_authenticated(make_key("other", "{*}"), NULL);
     ck_assert_int_eq(who->rights->nelts, 3);
     ck_assert(!udm_principal_may(who, "iWD", "Task", false));
-    who = authenticate(make_key("acme", "{*}"), NULL);
+    who = dbtest_authenticated(make_key("acme", "{*}"), NULL);
     ck_assert_int_eq(who->rights->nelts, 4);
 }
 END_TEST
@@ -105,7 +98,7 @@ END_TEST
 START_TEST(both_have_what_both_grant)
 {
     udm_principal_t *who =
-        authenticate(make_key("acme", "{\"*\"}"), make_claims("acme", "iWD Administrator"));
+        dbtest_authenticated(make_key("acme", "{\"*\"}"), make_claims("acme", "iWD Administrator"));
 
     ck_assert_str_eq(who->subject, "jane");
     ck_assert_ptr_nonnull(who->key_id);
@@ -115,10 +108,84 @@ START_TEST(both_have_what_both_grant)
     ck_assert_int_eq(who->roles->nelts, 1);
     ck_assert_str_eq(APR_ARRAY_IDX(who->roles, 0, const char *), "iWD Administrator");
 
-    who = authenticate(make_key("acme", "{\"UDM UCSX Exporter\"}"),
+    who = dbtest_authenticated(make_key("acme", "{\"UDM UCSX Exporter\"}"),
                        make_claims("acme", "iWD Administrator"));
     ck_assert_int_eq(who->rights->nelts, 0);
     ck_assert_int_eq(who->roles->nelts, 0);
+}
+END_TEST
+
+/* Each of several gets what it would get alone, and in its place. */
+START_TEST(many_at_once)
+{
+    udm_apikey_t *good = make_key("acme", "{*}"), *other = make_key("other", "{Reader}");
+    udm_apikey_t wrong = *good;
+    udm_credentials_t c[] = {{.key = good},
+                             {.key = &wrong},
+                             {.claims = make_claims("nowhere", NULL)},
+                             {.key = other, .claims = make_claims("acme", NULL)},
+                             {.key = other, .claims = make_claims("other", "Reader")},
+                             {.claims = make_claims("acme", "iWD Administrator")},
+                             {.key = good}};
+    udm_credentials_t *shown[7];
+    unsigned i;
+
+    wrong.secret_sha256[0] ^= 1;
+    for (i = 0; i < 7; i++) {
+        c[i].pool = pool;
+        shown[i] = &c[i];
+    }
+    dbtest_ok(udm_tenant_credentials(pool, dbtest_httpd(), shown, 7));
+    dbtest_ok(c[0].error);
+    ck_assert_str_eq(c[0].who->subject, "label of acme");
+    dbtest_fails(c[1].error, UDM_E_UNAUTHENTICATED, BAD_KEY);
+    dbtest_fails(c[2].error, UDM_E_FORBIDDEN, "not known here");
+    dbtest_fails(c[3].error, UDM_E_FORBIDDEN, "different contact centers");
+    dbtest_ok(c[4].error);
+    ck_assert_str_eq(c[4].who->ccid, "other");
+    ck_assert_str_eq(APR_ARRAY_IDX(c[4].who->roles, 0, const char *), "Reader");
+    dbtest_ok(c[5].error);
+    ck_assert_str_eq(c[5].who->ccid, "acme");
+    ck_assert_ptr_null(c[5].who->key_id);
+    dbtest_ok(c[6].error);
+    ck_assert_str_eq(c[6].who->key_id, good->id);
+    ck_assert(!c[1].who && !c[2].who && !c[3].who);
+}
+END_TEST
+
+/* Whatever can change what somebody may do changes the generation; nothing else does. */
+START_TEST(generation_of_rights)
+{
+    static const struct {
+        const char *sql;
+        bool changes;
+    } cases[] = {
+        {"INSERT INTO udm.role VALUES ('R', true, false, false)", true},
+        {"UPDATE udm.role SET may_write = true WHERE name = 'R'", true},
+        {"INSERT INTO udm.role_grant (role, source) VALUES ('R', 'UCS')", true},
+        {"UPDATE udm.role_grant SET source = 'UCSX' WHERE role = 'R'", true},
+        {"DELETE FROM udm.role_grant WHERE role = 'R'", true},
+        {"DELETE FROM udm.role WHERE name = 'R'", true},
+        {"SELECT udm.register_source('New', 'DataSync')", true},
+        {"UPDATE udm.data_type SET tenants = '{other}' WHERE name = 'Task'", true},
+        {"UPDATE udm.source SET family = family WHERE name = 'iWD'", true},
+        {"TRUNCATE udm.role_grant", true},
+        {"UPDATE udm.api_key SET last_used_at = now()", false},
+        {"SELECT udm.create_tenant('one more')", false},
+    };
+    const char *before = dbtest_value("SELECT generation::text FROM udm.rights_generation");
+    unsigned i;
+
+    make_key("acme", "{*}");
+    for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const char *after;
+
+        dbtest_exec(cases[i].sql);
+        after = dbtest_value("SELECT generation::text FROM udm.rights_generation");
+        ck_assert_msg((strcmp(before, after) != 0) == cases[i].changes, "%s: %s", cases[i].sql,
+                      after);
+        before = after;
+    }
 }
 END_TEST
 
@@ -130,21 +197,21 @@ START_TEST(read_write_and_certificate_are_apart)
                 " ('Uploader', false, false, true), ('Nothing', false, false, false);"
                 "INSERT INTO udm.role_grant VALUES ('UCS Reader', NULL, 'UCS', NULL),"
                 " ('Nothing', NULL, NULL, NULL)");
-    who = authenticate(make_key("acme", "{UCS Reader}"), NULL);
+    who = dbtest_authenticated(make_key("acme", "{UCS Reader}"), NULL);
     ck_assert(!who->certificate);
     ck_assert(udm_principal_may(who, "UCS", "Interaction", false));
     ck_assert(!udm_principal_may(who, "UCS", "Interaction", true));
     ck_assert(!udm_principal_may(who, "UCSX", "Interaction", false));
 
-    who = authenticate(make_key("acme", "{Uploader}"), NULL);
+    who = dbtest_authenticated(make_key("acme", "{Uploader}"), NULL);
     ck_assert(who->certificate);
     ck_assert(!udm_principal_may(who, "UCS", "Interaction", false));
 
-    who = authenticate(make_key("acme", "{Reader,Uploader}"), make_claims("acme", "Reader"));
+    who = dbtest_authenticated(make_key("acme", "{Reader,Uploader}"), make_claims("acme", "Reader"));
     ck_assert(!who->certificate);
     ck_assert(udm_principal_may(who, "UCS", "Contact", false));
 
-    who = authenticate(make_key("acme", "{Nothing}"), NULL);
+    who = dbtest_authenticated(make_key("acme", "{Nothing}"), NULL);
     ck_assert(!udm_principal_may(who, "UCS", "Interaction", false));
     ck_assert(!who->certificate);
 }
@@ -152,13 +219,13 @@ END_TEST
 
 START_TEST(no_role_no_right)
 {
-    udm_principal_t *who = authenticate(NULL, make_claims("acme", NULL));
+    udm_principal_t *who = dbtest_authenticated(NULL, make_claims("acme", NULL));
 
     ck_assert_int_eq(who->rights->nelts, 0);
     ck_assert(!who->certificate);
     ck_assert_int_eq(who->roles->nelts, 0);
 
-    who = authenticate(NULL, make_claims("acme", "no such role"));
+    who = dbtest_authenticated(NULL, make_claims("acme", "no such role"));
     ck_assert_int_eq(who->rights->nelts, 0);
     ck_assert(!who->certificate);
 }
@@ -174,7 +241,7 @@ START_TEST(bad_keys_are_alike)
     refuse(wrong, NULL, UDM_E_UNAUTHENTICATED, BAD_KEY);
     strcpy(unknown->id, "ffffffffffff");
     refuse(unknown, NULL, UDM_E_UNAUTHENTICATED, BAD_KEY);
-    authenticate(key, NULL);
+    dbtest_authenticated(key, NULL);
     ck_assert_str_eq(dbtest_value(apr_psprintf(pool, "SELECT udm.revoke_api_key('%s')", key->id)),
                      "t");
     refuse(key, NULL, UDM_E_UNAUTHENTICATED, BAD_KEY);
@@ -187,7 +254,7 @@ START_TEST(expired_key_says_so_to_its_owner_only)
     udm_apikey_t *key = make_key("acme", "{*}");
 
     dbtest_exec("UPDATE udm.api_key SET expires_at = now() + interval '1 hour'");
-    authenticate(key, NULL);
+    dbtest_authenticated(key, NULL);
     dbtest_exec("UPDATE udm.api_key SET expires_at = now()");
     refuse(key, NULL, UDM_E_UNAUTHENTICATED, "the API key has expired");
     key->secret_sha256[0] ^= 1;
@@ -215,17 +282,17 @@ START_TEST(use_is_noted_once_a_minute)
     wrong->secret_sha256[0] ^= 1;
     refuse(wrong, NULL, UDM_E_UNAUTHENTICATED, BAD_KEY);
     ck_assert_ptr_null(dbtest_value("SELECT last_used_at FROM udm.api_key"));
-    authenticate(key, NULL);
+    dbtest_authenticated(key, NULL);
     ck_assert_str_eq(dbtest_value("SELECT now() - last_used_at < interval '1 minute'"
                                   " FROM udm.api_key"),
                      "t");
     dbtest_exec("UPDATE udm.api_key SET last_used_at = now() - interval '50 seconds'");
-    authenticate(key, NULL);
+    dbtest_authenticated(key, NULL);
     ck_assert_str_eq(dbtest_value("SELECT now() - last_used_at > interval '45 seconds'"
                                   " FROM udm.api_key"),
                      "t");
     dbtest_exec("UPDATE udm.api_key SET last_used_at = now() - interval '61 seconds'");
-    authenticate(key, NULL);
+    dbtest_authenticated(key, NULL);
     ck_assert_str_eq(dbtest_value("SELECT now() - last_used_at < interval '45 seconds'"
                                   " FROM udm.api_key"),
                      "t");
@@ -422,6 +489,8 @@ TCase *tenant_case(void)
     tcase_add_test(tc, token_alone);
     tcase_add_test(tc, what_others_own_is_not_there);
     tcase_add_test(tc, both_have_what_both_grant);
+    tcase_add_test(tc, many_at_once);
+    tcase_add_test(tc, generation_of_rights);
     tcase_add_test(tc, read_write_and_certificate_are_apart);
     tcase_add_test(tc, no_role_no_right);
     tcase_add_test(tc, bad_keys_are_alike);

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -82,6 +83,50 @@ def test_cms_gcm_has_a_type_of_its_own(site, client):
     assert (part.status_code, part.content) == (206, published.content[2:6])
     files = client.get("/v10/file-metadatas?name=.P7M").json()
     assert [f["name"] for f in files["items"]] == [published.name] and files["count"] == 1
+
+
+@pytest.mark.parametrize("size", [1, 16384, 16385])
+def test_small_file(site, client, size):
+    """Small ones are read into memory, larger ones are not: nobody can tell."""
+    published = PublishedFile(site, content=CONTENT[:size])
+    link, anonymous = client.link(published.name), Client(site.httpd.url)
+    answer = anonymous.get(link)
+    assert (answer.status_code, answer.content) == (200, published.content)
+    assert answer.headers["Content-Length"] == str(size)
+    assert answer.headers["Repr-Digest"] == digest(published)
+    assert anonymous.request("HEAD", link).headers["Content-Length"] == str(size)
+    part = anonymous.get(link, headers={"Range": "bytes=-1"})
+    assert (part.status_code, part.content) == (206, published.content[-1:])
+    assert part.headers["Content-Range"] == f"bytes {size - 1}-{size - 1}/{size}"
+
+
+def test_many_at_once(site, client, published):
+    """Their lines in the audit are written together; each still gets its own answer and its own line."""
+    files = [PublishedFile(site, content=f"file {i}\n".encode() * 100) for i in range(40)]
+    links = {f.name: client.link(f.name) for f in files}
+    deleted, gone, spoiled = files[3], files[11], files[17]
+    site.sql("UPDATE udm.file SET removed_at = now(), removal = 'deleted' WHERE id = %s", [deleted.id])
+    site.sql("UPDATE udm.file SET expires_at = now() - interval '1 second' WHERE id = %s", [gone.id])
+    os.unlink(spoiled.path)
+    site.httpd.allow_log("UDM0040")
+    bad = {deleted.name: 404, gone.name: 410, spoiled.name: 500}
+
+    def fetch(i):
+        file = files[i % len(files)]
+        answer = Client(site.httpd.url).get(links[file.name], headers={"X-Request-Id": f"many-{i}"})
+        if file.name in bad:
+            problem(answer, bad[file.name])
+            return None
+        assert (answer.status_code, answer.content) == (200, file.content), answer.text[:300]
+        assert answer.headers["ETag"] == f'"{file.sha256}"'
+        return f"many-{i}", file.name
+
+    with ThreadPoolExecutor(20) as threads:
+        fetched = [x for x in threads.map(fetch, range(8 * len(files))) if x]
+    assert len(fetched) == 8 * (len(files) - len(bad))
+    assert sorted(fetched) == sorted(site.sql(
+        "SELECT request_id, object FROM udm.audit WHERE action = 'file.download'"
+        " AND request_id LIKE 'many-%%'"))
 
 
 def digest(published):

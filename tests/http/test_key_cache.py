@@ -107,6 +107,26 @@ def used_in_time(make, *seconds):
     raise AssertionError(f"nobody was let in, not even for {left} s")
 
 
+def test_off_sees_changed_rights_at_once(site):
+    """What a set of roles may do is kept until something changes that it depends on."""
+    site.sql("INSERT INTO udm.role (name) VALUES ('Passing')")
+    client = site.client(key=site.new_key(roles=["Passing"]), token=None)
+
+    def sources():
+        answer = client.get("/v3/data/types")
+        assert answer.status_code in (200, 204), answer.text
+        return {x["source"] for x in answer.json()} if answer.status_code == 200 else set()
+    for _ in range(2):
+        assert sources() == set()
+        site.sql("INSERT INTO udm.role_grant (role, source, type) VALUES ('Passing', 'UCS', 'Interaction')")
+        assert sources() == sources() == {"UCS"}
+        site.sql("UPDATE udm.role SET may_read = false WHERE name = 'Passing'")
+        assert sources() == set()
+        site.sql("UPDATE udm.role SET may_read = true WHERE name = 'Passing'")
+        assert sources() == {"UCS"}
+        site.sql("DELETE FROM udm.role_grant WHERE role = 'Passing'")
+
+
 def test_expired_key_stops_at_its_instant(site):
     """Its end is remembered with it."""
     expires = None

@@ -5,11 +5,14 @@
  */
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include <jansson.h>
+#include <openssl/evp.h>
 
 #include "core/text.h"
 #include "db/source.h"
+#include "export/base64.h"
 #include "export/encode.h"
 #include "export/number.h"
 #include "scratch.h"
@@ -105,6 +108,30 @@ static udm_error_t *fault(Oid type, bool json, Oid element, const void *data, in
     ck_assert_str_eq(text, "");
     return error;
 }
+
+/* As OpenSSL has it, in every length, with nothing written behind its end. */
+START_TEST(base64_is_that_of_openssl)
+{
+    unsigned char data[300];
+    unsigned char wanted[UDM_BASE64_SIZE(sizeof(data)) + 1];
+    uint32_t state = 1;
+
+    for (apr_size_t size = 0; size <= sizeof(data); size++) {
+        char *text = malloc(UDM_BASE64_SIZE(size) + 1), *end;
+
+        for (apr_size_t i = 0; i < size; i++) {
+            state = state * 1664525 + 1013904223;
+            data[i] = (unsigned char)(state >> 24);
+        }
+        text[UDM_BASE64_SIZE(size)] = '!';
+        end = udm_base64(text, data, size);
+        ck_assert_int_eq(end - text, EVP_EncodeBlock(wanted, data, (int)size));
+        ck_assert_mem_eq(text, wanted, (size_t)(end - text));
+        ck_assert_int_eq(*end, '!');
+        free(text);
+    }
+}
+END_TEST
 
 START_TEST(a_row)
 {
@@ -482,6 +509,7 @@ TCase *encode_case(void)
     TCase *tc = unit_case("encode");
 
     tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, base64_is_that_of_openssl);
     tcase_add_test(tc, a_row);
     tcase_add_test(tc, strings);
     tcase_add_test(tc, not_utf8);

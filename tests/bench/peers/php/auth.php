@@ -88,9 +88,20 @@ function recall(string $id, int $cache, callable $find): mixed
     return $value;
 }
 
+// What was found for the roles of a generation is good as long as that is, but for a minute at most.
+function rights_of(Database $db, string $generation, array $key_roles, array $token): array
+{
+    $id = 'rights ' . serialize([$generation, $token['ccid'], $key_roles, $token['roles']]);
+    return recall($id, 60, function () use ($db, $key_roles, $token) {
+        $row = $db->query('rights', [array_literal($key_roles), array_literal($token['roles']),
+            $token['ccid']])[0];
+        return [common_rights($row['key_rights'], $row['token_rights']), null];
+    });
+}
+
 function look_up(Database $db, string $id, string $secret, array $token): array
 {
-    $row = $db->query('authenticate', [$id, $secret, $token['ccid'], array_literal($token['roles'])])[0];
+    $row = $db->query('authenticate', [$id, $token['ccid']])[0];
     if ($row['secret'] === null || !hash_equals($row['secret'], $secret) || $row['revoked'] === 't') {
         throw new Problem(401, 'the API key is not valid');
     }
@@ -103,7 +114,10 @@ function look_up(Database $db, string $id, string $secret, array $token): array
     if ($row['token_ccid'] === null) {
         throw new Problem(403, 'the contact center of the token is not known here');
     }
-    $rights = common_rights($row['key_rights'], $row['token_rights']);
+    $rights = rights_of($db, $row['generation'], json_decode($row['key_roles']), $token);
+    if ($row['use_is_news'] === 't') {
+        $db->query('key_used', [$id]);
+    }
     $readable = array_filter($rights, fn ($right) => $right['read']);
     $who = ['ccid' => $token['ccid'], 'subject' => $token['subject'], 'key_id' => $id,
         'rights' => $rights, 'sources' => array_literal(array_column($readable, 'source')),
