@@ -12,7 +12,8 @@
 #include "core/text.h"
 #include "db/row.h"
 
-/* The parameters that a definition fills, whether it is stored for the first time or anew. */
+/* What a definition fills, whether it is stored for the first time or anew: a parameter each, which is
+ * an array, for several may be stored at once. In the order of PLAN_NAMES. */
 enum {
     PLAN_CCID,
     PLAN_FAMILY,
@@ -41,88 +42,105 @@ enum {
     PLAN_SINCE, /* when the schedule was accepted */
     PLAN_MOVES, /* whether the windows of the runs move on */
     PLAN_ENCRYPTION,
+    PLAN_ID, /* of the job that is planned anew */
     PLAN_VALUES
 };
 
+/* clang-format off */
+#define PLAN_NAMES                                                                                 \
+    "ccid, family, source, type, title, description, time_all, date_from, date_to, media,"         \
+    " attachments, split_size, split_bytes, schedule_type, schedule, start, suspended, subject,"   \
+    " key_id, address, request, filters, next, runs, since, moves, encryption, id"
+#define PLAN_ASKED                                                                                 \
+    "unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"   \
+    " $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],"    \
+    " $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[],"  \
+    " $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[])"  \
+    " WITH ORDINALITY AS a (" PLAN_NAMES ", n)"
+
 /*
- * Job, first run, its progress and the audit, in one statement. Whether the job is due now, the
- * clock of the database says. The ids come first, because no part of a statement sees rows that
- * another part of it writes. `job_id` is SQL for the id, `mark` for where the last window ended,
+ * Jobs, their first runs, the runs' progress and the audit, in one statement. Whether a job is due
+ * now, the clock of the database says. The ids come first, because no part of a statement sees rows
+ * that another part of it writes. `job_id` is SQL for the id, `mark` for where the last window ended,
  * `store` what writes the job, `also` more to select from. A moving window waits for its settle time
  * (decisions 2.3).
  */
-/* clang-format off */
 #define PLAN(job_id, mark, also, store, action)                                                    \
-    "WITH plan AS MATERIALIZED (SELECT " job_id " AS job_id,"                                      \
-    " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id, due, start,"                  \
-    " CASE WHEN $17::boolean THEN 'SUSPENDED' WHEN due THEN 'QUEUED' ELSE 'SCHEDULED' END"         \
-    " AS status,"                                                                                  \
-    UDM_DB_TIME_IN("$8") " AS date_from," UDM_DB_TIME_IN("$9") " AS date_to,"                      \
-    " CASE WHEN $26::boolean THEN " mark " END AS mark"                                            \
-    " FROM (SELECT start, NOT $17::boolean AND start <= now() AS due"                              \
-    " FROM (SELECT coalesce(" UDM_DB_TIME_IN("$16") ", now()) AS start) s) d" also "),"            \
+    "WITH plan AS MATERIALIZED (SELECT d.*, " job_id " AS job_id,"                                 \
+    " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id,"                              \
+    " CASE WHEN suspended THEN 'SUSPENDED' WHEN due THEN 'QUEUED' ELSE 'SCHEDULED' END AS status," \
+    " CASE WHEN moves THEN " mark " END AS mark"                                                   \
+    " FROM (SELECT s.*, NOT suspended AND start <= now() AS due"                                   \
+    " FROM (SELECT n, ccid, family, source, type, title, description,"                             \
+    " time_all::boolean AS time_all," UDM_DB_TIME_IN("date_from") " AS date_from,"                 \
+    UDM_DB_TIME_IN("date_to") " AS date_to, media::text[] AS media,"                               \
+    " attachments::boolean AS attachments, split_size, split_bytes::bigint AS split_bytes,"        \
+    " schedule_type, schedule::jsonb AS schedule,"                                                 \
+    " coalesce(" UDM_DB_TIME_IN("start") ", now()) AS start, suspended::boolean AS suspended,"     \
+    " subject, key_id, address, request, filters::jsonb AS filters,"                               \
+    UDM_DB_TIME_IN("next") " AS next, runs::integer AS runs,"                                      \
+    UDM_DB_TIME_IN("since") " AS since, moves::boolean AS moves, encryption, id::bigint AS id"     \
+    " FROM " PLAN_ASKED ") s) d" also "),"                                                         \
     " job AS (" store "),"                                                                         \
     " new_run AS (INSERT INTO udm.run (id, job_id, ccid, source, type, title, description,"        \
     " window_all, window_from, window_to, moves_watermark, media, export_attachments,"             \
     " file_split_size, file_split_bytes, filters, scheduled_at, ready_at, created_by)"             \
-    " SELECT run_id, job_id, $1, $3, $4, $5, $6, $7::boolean, coalesce(mark, date_from),"          \
-    " CASE WHEN $26::boolean THEN greatest(start, mark, date_from)"                                \
-    " WHEN num_nonnulls(date_from, date_to) = 0 AND NOT $7::boolean THEN start"                    \
-    " ELSE date_to END, $26::boolean, $10::text[],"                                                \
-    " $11::boolean, $12, $13::bigint, $22::jsonb, start,"                                          \
-    " start + CASE WHEN $26::boolean THEN make_interval(secs => (SELECT settle_seconds"            \
-    " FROM udm.data_type t WHERE t.source = $3 AND t.name = $4)) ELSE interval '0' END,"           \
-    " $18 FROM plan WHERE due RETURNING id),"                                                      \
+    " SELECT run_id, job_id, ccid, source, type, title, description, time_all,"                    \
+    " coalesce(mark, date_from), CASE WHEN moves THEN greatest(start, mark, date_from)"            \
+    " WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all THEN start ELSE date_to END,"     \
+    " moves, media, attachments, split_size, split_bytes, filters, start,"                         \
+    " start + CASE WHEN moves THEN make_interval(secs => (SELECT settle_seconds"                   \
+    " FROM udm.data_type t WHERE t.source = plan.source AND t.name = plan.type))"                  \
+    " ELSE interval '0' END, subject FROM plan WHERE due RETURNING id),"                           \
     " new_progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run),"             \
     " new_audit AS (INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address," \
-    " request_id) SELECT $1, $18, $19, '" action "', job_id::text, $20, $21 FROM plan)"            \
-    " SELECT job_id, status, " UDM_DB_TIME("now()") " FROM plan"
+    " request_id) SELECT ccid, subject, key_id, '" action "', job_id::text, address, request"      \
+    " FROM plan)"                                                                                  \
+    " SELECT n - 1, job_id, status, " UDM_DB_TIME("now()") " FROM plan"
 
-/* The workers are told when the commit is over: see udm.run_notify(). */
-#define PLAN_HINT_LATER ", set_config('udm.notifies_later', 'on', true)"
-
-#define PLAN_NEXT_RUN  "CASE WHEN due THEN " UDM_DB_TIME_IN("$23") " ELSE start END"
-#define PLAN_RUNS_LEFT "$24::integer - due::integer"
+/* Whether the workers are told when the commit is over, and not with it: see udm.run_notify(). */
+#define PLAN_HINT_LATER ", set_config('udm.notifies_later', $29, true)"
 
 /* Where the last window ended counts on only for the same rows, in the same frame. */
-#define PLAN_SAME                                                                                  \
-    "(j.source, j.type, j.filters, j.time_all) = ($3, $4, $22::jsonb, $7::boolean)"                \
-    " AND j.media @> $10::text[] AND j.media <@ $10::text[]"                                       \
-    " AND (j.date_from, j.date_to) IS NOT DISTINCT FROM"                                           \
-    " (" UDM_DB_TIME_IN("$8") ", " UDM_DB_TIME_IN("$9") ")"
+#define PLAN_SAME(p)                                                                               \
+    "(j.source, j.type, j.filters, j.time_all) = (" p ".source, " p ".type, " p ".filters,"        \
+    " " p ".time_all) AND j.media @> " p ".media AND j.media <@ " p ".media"                       \
+    " AND (j.date_from, j.date_to) IS NOT DISTINCT FROM (" p ".date_from, " p ".date_to)"
 
-static const udm_statement_t job_insert = {
-    "udm_job_insert",
+static const udm_statement_t jobs_insert = {
+    "udm_jobs_insert",
     PLAN("nextval('udm.job_or_run_id')", "NULL::timestamptz", PLAN_HINT_LATER,
     "INSERT INTO udm.job (id, ccid, family, source, type, title, description,"
     " time_all, date_from, date_to, media, export_attachments, file_split_size, file_split_bytes,"
     " schedule_type, schedule, next_run_at, suspended, status, latest_run_id, created_by, filters,"
     " runs_left, schedule_since, encryption)"
-    " SELECT job_id, $1, $2, $3, $4, $5, $6, $7::boolean, date_from, date_to, $10::text[],"
-    " $11::boolean, $12, $13::bigint, $14, $15::jsonb, " PLAN_NEXT_RUN ","
-    " $17::boolean, status, run_id, $18, $22::jsonb, " PLAN_RUNS_LEFT ", " UDM_DB_TIME_IN("$25")
-    ", $27 FROM plan", "job.create")};
+    " SELECT job_id, ccid, family, source, type, title, description, time_all, date_from, date_to,"
+    " media, attachments, split_size, split_bytes, schedule_type, schedule,"
+    " CASE WHEN due THEN next ELSE start END, suspended, status, run_id, subject, filters,"
+    " runs - due::integer, since, encryption FROM plan", "job.create")};
 
 static const udm_statement_t job_replace = {
     "udm_job_replace",
-    PLAN("$28::bigint",
-    "(SELECT j.watermark FROM udm.job j WHERE j.id = $28::bigint AND " PLAN_SAME ")", "",
-    "UPDATE udm.job j SET family = $2, source = $3, type = $4, title = $5, description = $6,"
-    " time_all = $7::boolean, date_from = plan.date_from, date_to = plan.date_to,"
-    " media = $10::text[], export_attachments = $11::boolean, file_split_size = $12,"
-    " file_split_bytes = $13::bigint, schedule_type = $14, schedule = $15::jsonb,"
-    " next_run_at = " PLAN_NEXT_RUN ", suspended = $17::boolean,"
-    " status = plan.status, latest_run_id = coalesce(plan.run_id,"
+    PLAN("d.id",
+    "(SELECT j.watermark FROM udm.job j WHERE j.id = d.id AND " PLAN_SAME("d") ")", "",
+    "UPDATE udm.job j SET family = plan.family, source = plan.source, type = plan.type,"
+    " title = plan.title, description = plan.description, time_all = plan.time_all,"
+    " date_from = plan.date_from, date_to = plan.date_to, media = plan.media,"
+    " export_attachments = plan.attachments, file_split_size = plan.split_size,"
+    " file_split_bytes = plan.split_bytes, schedule_type = plan.schedule_type,"
+    " schedule = plan.schedule, next_run_at = CASE WHEN due THEN next ELSE start END,"
+    " suspended = plan.suspended, status = plan.status, latest_run_id = coalesce(plan.run_id,"
     /* a run of other data is not shown to those who may see this */
-    " CASE WHEN (j.source, j.type) = ($3, $4) THEN j.latest_run_id END),"
-    " filters = $22::jsonb, runs_left = " PLAN_RUNS_LEFT ", changed_at = now(),"
-    " schedule_since = " UDM_DB_TIME_IN("$25") ", encryption = $27,"
-    " watermark = CASE WHEN " PLAN_SAME " THEN j.watermark END"
+    " CASE WHEN (j.source, j.type) = (plan.source, plan.type) THEN j.latest_run_id END),"
+    " filters = plan.filters, runs_left = runs - due::integer, changed_at = now(),"
+    " schedule_since = since, encryption = plan.encryption,"
+    " watermark = CASE WHEN " PLAN_SAME("plan") " THEN j.watermark END"
     " FROM plan WHERE j.id = plan.job_id", "job.replace")};
 /* clang-format on */
 
+/* What becomes of one job; `id` is 0 for a new one. */
 static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job,
-                        const udm_audit_t *audit)
+                        const udm_audit_t *audit, apr_int64_t id)
 {
     apr_time_t first = udm_schedule_first(&job->schedule, job->schedule_since);
 
@@ -159,72 +177,121 @@ static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job
     values[PLAN_SINCE] = udm_db_time(p, job->schedule_since);
     values[PLAN_MOVES] = udm_job_window_moves(job) ? "t" : "f";
     values[PLAN_ENCRYPTION] = udm_encryption_name(job->encryption);
+    values[PLAN_ID] = id > 0 ? udm_db_int(p, id) : NULL;
+}
+
+/* An array for each column, from a row for each job. */
+static void plan_columns(const char **columns, apr_pool_t *p, const char *(*rows)[PLAN_VALUES],
+                         int count)
+{
+    int c, row;
+
+    for (c = 0; c < PLAN_VALUES; c++) {
+        apr_array_header_t *column = apr_array_make(p, count, sizeof(const char *));
+
+        for (row = 0; row < count; row++) {
+            APR_ARRAY_PUSH(column, const char *) = rows[row][c];
+        }
+        columns[c] = udm_db_array(p, column);
+    }
 }
 
 udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_db_t *db, apr_int64_t id,
                                const udm_job_t *checked, const udm_audit_t *audit)
 {
-    const char *values[PLAN_VALUES + 1];
+    const char *values[1][PLAN_VALUES];
+    const char *columns[PLAN_VALUES];
     udm_result_t *row;
 
-    plan_values(values, p, checked, audit);
-    values[PLAN_VALUES] = udm_db_int(p, id);
-    return udm_db_query(&row, p, db, &job_replace, PLAN_VALUES + 1, values);
+    plan_values(values[0], p, checked, audit, id);
+    plan_columns(columns, p, values, 1);
+    return udm_db_query(&row, p, db, &job_replace, PLAN_VALUES, columns);
 }
 
-static const udm_statement_t job_hint = {"udm_job_hint", "SELECT pg_notify('udm_run', '')"};
+static const udm_statement_t hint = {"udm_job_hint", "SELECT pg_notify('udm_run', '')"};
 
-void udm_job_hint(apr_pool_t *p, udm_db_t *db)
+/* What the API shows of a job that was stored a moment ago. */
+static udm_job_info_t *new_info(const udm_job_new_t *new, const udm_result_t *rows, int row)
 {
-    udm_result_t *row;
+    udm_job_info_t *info = apr_pcalloc(new->pool, sizeof(*info));
 
-    /* The job is stored, whatever becomes of this: workers look by themselves, too. */
-    (void)udm_db_query(&row, p, db, &job_hint, 0, NULL);
+    info->id = udm_result_int(rows, row, 1);
+    info->status = apr_pstrdup(new->pool, udm_result_text(rows, row, 2));
+    info->created = udm_result_time(rows, row, 3);
+    info->type = new->job->type;
+    info->source = new->job->source;
+    info->title = new->job->title;
+    info->file_split_size = new->job->file_split_size ? new->job->file_split_size : "";
+    info->date_from = new->job->date_from;
+    info->date_to = new->job->date_to;
+    info->description = new->job->description ? new->job->description : "";
+    info->media = new->job->media;
+    info->export_attachments = new->job->export_attachments;
+    return info;
 }
 
-udm_error_t *udm_job_insert(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
-                            const udm_job_t *job, const udm_audit_t *audit)
+/*
+ * Stores them all, or none. One tells the workers with its commit, so that they begin the sooner; several
+ * come when there is much to do, and then what others commit is not to wait for this.
+ */
+static udm_error_t *insert_all(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *jobs, int count)
 {
-    const char *values[PLAN_VALUES];
-    udm_job_t *checked = NULL;
-    udm_job_info_t *made;
-    udm_result_t *row;
+    const char *(*values)[PLAN_VALUES] = apr_palloc(p, (apr_size_t)count * sizeof(*values));
+    const char *columns[PLAN_VALUES + 1];
+    bool later = count > 1;
+    udm_result_t *rows, *hinted;
     udm_error_t *error;
+    int i;
 
-    *info = NULL;
-    error = udm_job_check(&checked, p, db, job, audit->who);
-    if (!error) {
-        plan_values(values, p, checked, audit);
-        error = udm_db_query(&row, p, db, &job_insert, PLAN_VALUES, values);
+    for (i = 0; i < count; i++) {
+        plan_values(values[i], p, jobs[i]->job, jobs[i]->audit, 0);
+        jobs[i]->info = NULL;
+        jobs[i]->error = NULL;
     }
-    if (error) {
-        return error;
+    plan_columns(columns, p, values, count);
+    columns[PLAN_VALUES] = later ? "on" : "off";
+    error = udm_db_query(&rows, p, db, &jobs_insert, PLAN_VALUES + 1, columns);
+    if (!error && later) {
+        /* They are stored, whatever becomes of this: workers look by themselves, too. */
+        (void)udm_db_query(&hinted, p, db, &hint, 0, NULL);
     }
-    made = apr_pcalloc(p, sizeof(*made));
-    made->id = udm_result_int(row, 0, 0);
-    made->type = checked->type;
-    made->source = checked->source;
-    made->title = checked->title;
-    made->file_split_size = checked->file_split_size ? checked->file_split_size : "";
-    made->status = udm_result_text(row, 0, 1);
-    made->created = udm_result_time(row, 0, 2);
-    made->date_from = checked->date_from;
-    made->date_to = checked->date_to;
-    made->description = checked->description ? checked->description : "";
-    made->media = checked->media;
-    made->export_attachments = checked->export_attachments;
-    *info = made;
-    return NULL;
+    for (i = 0; !error && i < rows->rows; i++) {
+        udm_job_new_t *new = jobs[udm_result_int(rows, i, 0)];
+
+        new->info = new_info(new, rows, i);
+    }
+    return error;
+}
+
+udm_error_t *udm_job_insert(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *jobs, int count)
+{
+    udm_error_t *error = insert_all(p, db, jobs, count);
+    int i;
+
+    /* Nothing was stored, and it is not the database's fault: no job is to fail because of another. */
+    for (i = 0; error && error->kind != UDM_E_DATABASE && count > 1 && i < count; i++) {
+        udm_error_t *own = insert_all(p, db, &jobs[i], 1);
+
+        if (own && own->kind == UDM_E_DATABASE) {
+            return own;
+        }
+        jobs[i]->error = own ? udm_error_copy(jobs[i]->pool, own) : NULL;
+    }
+    return i > 0 ? NULL : error;
 }
 
 udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                             const udm_job_t *job, const udm_audit_t *audit)
 {
-    udm_error_t *error = udm_job_insert(info, p, db, job, audit);
+    udm_job_new_t new = {.pool = p, .audit = audit};
+    udm_job_t *checked = NULL;
+    udm_error_t *error = udm_job_check(&checked, p, db, job, audit->who);
 
     if (!error) {
-        udm_job_hint(p, db);
+        new.job = checked;
+        error = udm_job_insert(p, db, (udm_job_new_t *const[]){&new}, 1);
     }
+    *info = new.info;
     return error;
 }
 

@@ -13,12 +13,31 @@
 #include "tenant.h"
 
 /*
- * Checks a job against the catalog (source, type, family, media, time column, attributes of
- * filters), the principal's right to write it and the tenant's certificate, which must fit how the
- * job is to be encrypted; then stores it, with its first run if it is due now, and the audit, in
- * one statement.
+ * Holds a job against the catalog (source, type, family, media, time column, attributes of filters),
+ * the principal's right to write it and the tenant's certificate, which must fit how the job is to be
+ * encrypted. `checked` gets a copy with the canonical family, source and media.
  * @return UDM_E_INVALID with the faults; UDM_E_FORBIDDEN for data outside the role
  */
+udm_error_t *udm_job_check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, const udm_job_t *job,
+                           const udm_principal_t *who);
+
+/* A checked job that is to be stored, and what came of it. */
+typedef struct udm_job_new_t {
+    apr_pool_t *pool; /* of what came of it */
+    const udm_job_t *job;
+    const udm_audit_t *audit;
+    udm_job_info_t *info; /* with the strings of `job`; NULL with an error */
+    udm_error_t *error;
+} udm_job_new_t;
+
+/*
+ * Stores jobs, each with its first run if it is due now, and the audit, in one statement, and tells the
+ * workers. Several only outside of a transaction.
+ * @return an error of the database: then none is stored, unless the commit's answer was lost
+ */
+udm_error_t *udm_job_insert(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *jobs, int count);
+
+/* udm_job_check and udm_job_insert of one job. */
 udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                             const udm_job_t *job, const udm_audit_t *audit);
 

@@ -8,24 +8,6 @@
 #include "job.h"
 
 /*
- * Holds a job against the catalog, the right to write it, and the certificate. `checked` gets a
- * copy with the canonical family, source and media.
- * @return as udm_job_create
- */
-udm_error_t *udm_job_check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, const udm_job_t *job,
-                           const udm_principal_t *who);
-
-/*
- * udm_job_create() but for the hint to the workers, which is to be given when the commit is over.
- * It may be one statement of a transaction.
- */
-udm_error_t *udm_job_insert(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
-                            const udm_job_t *job, const udm_audit_t *audit);
-
-/* Tells the workers to look for what is due. Only a hint, so it does not fail. Not in a transaction. */
-void udm_job_hint(apr_pool_t *p, udm_db_t *db);
-
-/*
  * Plans a checked job anew under the id that it has: definition, schedule, and the first run if it
  * is due now; with the audit "job.replace". The caller has locked it and seen to its waiting run.
  */

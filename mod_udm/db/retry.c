@@ -86,7 +86,7 @@ static udm_error_t *create_once(apr_pool_t *p, udm_db_t *db, void *baton)
     if (row->rows > 0) {
         return answer_again(once, p, row);
     }
-    error = udm_job_insert(&info, p, db, once->job, once->audit);
+    error = udm_job_create(&info, p, db, once->job, once->audit);
     if (error) {
         return error;
     }
@@ -116,9 +116,6 @@ udm_error_t *udm_job_create_once(const char **answer, apr_int64_t *id, apr_pool_
     if (error) {
         *answer = NULL;
         *id = 0;
-    }
-    else {
-        udm_job_hint(p, db);
     }
     return error;
 }

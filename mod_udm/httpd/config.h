@@ -50,6 +50,7 @@ typedef struct udm_child_t {
     udm_key_cache_t *key_cache; /* NULL when it could not be made */
     udm_batch_t *credentials;   /* of udm_credentials_t */
     udm_batch_t *jobs;          /* of udm_job_ask_t */
+    udm_batch_t *new_jobs;      /* of udm_job_new_t */
     udm_batch_t *downloads;     /* of udm_download_t */
     /* what openapi_handler.c keeps, by versions and envelope; from malloc */
     _Atomic(char *) openapi[2 * (UDM_ALL_VERSIONS + 1)];

@@ -116,18 +116,49 @@ static udm_error_t *read_retry_key(const char **key, request_rec *r)
     return NULL;
 }
 
-static udm_error_t *create_job(udm_db_t *db, void *baton)
+static udm_error_t *check_job(udm_db_t *db, void *baton)
 {
     job_work_t *work = baton;
-    udm_error_t *error;
 
-    if (work->retry.key) {
-        return udm_job_create_once(&work->answer, &work->id, work->r->pool, db, work->job,
-                                   &work->retry, &work->q->audit);
+    return udm_job_check(&work->job, work->r->pool, db, work->job, work->q->who);
+}
+
+static udm_error_t *create_once(udm_db_t *db, void *baton)
+{
+    job_work_t *work = baton;
+
+    return udm_job_create_once(&work->answer, &work->id, work->r->pool, db, work->job,
+                               &work->retry, &work->q->audit);
+}
+
+udm_error_t *udm_handler_ask_new_jobs(apr_pool_t *p, udm_db_t *db, void *const *items, int count)
+{
+    udm_job_new_t *jobs[UDM_BATCH_MAX];
+    int i;
+
+    for (i = 0; i < count; i++) {
+        jobs[i] = items[i];
     }
-    error = udm_job_create(&work->info, work->r->pool, db, work->job, &work->q->audit);
+    return udm_job_insert(p, db, jobs, count);
+}
+
+/* Checks the job, and stores it together with those that others send at the moment. */
+static udm_error_t *create_job(job_work_t *work)
+{
+    request_rec *r = work->r;
+    udm_job_new_t new = {.pool = r->pool, .audit = &work->q->audit};
+    udm_error_t *error = udm_dbd_with(r, true, check_job, work);
+
     if (!error) {
-        work->id = work->info->id;
+        new.job = work->job;
+        error = udm_batch_ask(udm_config_main()->child->new_jobs, r, &new);
+    }
+    if (!error) {
+        error = new.error;
+    }
+    if (!error) {
+        work->info = new.info;
+        work->id = new.info->id;
     }
     return error;
 }
@@ -147,7 +178,7 @@ int udm_handle_job_create(request_rec *r, udm_request_t *q)
     if (!error) {
         work.retry.body_sha256 = work.body_sha256;
         work.retry.version = q->route->version;
-        error = udm_dbd_with(r, false, create_job, &work);
+        error = work.retry.key ? udm_dbd_with(r, false, create_once, &work) : create_job(&work);
     }
     if (error) {
         return udm_respond_error(r, error);

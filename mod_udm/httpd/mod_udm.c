@@ -196,6 +196,7 @@ static void udm_child_init(apr_pool_t *pchild, server_rec *s)
     }
     child->credentials = udm_batch_create(pchild, true, udm_auth_ask);
     child->jobs = udm_batch_create(pchild, true, udm_handler_ask_jobs);
+    child->new_jobs = udm_batch_create(pchild, false, udm_handler_ask_new_jobs);
     child->downloads = udm_batch_create(pchild, false, udm_handler_ask_downloads);
     udm_config_main()->child = child;
     for (; s; s = s->next) {

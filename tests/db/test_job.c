@@ -10,7 +10,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
-#include "db/job_private.h"
+#include "db/job.h"
 
 static udm_job_info_t *create(const udm_job_t *job, const udm_principal_t *who)
 {
@@ -224,25 +224,27 @@ START_TEST(suspended_makes_no_run)
 }
 END_TEST
 
-/* A commit that notifies would make all others wait, so the job's own does not. */
+/* Several tell the workers when they are committed, once for all. */
 START_TEST(tells_the_worker)
 {
     udm_db_t *worker = dbtest_worker();
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_new_t new[2], *all[2] = {&new[0], &new[1]};
     PGnotify *notification;
-    udm_job_info_t *info;
+    udm_job_t *job;
 
     dbtest_ok(udm_db_exec(pool, worker, "LISTEN udm_run"));
-    create(dbtest_job(), dbtest_principal("acme"));
+    create(dbtest_job(), who);
     dbtest_ok(udm_db_exec(pool, worker, "SELECT 1"));
     notification = PQnotifies(worker->conn);
     ck_assert_ptr_nonnull(notification);
     ck_assert_str_eq(notification->relname, "udm_run");
     PQfreemem(notification);
-    dbtest_ok(udm_job_insert(&info, pool, dbtest_httpd(), dbtest_job(),
-                             dbtest_audit(dbtest_principal("acme"))));
-    ck_assert(!dbtest_notified(worker));
-    udm_job_hint(pool, dbtest_httpd());
+    dbtest_ok(udm_job_check(&job, pool, dbtest_httpd(), dbtest_job(), who));
+    new[0] = new[1] = (udm_job_new_t){.pool = pool, .job = job, .audit = dbtest_audit(who)};
+    dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 2));
     ck_assert(dbtest_notified(worker));
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.run"), "3");
 }
 END_TEST
 
@@ -639,6 +641,58 @@ START_TEST(definition_is_what_was_sent)
 }
 END_TEST
 
+/* Stored together, each is what it would be alone; one that cannot be stored spoils no other. */
+START_TEST(many_are_stored_at_once)
+{
+    udm_principal_t *who = dbtest_principal("acme"), *nobody = dbtest_principal("acme");
+    udm_job_new_t new[4], *all[4];
+    udm_job_t *job;
+    int i;
+
+    nobody->ccid = "no such tenant"; /* which a foreign key of the table refuses */
+    for (i = 0; i < 4; i++) {
+        job = dbtest_job();
+        job->title = apr_psprintf(pool, "job %d {\"a\", NULL}", i);
+        job->description = i == 1 ? "say \\ \"so\"" : NULL;
+        if (i == 2) {
+            dbtest_later(job);
+        }
+        dbtest_ok(udm_job_check(&job, pool, dbtest_httpd(), job, who));
+        new[i] = (udm_job_new_t){.pool = pool, .job = job, .audit = dbtest_audit(who)};
+        all[i] = &new[i];
+    }
+    dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 3));
+    for (i = 0; i < 3; i++) {
+        dbtest_ok(new[i].error);
+        ck_assert_str_eq(new[i].info->status, i == 2 ? "SCHEDULED" : "QUEUED");
+        ck_assert_str_eq(new[i].info->title, new[i].job->title);
+    }
+    ck_assert_str_eq(
+        dbtest_value("SELECT string_agg(concat_ws(' ', title, description, status, (SELECT count(*)"
+                     " FROM udm.run r JOIN udm.run_progress p ON p.run_id = r.id WHERE r.id ="
+                     " j.latest_run_id AND r.title = j.title), (SELECT count(*) FROM udm.audit"
+                     " WHERE object = j.id::text AND action = 'job.create')), '; ' ORDER BY id)"
+                     " FROM udm.job j"),
+        "job 0 {\"a\", NULL} QUEUED 1 1; job 1 {\"a\", NULL} say \\ \"so\" QUEUED 1 1; "
+        "job 2 {\"a\", NULL} SCHEDULED 0 1");
+    for (i = 0; i < 3; i++) {
+        ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
+                                                   "SELECT title FROM udm.job WHERE id = %"
+                                                   APR_INT64_T_FMT,
+                                                   new[i].info->id)),
+                         new[i].job->title);
+    }
+    new[1].audit = dbtest_audit(nobody);
+    dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 4));
+    dbtest_fails(new[1].error, UDM_E_INTERNAL, "not expected");
+    ck_assert_ptr_null(new[1].info);
+    for (i = 0; i < 4; i++) {
+        ck_assert(i == 1 || (new[i].error == NULL && new[i].info != NULL));
+    }
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "6");
+}
+END_TEST
+
 /* Whoever is asked for together: each sees what it would see alone. */
 START_TEST(many_at_once)
 {
@@ -707,6 +761,7 @@ TCase *job_case(void)
     tcase_add_test(tc, filters_are_stored);
     tcase_add_test(tc, filters_must_fit);
     tcase_add_test(tc, definition_is_what_was_sent);
+    tcase_add_test(tc, many_are_stored_at_once);
     tcase_add_test(tc, many_at_once);
     return tc;
 }
