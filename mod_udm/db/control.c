@@ -298,6 +298,8 @@ static udm_error_t *write_job(const control_t *control, apr_pool_t *p, udm_db_t 
 static udm_error_t *change_job(apr_pool_t *p, udm_db_t *db, void *baton)
 {
     control_t *control = baton;
+    udm_certificate_t *certificate;
+    udm_job_cipher_t cipher;
     udm_job_t *checked = NULL;
     udm_transition_t to;
     udm_error_t *error = lock_job(control, p, db);
@@ -309,7 +311,10 @@ static udm_error_t *change_job(apr_pool_t *p, udm_db_t *db, void *baton)
         error = check_condition(control, p, db);
     }
     if (!error && control->definition) {
-        error = udm_job_check(&checked, p, db, control->definition, control->audit->who);
+        error = udm_job_check(&checked, &cipher, p, db, control->definition, control->audit->who);
+        if (!error) {
+            error = udm_job_check_cipher(&certificate, p, &cipher);
+        }
     }
     if (!error) {
         error = udm_transition_job(&to, p, control->change, &control->state);

@@ -120,7 +120,7 @@ static const udm_statement_t jobs_insert = {
     " runs - due::integer, since, encryption FROM plan", "job.create")};
 
 static const udm_statement_t job_replace = {
-    "udm_job_replace",
+    "udm_jobs_replace",
     PLAN("d.id",
     "(SELECT j.watermark FROM udm.job j WHERE j.id = d.id AND " PLAN_SAME("d") ")", "",
     "UPDATE udm.job j SET family = plan.family, source = plan.source, type = plan.type,"
@@ -268,16 +268,15 @@ udm_error_t *udm_job_insert(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *j
     udm_error_t *error = insert_all(p, db, jobs, count);
     int i;
 
-    /* Nothing was stored, and it is not the database's fault: no job is to fail because of another. */
-    for (i = 0; error && error->kind != UDM_E_DATABASE && count > 1 && i < count; i++) {
-        udm_error_t *own = insert_all(p, db, &jobs[i], 1);
-
-        if (own && own->kind == UDM_E_DATABASE) {
-            return own;
-        }
-        jobs[i]->error = own ? udm_error_copy(jobs[i]->pool, own) : NULL;
+    if (!error || count == 1 || PQstatus(db->conn) != CONNECTION_OK) {
+        return error;
     }
-    return i > 0 ? NULL : error;
+    /* None was stored. No job is to fail because of another, be it only that its tenant is locked. */
+    for (i = 0; i < count; i++) {
+        error = insert_all(p, db, &jobs[i], 1);
+        jobs[i]->error = error ? udm_error_copy(jobs[i]->pool, error) : NULL;
+    }
+    return NULL;
 }
 
 udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
@@ -285,8 +284,13 @@ udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
 {
     udm_job_new_t new = {.pool = p, .audit = audit};
     udm_job_t *checked = NULL;
-    udm_error_t *error = udm_job_check(&checked, p, db, job, audit->who);
+    udm_certificate_t *certificate;
+    udm_job_cipher_t cipher;
+    udm_error_t *error = udm_job_check(&checked, &cipher, p, db, job, audit->who);
 
+    if (!error) {
+        error = udm_job_check_cipher(&certificate, p, &cipher);
+    }
     if (!error) {
         new.job = checked;
         error = udm_job_insert(p, db, (udm_job_new_t *const[]){&new}, 1);
@@ -296,7 +300,7 @@ udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
 }
 
 /* Whose they are, and who may see them, is looked at here: those who ask are not one. */
-static const udm_statement_t jobs_select = {"udm_job_get", "SELECT " UDM_JOB_COLUMNS
+static const udm_statement_t jobs_select = {"udm_jobs_get", "SELECT " UDM_JOB_COLUMNS
                                                            ", j.ccid FROM " UDM_JOB_TABLES
                                                            " WHERE j.id = ANY ($1::bigint[])"};
 

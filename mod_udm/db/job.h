@@ -12,14 +12,30 @@
 #include "file.h"
 #include "tenant.h"
 
+/* Whom a job is to be encrypted for, how, and the time by the database's clock. */
+typedef struct udm_job_cipher_t {
+    const char *pem;
+    udm_encryption encryption;
+    apr_time_t now;
+} udm_job_cipher_t;
+
 /*
  * Holds a job against the catalog (source, type, family, media, time column, attributes of filters),
- * the principal's right to write it and the tenant's certificate, which must fit how the job is to be
- * encrypted. `checked` gets a copy with the canonical family, source and media.
+ * the principal's right to write it and the tenant's certificate, which must be there and not be over.
+ * `checked` gets a copy with the canonical family, source and media; `cipher` what
+ * udm_job_check_cipher() is to look at.
  * @return UDM_E_INVALID with the faults; UDM_E_FORBIDDEN for data outside the role
  */
-udm_error_t *udm_job_check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, const udm_job_t *job,
-                           const udm_principal_t *who);
+udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_pool_t *p,
+                           udm_db_t *db, const udm_job_t *job, const udm_principal_t *who);
+
+/*
+ * The certificate must be one that a run of the job could encrypt for, as things are. `certificate`
+ * gets what was read of it. What is found depends on nothing but `cipher`.
+ * @return UDM_E_INVALID
+ */
+udm_error_t *udm_job_check_cipher(udm_certificate_t **certificate, apr_pool_t *p,
+                                  const udm_job_cipher_t *cipher);
 
 /* A checked job that is to be stored, and what came of it. */
 typedef struct udm_job_new_t {
@@ -33,11 +49,12 @@ typedef struct udm_job_new_t {
 /*
  * Stores jobs, each with its first run if it is due now, and the audit, in one statement, and tells the
  * workers. Several only outside of a transaction.
- * @return an error of the database: then none is stored, unless the commit's answer was lost
+ * @return an error of a database that is lost: then none is stored, unless it did not get round to
+ *         answering. Else it is known of each what came of it.
  */
 udm_error_t *udm_job_insert(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *jobs, int count);
 
-/* udm_job_check and udm_job_insert of one job. */
+/* All of it for one job. */
 udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                             const udm_job_t *job, const udm_audit_t *audit);
 

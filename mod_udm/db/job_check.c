@@ -186,14 +186,11 @@ static void check_schedule(udm_error_t **error, apr_pool_t *p, udm_job_t *job, a
     job->schedule_type = udm_schedule_type_of(&job->schedule);
 }
 
-/* The certificate must be one that a run of the job could encrypt for, as things are. */
-static udm_error_t *check_certificate(apr_pool_t *p, const udm_job_t *job, const udm_result_t *row)
+/* There is a certificate, it is not over, and how to encrypt for it is known. */
+static udm_error_t *read_cipher(udm_job_cipher_t *cipher, apr_pool_t *p, const udm_job_t *job,
+                                const udm_result_t *row)
 {
-    const char *pem = udm_result_text(row, 0, CHECK_PEM);
     const char *of_tenant = udm_result_text(row, 0, CHECK_ENCRYPTION);
-    udm_encryption encryption = job->encryption;
-    udm_certificate_t *certificate;
-    udm_error_t *error;
 
     if (!udm_result_bool(row, 0, CHECK_HAS_CERTIFICATE)) {
         return udm_error_make(p, UDM_E_INVALID,
@@ -206,12 +203,22 @@ static udm_error_t *check_certificate(apr_pool_t *p, const udm_job_t *job, const
                               "new one with POST .../cipher/{name}",
                               udm_text_time(p, udm_result_time(row, 0, CHECK_NOT_AFTER)));
     }
-    if (of_tenant && !udm_encryption_parse(&encryption, of_tenant)) {
+    cipher->pem = udm_result_text(row, 0, CHECK_PEM);
+    cipher->encryption = job->encryption;
+    cipher->now = udm_result_time(row, 0, CHECK_NOW);
+    if (of_tenant && !udm_encryption_parse(&cipher->encryption, of_tenant)) {
         return udm_error_make(p, UDM_E_INTERNAL,
                               "the encryption of the contact center is not known here");
     }
-    error = udm_certificate_parse(&certificate, p, pem, strlen(pem), encryption,
-                                  udm_result_time(row, 0, CHECK_NOW));
+    return NULL;
+}
+
+udm_error_t *udm_job_check_cipher(udm_certificate_t **certificate, apr_pool_t *p,
+                                  const udm_job_cipher_t *cipher)
+{
+    udm_error_t *error = udm_certificate_parse(certificate, p, cipher->pem, strlen(cipher->pem),
+                                               cipher->encryption, cipher->now);
+
     if (error && error->kind == UDM_E_INVALID) {
         error = udm_error_make(p, UDM_E_INVALID,
                                "the export cannot be encrypted for the certificate that is stored: "
@@ -228,8 +235,8 @@ udm_error_t *udm_job_forbidden(apr_pool_t *p, const char *source, const char *ty
                           type, source);
 }
 
-udm_error_t *udm_job_check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, const udm_job_t *job,
-                           const udm_principal_t *who)
+udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_pool_t *p,
+                           udm_db_t *db, const udm_job_t *job, const udm_principal_t *who)
 {
     const char *values[3] = {job->source, job->type, who->ccid};
     const char *source;
@@ -273,5 +280,5 @@ udm_error_t *udm_job_check(udm_job_t **checked, apr_pool_t *p, udm_db_t *db, con
     (*checked)->media = check_media(&error, p, job, row);
     check_schedule(&error, p, *checked, udm_result_time(row, 0, CHECK_NOW));
     check_filters(&error, p, job, row);
-    return error ? error : check_certificate(p, job, row);
+    return error ? error : read_cipher(cipher, p, job, row);
 }

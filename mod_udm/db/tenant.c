@@ -188,8 +188,7 @@ udm_error_t *udm_tenant_credentials(apr_pool_t *p, udm_db_t *db, udm_credentials
     error = udm_db_query(&rows, p, db, &credentials_select, 2, values);
     if (!error && rows->rows != count) {
         error = udm_error_make(p, UDM_E_INTERNAL,
-                               "the database has no row in udm.rights_generation: run udm-migrate "
-                               "again");
+                               "the table udm.rights_generation must have exactly one row");
     }
     for (i = 0; !error && i < count; i++) {
         udm_credentials_t *c = shown[udm_result_int(rows, i, ROW_INDEX)];

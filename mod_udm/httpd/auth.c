@@ -17,7 +17,6 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
-#include <openssl/sha.h>
 
 #include "core/apikey.h"
 #include "core/text.h"
@@ -109,36 +108,6 @@ static udm_key_cache_t *cache_of(apr_interval_time_t *lifetime, const udm_reques
     return *lifetime > 0 && child ? child->key_cache : NULL;
 }
 
-/* Writes a text and its end, so that no two lists of texts look alike; NULL is none of them. */
-static char *put_text(char *at, const char *text)
-{
-    apr_size_t size = text ? strlen(text) + 1 : 0;
-
-    *at++ = text ? '+' : '-';
-    memcpy(at, text ? text : "", size);
-    return at + size;
-}
-
-/* SHA-256 of some texts and, unless they are NULL, of those in `more`. */
-static void digest(unsigned char *id, apr_pool_t *p, const char *const *texts, int count,
-                   const apr_array_header_t *more)
-{
-    apr_size_t size = 0;
-    char *all, *at;
-    int i, n = more ? more->nelts : 0;
-
-    for (i = 0; i < count + n; i++) {
-        const char *text = i < count ? texts[i] : APR_ARRAY_IDX(more, i - count, const char *);
-
-        size += text ? strlen(text) + 2 : 1;
-    }
-    all = at = apr_palloc(p, size);
-    for (i = 0; i < count + n; i++) {
-        at = put_text(at, i < count ? texts[i] : APR_ARRAY_IDX(more, i - count, const char *));
-    }
-    SHA256((const unsigned char *)all, size, id);
-}
-
 /* Which database a request goes to: a VirtualHost may have its own. */
 static const char *database_of(request_rec *r)
 {
@@ -183,7 +152,7 @@ static udm_error_t *verify(const udm_token_claims_t **claims, request_rec *r,
                                policy->roles_claim,
                                token};
 
-        digest(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]), NULL);
+        udm_key_cache_id(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]), NULL);
         *claims = udm_key_cache_get(cache, r->pool, id, lifetime);
         if (*claims) {
             return NULL;
@@ -296,7 +265,7 @@ static void rights_id(unsigned char *id, request_rec *r, const udm_credentials_t
     if (c->key) {
         apr_array_cat(texts, c->key_roles);
     }
-    digest(id, r->pool, (const char *const *)texts->elts, texts->nelts, token_roles);
+    udm_key_cache_id(id, r->pool, (const char *const *)texts->elts, texts->nelts, token_roles);
 }
 
 /*
@@ -336,7 +305,7 @@ static udm_error_t *look_up(udm_principal_t **who, request_rec *r, const udm_api
 {
     udm_credentials_t c = {.pool = r->pool, .key = key, .claims = claims};
     lookup_t lookup = {r, &c};
-    udm_error_t *error = udm_batch_ask(udm_config_main()->child->credentials, r, &c);
+    udm_error_t *error = udm_batch_ask(udm_config_batches(r)->credentials, r, &c);
 
     if (!error) {
         error = c.error;
@@ -368,7 +337,7 @@ static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const 
                                    : NULL,
                                claims ? claims->ccid : NULL, claims ? claims->subject : NULL};
 
-        digest(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]), claims ? claims->roles : NULL);
+        udm_key_cache_id(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]), claims ? claims->roles : NULL);
         *who = udm_key_cache_get(cache, r->pool, id, lifetime);
         if (*who) {
             return NULL;

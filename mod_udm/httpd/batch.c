@@ -4,7 +4,7 @@
  * ways through the kernel, the threads that are woken for it, and a commit if it writes.
  *
  * The first to come goes to the database at once. Whoever comes while it is there waits in a queue;
- * when it is back, the first in the queue goes and takes all others along. So nobody waits for
+ * when it is back, the first in the queue goes and takes the others along. So nobody waits for
  * company, and the more requests there are, the less each of them costs.
  */
 #include "httpd/batch.h"
@@ -60,17 +60,15 @@ static udm_error_t *ask(udm_db_t *db, void *baton)
     return work->batch->fn(work->pool, db, work->items, work->count);
 }
 
-/* Takes the first of the queue, if it is for this server. */
-static waiting_t *pop(udm_batch_t *batch, const server_rec *server)
+static waiting_t *pop(udm_batch_t *batch)
 {
     waiting_t *w = batch->first;
 
-    if (!w || w->r->server != server) {
-        return NULL;
-    }
-    batch->first = w->next;
-    if (!batch->first) {
-        batch->last = &batch->first;
+    if (w) {
+        batch->first = w->next;
+        if (!batch->first) {
+            batch->last = &batch->first;
+        }
     }
     return w;
 }
@@ -102,7 +100,7 @@ static void lead(udm_batch_t *batch, waiting_t *own)
     int i;
 
     pthread_mutex_lock(&batch->lock);
-    while (work.count < UDM_BATCH_MAX && (others[work.count] = pop(batch, r->server)) != NULL) {
+    while (work.count < UDM_BATCH_MAX && (others[work.count] = pop(batch)) != NULL) {
         work.items[work.count] = others[work.count]->item;
         work.count++;
     }
@@ -122,7 +120,7 @@ static void leave(udm_batch_t *batch)
     waiting_t *next;
 
     pthread_mutex_lock(&batch->lock);
-    next = batch->first ? pop(batch, batch->first->r->server) : NULL;
+    next = pop(batch);
     batch->led = next != NULL;
     pthread_mutex_unlock(&batch->lock);
     if (next) {

@@ -11,7 +11,7 @@
 
 #include "db/db.h"
 
-/* Of one child, for one kind of question. */
+/* Of one child and one server, for one kind of question. */
 typedef struct udm_batch_t udm_batch_t;
 
 /* How many are asked for together at most. */
@@ -29,8 +29,7 @@ typedef udm_error_t *(*udm_batch_fn)(apr_pool_t *p, udm_db_t *db, void *const *i
 udm_batch_t *udm_batch_create(apr_pool_t *pchild, bool again, udm_batch_fn fn);
 
 /*
- * Has `item` asked for, by itself or with those of other requests to the same server (a VirtualHost
- * may have a database of its own). Any number of threads at a time.
+ * Has `item` asked for, by itself or with those of other requests. Any number of threads at a time.
  * @return an error of the database, in r->pool
  */
 udm_error_t *udm_batch_ask(udm_batch_t *batch, request_rec *r, void *item);

@@ -105,6 +105,13 @@ udm_server_t *udm_config_main(void)
     return ap_get_module_config(ap_server_conf->module_config, &udm_module);
 }
 
+const udm_batches_t *udm_config_batches(const request_rec *r)
+{
+    const udm_server_t *own = ap_get_module_config(r->server->module_config, &udm_module);
+
+    return &own->batches;
+}
+
 const udm_dir_t *udm_config_dir(const request_rec *r)
 {
     return ap_get_module_config(r->per_dir_config, &udm_module);

@@ -47,14 +47,18 @@ typedef enum { UDM_ENVELOPE_UNSET, UDM_ENVELOPE_BARE, UDM_ENVELOPE_WRAPPED } udm
 typedef struct udm_child_t {
     atomic_llong database_retry; /* no connection is tried before this instant */
     atomic_llong database_log;   /* nor is its loss logged again before this one */
-    udm_key_cache_t *key_cache; /* NULL when it could not be made */
-    udm_batch_t *credentials;   /* of udm_credentials_t */
-    udm_batch_t *jobs;          /* of udm_job_ask_t */
-    udm_batch_t *new_jobs;      /* of udm_job_new_t */
-    udm_batch_t *downloads;     /* of udm_download_t */
+    udm_key_cache_t *key_cache;  /* NULL when it could not be made */
     /* what openapi_handler.c keeps, by versions and envelope; from malloc */
     _Atomic(char *) openapi[2 * (UDM_ALL_VERSIONS + 1)];
 } udm_child_t;
+
+/* What a child's requests to one server ask together: another may have another database. */
+typedef struct udm_batches_t {
+    udm_batch_t *credentials; /* of udm_credentials_t */
+    udm_batch_t *jobs;        /* of udm_job_ask_t */
+    udm_batch_t *new_jobs;    /* of udm_job_new_t */
+    udm_batch_t *downloads;   /* of udm_download_t */
+} udm_batches_t;
 
 /* A section that says UDM On. */
 typedef struct udm_mount_t {
@@ -80,6 +84,7 @@ typedef struct udm_server_t {
     apr_array_header_t *mounts;    /* of udm_mount_t; every server has its own list */
     apr_array_header_t *key_files; /* of udm_key_file_t *; likewise */
     udm_child_t *child;            /* NULL until there is a child */
+    udm_batches_t batches;         /* empty until then; every server has its own */
     udm_supervisor_t *supervisor;  /* of the worker that httpd runs; NULL if none */
 } udm_server_t;
 
@@ -117,6 +122,9 @@ udm_server_t *udm_config_main(void);
 
 /* What holds for a request where it is now. */
 const udm_dir_t *udm_config_dir(const request_rec *r);
+
+/* Those of the server that was asked. */
+const udm_batches_t *udm_config_batches(const request_rec *r);
 
 /* Values with their defaults. */
 int udm_config_slots(const udm_server_t *conf);

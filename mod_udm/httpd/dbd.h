@@ -21,7 +21,7 @@ typedef udm_error_t *(*udm_dbd_fn)(udm_db_t *db, void *baton);
 /*
  * Borrows a connection, runs `fn`, and gives the connection back without an open transaction. With
  * `again`, `fn` is run a second time when the connection turned out to be lost: only for what
- * changes nothing.
+ * changes nothing, or may be done twice.
  * @return what `fn` returned, or UDM_E_DATABASE when there is no connection
  */
 udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton);

@@ -20,6 +20,9 @@
 #include "httpd/handler.h"
 
 #define RETRY_KEY_MAX 255 /* bytes of an Idempotency-Key */
+/* What was read of a certificate is the same for ever; it need not be kept that long. */
+#define CERTIFICATE_LIFETIME apr_time_from_sec(60)
+
 #define BULK_BATCH    50  /* ids that are deleted with one borrowed connection */
 
 typedef struct job_work_t {
@@ -27,6 +30,7 @@ typedef struct job_work_t {
     const udm_request_t *q;
     apr_int64_t id;
     udm_job_t *job;
+    udm_job_cipher_t cipher;
     const char *body_sha256;
     udm_retry_t retry;
     udm_condition_t condition;
@@ -120,7 +124,45 @@ static udm_error_t *check_job(udm_db_t *db, void *baton)
 {
     job_work_t *work = baton;
 
-    return udm_job_check(&work->job, work->r->pool, db, work->job, work->q->who);
+    return udm_job_check(&work->job, &work->cipher, work->r->pool, db, work->job, work->q->who);
+}
+
+/* When a certificate is good. */
+typedef struct span_t {
+    apr_time_t from;
+    apr_time_t to;
+} span_t;
+
+static void *copy_span(apr_pool_t *p, const void *value)
+{
+    return apr_pmemdup(p, value, sizeof(span_t));
+}
+
+/* Reading a certificate takes as long as all else that httpd does for a POST, and it is mostly the same. */
+static udm_error_t *check_cipher(request_rec *r, const udm_job_cipher_t *cipher)
+{
+    udm_key_cache_t *cache = udm_config_main()->child->key_cache;
+    const char *texts[] = {"certificate", udm_encryption_name(cipher->encryption), cipher->pem};
+    apr_time_t since = udm_key_cache_clock();
+    unsigned char id[UDM_KEY_CACHE_ID_SIZE];
+    udm_certificate_t *certificate;
+    const span_t *good = NULL;
+    udm_error_t *error;
+
+    udm_key_cache_id(id, r->pool, texts, 3, NULL);
+    if (cache) {
+        good = udm_key_cache_get(cache, r->pool, id, CERTIFICATE_LIFETIME);
+    }
+    if (good && good->from <= cipher->now && cipher->now < good->to) {
+        return NULL;
+    }
+    error = udm_job_check_cipher(&certificate, r->pool, cipher);
+    if (!error && cache) {
+        span_t span = {certificate->not_before, certificate->not_after};
+
+        udm_key_cache_put(cache, id, &span, copy_span, since, since + CERTIFICATE_LIFETIME);
+    }
+    return error;
 }
 
 static udm_error_t *create_once(udm_db_t *db, void *baton)
@@ -150,8 +192,11 @@ static udm_error_t *create_job(job_work_t *work)
     udm_error_t *error = udm_dbd_with(r, true, check_job, work);
 
     if (!error) {
+        error = check_cipher(r, &work->cipher);
+    }
+    if (!error) {
         new.job = work->job;
-        error = udm_batch_ask(udm_config_main()->child->new_jobs, r, &new);
+        error = udm_batch_ask(udm_config_batches(r)->new_jobs, r, &new);
     }
     if (!error) {
         error = new.error;
@@ -233,7 +278,7 @@ static udm_error_t *read_text(const char **text, job_work_t *work)
         }
         return error;
     }
-    error = udm_batch_ask(udm_config_main()->child->jobs, r, &ask);
+    error = udm_batch_ask(udm_config_batches(r)->jobs, r, &ask);
     if (!error) {
         error = ask.error;
     }

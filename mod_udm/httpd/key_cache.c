@@ -13,6 +13,7 @@
 
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
+#include <openssl/sha.h>
 
 #define SETS 256 /* chosen by the first byte of an id */
 #define WAYS 4
@@ -44,6 +45,35 @@ apr_time_t udm_key_cache_clock(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return apr_time_from_sec(now.tv_sec) + now.tv_nsec / 1000;
+}
+
+/* Writes a text and its end, so that no two lists of texts look alike; NULL is none of them. */
+static char *put_text(char *at, const char *text)
+{
+    apr_size_t size = text ? strlen(text) + 1 : 0;
+
+    *at++ = text ? '+' : '-';
+    memcpy(at, text ? text : "", size);
+    return at + size;
+}
+
+void udm_key_cache_id(unsigned char *id, apr_pool_t *p, const char *const *texts, int count,
+                      const apr_array_header_t *more)
+{
+    apr_size_t size = 0;
+    char *all, *at;
+    int i, n = more ? more->nelts : 0;
+
+    for (i = 0; i < count + n; i++) {
+        const char *text = i < count ? texts[i] : APR_ARRAY_IDX(more, i - count, const char *);
+
+        size += text ? strlen(text) + 2 : 1;
+    }
+    all = at = apr_palloc(p, size);
+    for (i = 0; i < count + n; i++) {
+        at = put_text(at, i < count ? texts[i] : APR_ARRAY_IDX(more, i - count, const char *));
+    }
+    SHA256((const unsigned char *)all, size, id);
 }
 
 /* Gives an entry up; its last user frees it. */

@@ -1,6 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * key_cache.h: what was found of credentials a moment ago, in one child, for its next requests.
+ * key_cache.h: what was found of credentials, roles and certificates a moment ago, in one child, for its
+ * next requests.
  *
  * Entries go by a SHA-256: no key and no token is kept. What an entry holds never changes after it
  * was made; a request that uses one holds it until its end, so that it may be replaced at any time.
@@ -9,6 +10,7 @@
 #define UDM_HTTPD_KEY_CACHE_H
 
 #include <apr_pools.h>
+#include <apr_tables.h>
 #include <apr_time.h>
 
 #define UDM_KEY_CACHE_ID_SIZE 32
@@ -20,6 +22,13 @@ apr_status_t udm_key_cache_create(udm_key_cache_t **cache, apr_pool_t *pchild);
 
 /* Now, on a clock that nobody sets; of no meaning but beside another reading of it. */
 apr_time_t udm_key_cache_clock(void);
+
+/*
+ * The id of some texts, of which any may be NULL, and unless it is NULL those in `more`. The first one
+ * says what kind of thing is kept.
+ */
+void udm_key_cache_id(unsigned char *id, apr_pool_t *p, const char *const *texts, int count,
+                      const apr_array_header_t *more);
 
 /*
  * What was kept under `id` less than `lifetime` ago and may still be used.

@@ -194,14 +194,14 @@ static void udm_child_init(apr_pool_t *pchild, server_rec *s)
     if (udm_key_cache_create(&child->key_cache, pchild) != APR_SUCCESS) {
         child->key_cache = NULL;
     }
-    child->credentials = udm_batch_create(pchild, true, udm_auth_ask);
-    child->jobs = udm_batch_create(pchild, true, udm_handler_ask_jobs);
-    child->new_jobs = udm_batch_create(pchild, false, udm_handler_ask_new_jobs);
-    child->downloads = udm_batch_create(pchild, false, udm_handler_ask_downloads);
     udm_config_main()->child = child;
     for (; s; s = s->next) {
-        const udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);
+        udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);
 
+        own->batches.credentials = udm_batch_create(pchild, true, udm_auth_ask);
+        own->batches.jobs = udm_batch_create(pchild, true, udm_handler_ask_jobs);
+        own->batches.new_jobs = udm_batch_create(pchild, false, udm_handler_ask_new_jobs);
+        own->batches.downloads = udm_batch_create(pchild, false, udm_handler_ask_downloads);
         for (i = 0; i < own->key_files->nelts; i++) {
             udm_keys_child_init(APR_ARRAY_IDX(own->key_files, i, udm_key_file_t *), pchild);
         }

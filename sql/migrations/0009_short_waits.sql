@@ -19,4 +19,25 @@ BEGIN
 END
 $$;
 
+-- The lock that lets jobs of the contact centre be stored meanwhile: they refer to its row.
+CREATE OR REPLACE FUNCTION udm.set_encryption(ccid text, mode text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    old text;
+BEGIN
+    SELECT t.encryption INTO old FROM udm.tenant t WHERE t.ccid = $1 FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no contact centre "%"', $1
+            USING HINT = 'Add it first: SELECT udm.create_tenant(''...'').';
+    END IF;
+    IF $2 NOT IN ('smime', 'cms-gcm') THEN
+        RAISE EXCEPTION 'there is no encryption "%"', $2
+            USING HINT = 'It is ''smime'', ''cms-gcm'', or NULL for what each Location says.';
+    END IF;
+    UPDATE udm.tenant t SET encryption = $2 WHERE t.ccid = $1;
+    INSERT INTO udm.audit (ccid, subject, action, object, detail)
+    VALUES ($1, session_user, 'tenant.encryption', $2, jsonb_build_object('old', old, 'new', $2));
+END
+$$;
+
 RESET ROLE;

@@ -4,9 +4,10 @@
 SET LOCAL ROLE udm_owner;
 
 CREATE TABLE udm.rights_generation (
+    one_row     boolean PRIMARY KEY DEFAULT true CHECK (one_row),
     generation  bigint NOT NULL
 );
-INSERT INTO udm.rights_generation VALUES (1);
+INSERT INTO udm.rights_generation (generation) VALUES (1);
 COMMENT ON TABLE udm.rights_generation IS
     'One row: another number after every change of what udm.rights() and udm.may_certificate() read.';
 

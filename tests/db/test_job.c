@@ -230,6 +230,7 @@ START_TEST(tells_the_worker)
     udm_db_t *worker = dbtest_worker();
     udm_principal_t *who = dbtest_principal("acme");
     udm_job_new_t new[2], *all[2] = {&new[0], &new[1]};
+    udm_job_cipher_t cipher;
     PGnotify *notification;
     udm_job_t *job;
 
@@ -240,7 +241,7 @@ START_TEST(tells_the_worker)
     ck_assert_ptr_nonnull(notification);
     ck_assert_str_eq(notification->relname, "udm_run");
     PQfreemem(notification);
-    dbtest_ok(udm_job_check(&job, pool, dbtest_httpd(), dbtest_job(), who));
+    dbtest_ok(udm_job_check(&job, &cipher, pool, dbtest_httpd(), dbtest_job(), who));
     new[0] = new[1] = (udm_job_new_t){.pool = pool, .job = job, .audit = dbtest_audit(who)};
     dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 2));
     ck_assert(dbtest_notified(worker));
@@ -646,6 +647,7 @@ START_TEST(many_are_stored_at_once)
 {
     udm_principal_t *who = dbtest_principal("acme"), *nobody = dbtest_principal("acme");
     udm_job_new_t new[4], *all[4];
+    udm_job_cipher_t cipher;
     udm_job_t *job;
     int i;
 
@@ -657,7 +659,7 @@ START_TEST(many_are_stored_at_once)
         if (i == 2) {
             dbtest_later(job);
         }
-        dbtest_ok(udm_job_check(&job, pool, dbtest_httpd(), job, who));
+        dbtest_ok(udm_job_check(&job, &cipher, pool, dbtest_httpd(), job, who));
         new[i] = (udm_job_new_t){.pool = pool, .job = job, .audit = dbtest_audit(who)};
         all[i] = &new[i];
     }

@@ -236,8 +236,10 @@ START_TEST(not_utf8)
                                       "\xf0\x9f\x98"};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        for (int before = 0; before < 10; before++) {
-            const char *text = apr_psprintf(pool, "%.*s%s", before, "0123456789", bad[i]);
+        for (int before = 0; before < 40; before++) {
+            const char *text =
+                apr_psprintf(pool, "%.*s%s", before,
+                             "0123456789012345678901234567890123456789", bad[i]);
             udm_error_t *error = fault(25, false, 0, text, (int)strlen(text));
 
             unit_fails(error, UDM_E_SOURCE, "column \"broken\" holds text that is not UTF-8");
@@ -269,6 +271,39 @@ START_TEST(utf8_as_elsewhere)
         if (i % 1000 == 0) {
             apr_pool_clear(pool);
         }
+    }
+}
+END_TEST
+
+/* Clean runs are copied many bytes at a time: in every length, and whatever ends them, as one by one. */
+START_TEST(runs_of_any_length)
+{
+    static const char *const ends[] = {"\"", "\\", "\n", "\x01", "\xc3\xa9", "\xf0\x9f\x98\x80", "\x7f", ""};
+    static const char *const in_string[] = {"\\\"", "\\\\", "\\n", "\\u0001", NULL, NULL, NULL, NULL};
+    static const char *const in_json[] = {NULL, NULL, " ", NULL, NULL, NULL, NULL, NULL};
+
+    for (int before = 0; before < 70; before++) {
+        for (int after = 0; after < 40; after += 3) {
+            for (unsigned e = 0; e < sizeof(ends) / sizeof(*ends); e++) {
+                const char *a = apr_pstrmemdup(pool, apr_psprintf(pool, "%070d", before), before);
+                const char *b = apr_pstrmemdup(pool, apr_psprintf(pool, "%070d", after), after);
+                const char *text = apr_pstrcat(pool, a, ends[e], b, ends[e], NULL);
+                udm_buffer_t *out = udm_buffer_make(pool);
+                const char *is = in_string[e] ? in_string[e] : ends[e];
+                const char *wanted = apr_pstrcat(pool, "\"", a, is, b, is, "\"", NULL);
+
+                ck_assert(udm_buffer_string(out, text, strlen(text)));
+                ck_assert_uint_eq(out->size, strlen(wanted));
+                ck_assert_mem_eq(out->data, wanted, out->size);
+                out->size = 0;
+                is = in_json[e] ? in_json[e] : ends[e];
+                wanted = apr_pstrcat(pool, a, is, b, is, NULL);
+                ck_assert(udm_buffer_json(out, text, strlen(text)));
+                ck_assert_uint_eq(out->size, strlen(wanted));
+                ck_assert(out->size == 0 || memcmp(out->data, wanted, out->size) == 0);
+            }
+        }
+        apr_pool_clear(pool);
     }
 }
 END_TEST
@@ -514,6 +549,7 @@ TCase *encode_case(void)
     tcase_add_test(tc, strings);
     tcase_add_test(tc, not_utf8);
     tcase_add_test(tc, utf8_as_elsewhere);
+    tcase_add_test(tc, runs_of_any_length);
     tcase_add_test(tc, json);
     tcase_add_test(tc, bytes_and_uuid);
     tcase_add_test(tc, floats);
