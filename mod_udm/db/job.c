@@ -301,8 +301,8 @@ udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
 
 /* Whose they are, and who may see them, is looked at here: those who ask are not one. */
 static const udm_statement_t jobs_select = {"udm_jobs_get", "SELECT " UDM_JOB_COLUMNS
-                                                           ", j.ccid FROM " UDM_JOB_TABLES
-                                                           " WHERE j.id = ANY ($1::bigint[])"};
+                                                            ", j.ccid FROM " UDM_JOB_TABLES
+                                                            " WHERE j.id = ANY ($1::bigint[])"};
 
 static const udm_statement_t run_select = {"udm_run_get",
                                            "SELECT " UDM_RUN_COLUMNS " FROM " UDM_RUN_TABLES

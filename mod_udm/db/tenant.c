@@ -41,12 +41,11 @@ enum {
 
 /* $1 roles of the key, $2 of the token, $3 tenant. */
 static const udm_statement_t rights_select = {
-    "udm_rights",
-    "SELECT (SELECT json_agg(json_build_array(source, type, may_read, may_write))"
-    " FROM udm.rights($1::text[], $3))::text, udm.may_certificate($1::text[]),"
-    " (SELECT json_agg(json_build_array(source, type, may_read, may_write))"
-    " FROM udm.rights($2::text[], $3))::text, udm.may_certificate($2::text[]),"
-    " generation FROM udm.rights_generation"};
+    "udm_rights", "SELECT (SELECT json_agg(json_build_array(source, type, may_read, may_write))"
+                  " FROM udm.rights($1::text[], $3))::text, udm.may_certificate($1::text[]),"
+                  " (SELECT json_agg(json_build_array(source, type, may_read, may_write))"
+                  " FROM udm.rights($2::text[], $3))::text, udm.may_certificate($2::text[]),"
+                  " generation FROM udm.rights_generation"};
 
 enum { RIGHTS_KEY, CERTIFICATE_KEY, RIGHTS_TOKEN, CERTIFICATE_TOKEN, RIGHTS_GENERATION };
 
@@ -211,9 +210,7 @@ udm_error_t *udm_tenant_rights(apr_pool_t *p, udm_db_t *db, udm_credentials_t *c
     }
     key = read_rights(c->pool, udm_result_text(row, 0, RIGHTS_KEY));
     token = read_rights(c->pool, udm_result_text(row, 0, RIGHTS_TOKEN));
-    c->who->rights = !c->claims ? key
-                     : c->key   ? udm_principal_common(c->pool, key, token)
-                                : token;
+    c->who->rights = !c->claims ? key : c->key ? udm_principal_common(c->pool, key, token) : token;
     c->who->certificate = (!c->key || udm_result_bool(row, 0, CERTIFICATE_KEY)) &&
                           (!c->claims || udm_result_bool(row, 0, CERTIFICATE_TOKEN));
     c->generation = udm_result_int(row, 0, RIGHTS_GENERATION);

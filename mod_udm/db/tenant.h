@@ -16,11 +16,11 @@ typedef struct udm_credentials_t {
     apr_pool_t *pool;                 /* of what it says */
     const udm_apikey_t *key;          /* NULL: none was sent; */
     const udm_token_claims_t *claims; /* likewise, but one of the two there is */
-    udm_error_t *error;               /* why they are not good; NULL: they are, and this is who it is: */
-    udm_principal_t *who;             /* but for the rights and `certificate` */
-    apr_array_header_t *key_roles;    /* of const char *; NULL without a key */
-    apr_int64_t generation;           /* of the rights: a number that changes when any may have */
-    bool use_is_news;                 /* the use of the key is to be noted */
+    udm_error_t *error;   /* why they are not good; NULL: they are, and this is who it is: */
+    udm_principal_t *who; /* but for the rights and `certificate` */
+    apr_array_header_t *key_roles; /* of const char *; NULL without a key */
+    apr_int64_t generation;        /* of the rights: a number that changes when any may have */
+    bool use_is_news;              /* the use of the key is to be noted */
 } udm_credentials_t;
 
 /*

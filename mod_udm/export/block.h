@@ -19,7 +19,7 @@ typedef struct udm_piece_t {
     bool ends;   /* it is the last one */
     apr_size_t name_size; /* with its NUL; 0 unless it begins */
     apr_size_t size;
-    apr_int64_t rows; /* in this piece */
+    apr_int64_t rows;                      /* in this piece */
     unsigned char sha256[UDM_SHA256_SIZE]; /* of the whole entry; of the last piece alone */
 } udm_piece_t;
 

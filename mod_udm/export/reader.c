@@ -110,7 +110,8 @@ static udm_error_t *end_piece(reader_t *r, stream_t *stream, bool ends)
     const udm_buffer_t *bytes = stream->block->bytes;
 
     stream->rows = 0;
-    if (stream->hash == NULL || (piece->begins && EVP_DigestInit_ex2(stream->hash, r->sha256, NULL) != 1) ||
+    if (stream->hash == NULL ||
+        (piece->begins && EVP_DigestInit_ex2(stream->hash, r->sha256, NULL) != 1) ||
         EVP_DigestUpdate(stream->hash, bytes->data + bytes->size - piece->size, piece->size) != 1 ||
         (ends && EVP_DigestFinal_ex(stream->hash, piece->sha256, NULL) != 1)) {
         ERR_clear_error();

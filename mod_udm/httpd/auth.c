@@ -332,12 +332,16 @@ static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const 
     udm_error_t *error;
 
     if (cache) {
-        const char *texts[] = {"principal", database_of(r), key ? key->id : NULL,
+        const char *texts[] = {"principal",
+                               database_of(r),
+                               key ? key->id : NULL,
                                key ? udm_text_hex(r->pool, key->secret_sha256, UDM_SHA256_SIZE)
                                    : NULL,
-                               claims ? claims->ccid : NULL, claims ? claims->subject : NULL};
+                               claims ? claims->ccid : NULL,
+                               claims ? claims->subject : NULL};
 
-        udm_key_cache_id(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]), claims ? claims->roles : NULL);
+        udm_key_cache_id(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]),
+                         claims ? claims->roles : NULL);
         *who = udm_key_cache_get(cache, r->pool, id, lifetime);
         if (*who) {
             return NULL;

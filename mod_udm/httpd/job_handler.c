@@ -23,7 +23,7 @@
 /* What was read of a certificate is the same for ever; it need not be kept that long. */
 #define CERTIFICATE_LIFETIME apr_time_from_sec(60)
 
-#define BULK_BATCH    50  /* ids that are deleted with one borrowed connection */
+#define BULK_BATCH 50 /* ids that are deleted with one borrowed connection */
 
 typedef struct job_work_t {
     request_rec *r;
@@ -169,8 +169,8 @@ static udm_error_t *create_once(udm_db_t *db, void *baton)
 {
     job_work_t *work = baton;
 
-    return udm_job_create_once(&work->answer, &work->id, work->r->pool, db, work->job,
-                               &work->retry, &work->q->audit);
+    return udm_job_create_once(&work->answer, &work->id, work->r->pool, db, work->job, &work->retry,
+                               &work->q->audit);
 }
 
 udm_error_t *udm_handler_ask_new_jobs(apr_pool_t *p, udm_db_t *db, void *const *items, int count)

@@ -27,8 +27,8 @@
 
 /* Bytes of a file that are given to the disk at a time while it is written. */
 #define WRITEBACK_SIZE (8 << 20)
-#define UUID_SIZE   36
-#define DIRECTORIES 256
+#define UUID_SIZE      36
+#define DIRECTORIES    256
 
 static const char prefix[] = "export-";
 

@@ -294,7 +294,8 @@ udm_principal_t *dbtest_authenticated(const udm_apikey_t *key, const udm_token_c
 {
     udm_credentials_t shown = {.pool = pool, .key = key, .claims = claims};
 
-    dbtest_ok(udm_tenant_credentials(pool, dbtest_httpd(), (udm_credentials_t *const[]){&shown}, 1));
+    dbtest_ok(
+        udm_tenant_credentials(pool, dbtest_httpd(), (udm_credentials_t *const[]){&shown}, 1));
     dbtest_ok(shown.error);
     dbtest_ok(udm_tenant_rights(pool, dbtest_httpd(), &shown));
     if (shown.use_is_news) {

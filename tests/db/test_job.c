@@ -678,18 +678,17 @@ START_TEST(many_are_stored_at_once)
         "job 0 {\"a\", NULL} QUEUED 1 1; job 1 {\"a\", NULL} say \\ \"so\" QUEUED 1 1; "
         "job 2 {\"a\", NULL} SCHEDULED 0 1");
     for (i = 0; i < 3; i++) {
-        ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
-                                                   "SELECT title FROM udm.job WHERE id = %"
-                                                   APR_INT64_T_FMT,
-                                                   new[i].info->id)),
-                         new[i].job->title);
+        ck_assert_str_eq(
+            dbtest_value(apr_psprintf(
+                pool, "SELECT title FROM udm.job WHERE id = %" APR_INT64_T_FMT, new[i].info->id)),
+            new[i].job->title);
     }
     new[1].audit = dbtest_audit(nobody);
     dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 4));
     dbtest_fails(new[1].error, UDM_E_INTERNAL, "not expected");
     ck_assert_ptr_null(new[1].info);
     for (i = 0; i < 4; i++) {
-        ck_assert(i == 1 || (new[i].error == NULL && new[i].info != NULL));
+        ck_assert(i == 1 || (new[i].error == NULL &&new[i].info != NULL));
     }
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "6");
 }

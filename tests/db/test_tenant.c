@@ -42,7 +42,8 @@ static void refuse(const udm_apikey_t *key, const udm_token_claims_t *claims, ud
 {
     udm_credentials_t shown = {.pool = pool, .key = key, .claims = claims};
 
-    dbtest_ok(udm_tenant_credentials(pool, dbtest_httpd(), (udm_credentials_t *const[]){&shown}, 1));
+    dbtest_ok(
+        udm_tenant_credentials(pool, dbtest_httpd(), (udm_credentials_t *const[]){&shown}, 1));
     dbtest_fails(shown.error, kind, words);
     ck_assert_ptr_null(shown.who);
 }
@@ -109,7 +110,7 @@ START_TEST(both_have_what_both_grant)
     ck_assert_str_eq(APR_ARRAY_IDX(who->roles, 0, const char *), "iWD Administrator");
 
     who = dbtest_authenticated(make_key("acme", "{\"UDM UCSX Exporter\"}"),
-                       make_claims("acme", "iWD Administrator"));
+                               make_claims("acme", "iWD Administrator"));
     ck_assert_int_eq(who->rights->nelts, 0);
     ck_assert_int_eq(who->roles->nelts, 0);
 }
@@ -207,7 +208,8 @@ START_TEST(read_write_and_certificate_are_apart)
     ck_assert(who->certificate);
     ck_assert(!udm_principal_may(who, "UCS", "Interaction", false));
 
-    who = dbtest_authenticated(make_key("acme", "{Reader,Uploader}"), make_claims("acme", "Reader"));
+    who =
+        dbtest_authenticated(make_key("acme", "{Reader,Uploader}"), make_claims("acme", "Reader"));
     ck_assert(!who->certificate);
     ck_assert(udm_principal_may(who, "UCS", "Contact", false));
 

@@ -237,9 +237,8 @@ START_TEST(not_utf8)
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         for (int before = 0; before < 40; before++) {
-            const char *text =
-                apr_psprintf(pool, "%.*s%s", before,
-                             "0123456789012345678901234567890123456789", bad[i]);
+            const char *text = apr_psprintf(pool, "%.*s%s", before,
+                                            "0123456789012345678901234567890123456789", bad[i]);
             udm_error_t *error = fault(25, false, 0, text, (int)strlen(text));
 
             unit_fails(error, UDM_E_SOURCE, "column \"broken\" holds text that is not UTF-8");
@@ -278,8 +277,10 @@ END_TEST
 /* Clean runs are copied many bytes at a time: in every length, and whatever ends them, as one by one. */
 START_TEST(runs_of_any_length)
 {
-    static const char *const ends[] = {"\"", "\\", "\n", "\x01", "\xc3\xa9", "\xf0\x9f\x98\x80", "\x7f", ""};
-    static const char *const in_string[] = {"\\\"", "\\\\", "\\n", "\\u0001", NULL, NULL, NULL, NULL};
+    static const char *const ends[] = {"\"",   "\\", "\n", "\x01", "\xc3\xa9", "\xf0\x9f\x98\x80",
+                                       "\x7f", ""};
+    static const char *const in_string[] = {"\\\"", "\\\\", "\\n", "\\u0001",
+                                            NULL,   NULL,   NULL,  NULL};
     static const char *const in_json[] = {NULL, NULL, " ", NULL, NULL, NULL, NULL, NULL};
 
     for (int before = 0; before < 70; before++) {
