@@ -8,6 +8,7 @@
 #include "base64.h"
 
 /* The 64 characters behind `c`, each a pair with it. */
+/* clang-format off */
 #define PAIRS(c)                                                                                   \
     {c, 'A'}, {c, 'B'}, {c, 'C'}, {c, 'D'}, {c, 'E'}, {c, 'F'}, {c, 'G'}, {c, 'H'}, {c, 'I'},      \
         {c, 'J'}, {c, 'K'}, {c, 'L'}, {c, 'M'}, {c, 'N'}, {c, 'O'}, {c, 'P'}, {c, 'Q'}, {c, 'R'},  \
@@ -16,9 +17,8 @@
         {c, 'k'}, {c, 'l'}, {c, 'm'}, {c, 'n'}, {c, 'o'}, {c, 'p'}, {c, 'q'}, {c, 'r'}, {c, 's'},  \
         {c, 't'}, {c, 'u'}, {c, 'v'}, {c, 'w'}, {c, 'x'}, {c, 'y'}, {c, 'z'}, {c, '0'}, {c, '1'},  \
         {c, '2'}, {c, '3'}, {c, '4'}, {c, '5'}, {c, '6'}, {c, '7'}, {c, '8'}, {c, '9'}, {c, '+'},  \
-    {                                                                                              \
-        c, '/'                                                                                     \
-    }
+        {c, '/'}
+/* clang-format on */
 
 static const char pairs[64 * 64][2] = {
     PAIRS('A'), PAIRS('B'), PAIRS('C'), PAIRS('D'), PAIRS('E'), PAIRS('F'), PAIRS('G'), PAIRS('H'),
