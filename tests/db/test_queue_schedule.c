@@ -159,6 +159,9 @@ START_TEST(schedule_passes_by_a_long_queue)
     apr_time_t next;
     int made, i;
 
+    if (PQserverVersion(dbtest_worker()->conn) < 150000) {
+        return; /* counts what was read some time later */
+    }
     dbtest_exec("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all)"
                 " SELECT -n, 'acme', 'UCS', 'Interaction', 'waits', true"
                 " FROM generate_series(1, 20000) n;"
