@@ -41,7 +41,7 @@ def settings(site, url, cache):
     credentials, 0 for none."""
     return {"url": url, "cache": cache, "sql": statements(), "public_key": public_pem(site.env.tokens.keys["rsa-1"]),
             "socket": site.socket, "database": site.database,
-            "dsn": f"{site.dsn('udm_httpd')} application_name=php options='-c statement_timeout=5000'"}
+            "dsn": f"{site.dsn('udm_httpd')} application_name=php options='-c statement_timeout=30000'"}
 
 
 def answers(port):

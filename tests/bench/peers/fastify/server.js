@@ -62,7 +62,7 @@ async function build () {
   pg.types.setTypeParser(pg.types.builtins.INT8, Number)
   const pool = new pg.Pool({
     host: settings.socket, database: settings.database, user: 'udm_httpd', max: settings.pool,
-    min: settings.pool, idleTimeoutMillis: 0, statement_timeout: 5000
+    min: settings.pool, idleTimeoutMillis: 0, statement_timeout: 30000
   })
 
   function query (name, values) {
