@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 
@@ -90,11 +91,17 @@ def main():
         if name not in BENCHES:
             parser.error(f"there is no benchmark '{name}': {', '.join(BENCHES)}")
     bench = Bench(TOP, os.path.join(TOP, "build", "bench"), arguments.quick)
+    failed = []
     try:
         for name in arguments.names or BENCHES:
             print(f"== {name}", file=sys.stderr, flush=True)
             module = importlib.import_module(f"bench.{BENCHES[name]}")
-            getattr(module, "run_" + name.replace("-", "_"))(bench)
+            try:
+                getattr(module, "run_" + name.replace("-", "_"))(bench)
+            except (AssertionError, subprocess.CalledProcessError) as error:
+                # What the others measured is not lost.
+                failed.append(name)
+                bench.say(f"{name} could not be measured: {error}")
     finally:
         bench.close()
     report(bench)
@@ -102,7 +109,9 @@ def main():
     for line in missed:
         print(f"not met: {line.bench}: {line.what}{' beside ' + line.beside if line.beside else ''}:"
               f" {line.ratio:.2f}, wanted {line.wanted}")
-    return 1 if arguments.check and missed else 0
+    for name in failed:
+        print(f"not measured: {name}")
+    return 1 if failed or (arguments.check and missed) else 0
 
 
 if __name__ == "__main__":
