@@ -204,16 +204,7 @@ static udm_error_t *read_token(const udm_token_claims_t **claims, request_rec *r
     return error;
 }
 
-udm_error_t *udm_auth_ask(apr_pool_t *p, udm_db_t *db, void *const *items, int count)
-{
-    udm_credentials_t *shown[UDM_BATCH_MAX];
-    int i;
-
-    for (i = 0; i < count; i++) {
-        shown[i] = items[i];
-    }
-    return udm_tenant_credentials(p, db, shown, count);
-}
+UDM_BATCH_FN(udm_auth_ask, udm_credentials_t, udm_tenant_credentials)
 
 /* What is looked up for one request alone. */
 typedef struct lookup_t {

@@ -25,6 +25,19 @@ typedef struct udm_batch_t udm_batch_t;
  */
 typedef udm_error_t *(*udm_batch_fn)(apr_pool_t *p, udm_db_t *db, void *const *items, int count);
 
+/* Defines the udm_batch_fn `name` by a function of db/ that takes pointers to `type`. */
+#define UDM_BATCH_FN(name, type, ask)                                                              \
+    udm_error_t *name(apr_pool_t *p, udm_db_t *db, void *const *items, int count)                  \
+    {                                                                                              \
+        type *typed[UDM_BATCH_MAX];                                                                \
+        int i;                                                                                     \
+                                                                                                   \
+        for (i = 0; i < count; i++) {                                                              \
+            typed[i] = items[i];                                                                   \
+        }                                                                                          \
+        return ask(p, db, typed, count);                                                           \
+    }
+
 /* `again`: see udm_dbd_with(). Good as long as `pchild` is. */
 udm_batch_t *udm_batch_create(apr_pool_t *pchild, bool again, udm_batch_fn fn);
 

@@ -147,16 +147,7 @@ static int send_file(request_rec *r, apr_file_t *fd)
     return OK;
 }
 
-udm_error_t *udm_handler_ask_downloads(apr_pool_t *p, udm_db_t *db, void *const *items, int count)
-{
-    udm_download_t *downloads[UDM_BATCH_MAX];
-    int i;
-
-    for (i = 0; i < count; i++) {
-        downloads[i] = items[i];
-    }
-    return udm_download_many(p, db, downloads, count);
-}
+UDM_BATCH_FN(udm_handler_ask_downloads, udm_download_t, udm_download_many)
 
 int udm_handle_file_download(request_rec *r, udm_request_t *q)
 {

@@ -173,16 +173,7 @@ static udm_error_t *create_once(udm_db_t *db, void *baton)
                                &work->q->audit);
 }
 
-udm_error_t *udm_handler_ask_new_jobs(apr_pool_t *p, udm_db_t *db, void *const *items, int count)
-{
-    udm_job_new_t *jobs[UDM_BATCH_MAX];
-    int i;
-
-    for (i = 0; i < count; i++) {
-        jobs[i] = items[i];
-    }
-    return udm_job_insert(p, db, jobs, count);
-}
+UDM_BATCH_FN(udm_handler_ask_new_jobs, udm_job_new_t, udm_job_insert)
 
 /* Checks the job, and stores it together with those that others send at the moment. */
 static udm_error_t *create_job(job_work_t *work)
@@ -250,16 +241,7 @@ static udm_error_t *read_representation(udm_db_t *db, void *baton)
                                   work->q->route->version);
 }
 
-udm_error_t *udm_handler_ask_jobs(apr_pool_t *p, udm_db_t *db, void *const *items, int count)
-{
-    udm_job_ask_t *asks[UDM_BATCH_MAX];
-    int i;
-
-    for (i = 0; i < count; i++) {
-        asks[i] = items[i];
-    }
-    return udm_job_get_many(p, db, asks, count);
-}
+UDM_BATCH_FN(udm_handler_ask_jobs, udm_job_ask_t, udm_job_get_many)
 
 /*
  * What udm_job_representation() makes, as text. Clients ask for nothing as often as for what became of
