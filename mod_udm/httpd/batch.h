@@ -29,7 +29,7 @@ typedef udm_error_t *(*udm_batch_fn)(apr_pool_t *p, udm_db_t *db, void *const *i
 #define UDM_BATCH_FN(name, type, ask)                                                              \
     udm_error_t *name(apr_pool_t *p, udm_db_t *db, void *const *items, int count)                  \
     {                                                                                              \
-        type *typed[UDM_BATCH_MAX];                                                                \
+        type *typed[UDM_BATCH_MAX]; /* NOLINT(bugprone-macro-parentheses) */                       \
         int i;                                                                                     \
                                                                                                    \
         for (i = 0; i < count; i++) {                                                              \
