@@ -171,12 +171,21 @@ static udm_error_t *connect_reader(udm_db_t **db, udm_source_t *s, udm_source_ho
 /* clang-format off */
 static const char settings_sql[] =
     "SELECT set_config('udm.ccid', $1::text, true),"
-    " set_config('udm.from', coalesce(" UDM_DB_TIME_IN("$2") "::text, ''), true),"
-    " set_config('udm.to', coalesce(" UDM_DB_TIME_IN("$3") "::text, ''), true),"
-    " set_config('udm.media', $4::text, true)";
+    " set_config('udm.media', $2::text, true),"
+    " format('timestamptz %L', " UDM_DB_TIME_IN("$3") "),"
+    " format('timestamptz %L', " UDM_DB_TIME_IN("$4") ")";
 /* clang-format on */
 
-/* The values that a statement reads with current_setting(), for this transaction only. */
+/* The bounds of the window as SQL; where there is none, PostgreSQL writes a NULL. */
+static const char *bound(const udm_result_t *result, int column, apr_time_t time)
+{
+    return time != UDM_NO_TIME ? udm_result_text(result, 0, column) : NULL;
+}
+
+/*
+ * The values that a statement reads with current_setting(), for this transaction only, and the
+ * bounds of the window.
+ */
 static udm_error_t *bind_settings(udm_source_t *s, udm_db_t *db, const char *media)
 {
     const char *values[4];
@@ -184,11 +193,16 @@ static udm_error_t *bind_settings(udm_source_t *s, udm_db_t *db, const char *med
     udm_error_t *error;
 
     values[0] = s->run->ccid;
-    values[1] = udm_db_time(s->pool, s->run->window_from);
-    values[2] = udm_db_time(s->pool, s->run->window_to);
-    values[3] = media;
+    values[1] = media;
+    values[2] = udm_db_time(s->pool, s->run->window_from);
+    values[3] = udm_db_time(s->pool, s->run->window_to);
     error = udm_db_query_text(&result, s->pool, db, settings_sql, 4, values);
-    return error ? udm_source_explain_error(s, error, "its session") : NULL;
+    if (error) {
+        return udm_source_explain_error(s, error, "its session");
+    }
+    s->from = bound(result, 2, s->run->window_from);
+    s->to = bound(result, 3, s->run->window_to);
+    return NULL;
 }
 
 /* Plans a statement: says whether it can be run at all, and how many rows are expected. */

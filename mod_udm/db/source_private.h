@@ -45,6 +45,8 @@ struct udm_source_t {
     relation_t files;
     apr_array_header_t *filters; /* of source_filter_t */
     apr_array_header_t *columns;
+    const char *from; /* the window's bounds in SQL; NULL: it has none */
+    const char *to;
     const char *rows_sql;
     const char *files_sql;
     const char *slice_sql;

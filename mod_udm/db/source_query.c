@@ -2,7 +2,8 @@
 /*
  * source_query.c: from a catalog entry to SQL: looks up the relations and their columns, and writes
  * the statements that read them. Every identifier passes through udm_db_identifier; every value is
- * read with current_setting().
+ * read with current_setting(), but for the bounds of the window: those are constants, as PostgreSQL
+ * itself wrote them, for it works a setting out anew for each row and plans as if that were dear.
  */
 #include <string.h>
 
@@ -222,14 +223,11 @@ static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t 
                                "it cannot be exported by time frame",
                                type->name, type->source));
         }
-        if (s->run->window_from != UDM_NO_TIME) {
-            add_condition(
-                conditions,
-                apr_pstrcat(p, sql, " >= current_setting('udm.from')::timestamptz", NULL));
+        if (s->from) {
+            add_condition(conditions, apr_pstrcat(p, sql, " >= ", s->from, NULL));
         }
-        if (s->run->window_to != UDM_NO_TIME) {
-            add_condition(conditions,
-                          apr_pstrcat(p, sql, " < current_setting('udm.to')::timestamptz", NULL));
+        if (s->to) {
+            add_condition(conditions, apr_pstrcat(p, sql, " < ", s->to, NULL));
         }
     }
     error = column_sql(&sql, &a, s, &s->rows, "r", type->media_column);
@@ -275,7 +273,9 @@ static udm_error_t *make_rows_sql(udm_source_t *s)
     if (error) {
         return error;
     }
-    APR_ARRAY_PUSH(list, const char *) = apr_pstrcat(s->pool, sql, "::text", NULL);
+    /* Only files that are called by it need the key. */
+    APR_ARRAY_PUSH(list, const char *) =
+        type->records ? apr_pstrcat(s->pool, sql, "::text", NULL) : "NULL::text";
     if (type->columns) {
         for (i = 0; i < type->columns->nelts; i++) {
             const char *name = APR_ARRAY_IDX(type->columns, i, const char *);

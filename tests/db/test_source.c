@@ -14,6 +14,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
+#include "db/source_private.h"
 #include "sourcetest.h"
 
 /* Of the running test: a folder with connection files. */
@@ -63,6 +64,7 @@ udm_data_type_t *sourcetest_type(const char *source, const char *name)
     udm_data_type_t *type;
 
     dbtest_ok(udm_catalog_type(&type, pool, dbtest_worker(), source, name));
+    type->records = true; /* so that the rows come with their keys */
     return type;
 }
 
@@ -168,6 +170,44 @@ START_TEST(reads_the_tenants_rows)
         sourcetest_rows(
             sourcetest_opened(sourcetest_type("UCS", "Contact"), sourcetest_run("acme")), 2),
         "- 1,- 2,- 3");
+}
+END_TEST
+
+/* It costs the server and the line something, and the layout "lines" has no use for it. */
+START_TEST(keys_come_only_where_files_are_called_by_them)
+{
+    udm_data_type_t *type = sourcetest_type("UCS", "Interaction");
+
+    sourcetest_folder();
+    type->records = false;
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, sourcetest_run("other")), 2),
+                     "0 -,2 -,3 -");
+}
+END_TEST
+
+/*
+ * A setting would be read anew for each row, and for what that costs PostgreSQL would rather take all
+ * of a large table by way of its index.
+ */
+START_TEST(window_is_a_constant_to_the_planner)
+{
+    udm_run_t *run = sourcetest_run("acme");
+    udm_source_t *source;
+    udm_result_t *plan;
+    const char *text = "";
+
+    sourcetest_folder();
+    run->window_all = false;
+    ck_assert(udm_text_parse_time(&run->window_from, "1969-12-31T23:59:59.000001Z"));
+    ck_assert(udm_text_parse_time(&run->window_to, "2026-02-01T00:00:00.999999Z"));
+    source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
+    dbtest_ok(udm_source_query(&plan, source, "the plan",
+                               apr_pstrcat(pool, "EXPLAIN ", source->rows_sql, NULL), 0, NULL));
+    for (int i = 0; i < plan->rows; i++) {
+        text = apr_pstrcat(pool, text, udm_result_text(plan, i, 0), "\n", NULL);
+    }
+    ck_assert_ptr_nonnull(strstr(text, ">= '1969-12-31 23:59:59.000001+00'::timestamp"));
+    ck_assert_ptr_nonnull(strstr(text, "< '2026-02-01 00:00:00.999999+00'::timestamp"));
 }
 END_TEST
 
@@ -517,6 +557,8 @@ TCase *source_case(void)
     TCase *tc = dbtest_case("source");
 
     tcase_add_test(tc, reads_the_tenants_rows);
+    tcase_add_test(tc, keys_come_only_where_files_are_called_by_them);
+    tcase_add_test(tc, window_is_a_constant_to_the_planner);
     tcase_add_test(tc, reads_by_time);
     tcase_add_test(tc, reads_by_time_without_zone);
     tcase_add_test(tc, tenants_that_a_cast_makes_equal);
