@@ -257,7 +257,6 @@ def demo(bench):
 
 def run_export(bench):
     site = demo(bench)
-    peaks = []
 
     def ours():
         made, = exports(site, 1, rows, "UCS", data_type)
@@ -268,11 +267,12 @@ def run_export(bench):
         select = query(site, data_type)
         rows, size = check_same(bench, site, data_type, select)
         what = f"{rows:,} interactions of {size:,} bytes, lines"
+        peaks = []
         times, alone = bench.pairs(7, ours, lambda: copy_alone(site, select))
         bench.line("export", what, "psql COPY alone", "s", times, alone, "<= 1.1")
         times, piped = bench.pairs(2, ours, lambda: pipeline_once(bench, site, select))
         bench.line("export", what, "psql, zip, openssl", "s", times, piped, ">= 3", swap=True)
-    bench.limit("export", "most memory of the worker", "MiB", peaks, MEMORY)
+        bench.limit("export", f"{what}: most memory of the worker", "MiB", peaks, MEMORY)
 
 
 def run_export_records(bench):
