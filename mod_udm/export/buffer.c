@@ -207,16 +207,15 @@ static inline apr_size_t copy_run(char *to, const unsigned char *from, const uns
     return (apr_size_t)(s - from);
 }
 
-bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size)
+static inline bool add_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size)
 {
     const unsigned char *s = (const unsigned char *)text;
     const unsigned char *end = s + size;
     char *to;
 
-    /* Room for all as it is, the quotes and one escape; each further escape takes its own. */
+    /* Room for all as it is, a quote and one escape; each further escape takes its own. */
     udm_buffer_reserve(buffer, size + 16);
     to = buffer->data + buffer->size;
-    *to++ = '"';
     while (s < end) {
         apr_size_t length = copy_run(to, s, end, true);
 
@@ -243,8 +242,22 @@ bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size)
             to = buffer->data + buffer->size;
         }
     }
-    *to++ = '"';
     buffer->size = (apr_size_t)(to - buffer->data);
+    return true;
+}
+
+bool udm_buffer_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size)
+{
+    return add_escaped(buffer, text, size);
+}
+
+bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size)
+{
+    udm_buffer_char(buffer, '"');
+    if (!add_escaped(buffer, text, size)) {
+        return false;
+    }
+    udm_buffer_char(buffer, '"');
     return true;
 }
 

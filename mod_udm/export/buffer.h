@@ -72,6 +72,9 @@ void udm_buffer_base64(udm_buffer_t *buffer, const void *data, apr_size_t size);
  */
 bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size);
 
+/* What stands between the quotes: of a whole text, or of a part that ends with a character. */
+bool udm_buffer_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size);
+
 /*
  * JSON as it is, on one line: a raw line break can stand only outside of strings and becomes a
  * space. @return false when `json` is not well-formed UTF-8, or has a NUL

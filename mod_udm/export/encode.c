@@ -18,6 +18,9 @@
 /* Deepest array that PostgreSQL makes. */
 #define ARRAY_DEPTH_MAX 6
 
+/* Bytes of a text that are written at a time. */
+#define TEXT_PART 65536
+
 /* Writes one value. @return NULL, or what is wrong with it: "holds ..." */
 typedef const char *(*value_fn)(udm_buffer_t *out, const unsigned char *data, apr_size_t size);
 
@@ -429,10 +432,44 @@ udm_error_t *udm_encoder_read(const udm_field_t **fields, udm_encoder_t *encoder
     return udm_tuple_read(encoder->fields, encoder->count + UDM_ROW_COLUMNS, p, tuple, size);
 }
 
-udm_error_t *udm_encoder_write(udm_buffer_t *out, udm_encoder_t *encoder, apr_pool_t *p)
+/* A long text, part by part; each ends with a character. `fault` gets what is wrong with it. */
+static udm_error_t *write_long_text(const char **fault, udm_buffer_t **out,
+                                    const udm_field_t *field, udm_encoder_full_fn full,
+                                    void *context)
+{
+    const unsigned char *data = field->data;
+    apr_size_t left = (apr_size_t)field->size;
+    udm_error_t *error = NULL;
+
+    udm_buffer_char(*out, '"');
+    while (error == NULL && left != 0) {
+        apr_size_t take = left;
+
+        if (left > TEXT_PART) {
+            take = TEXT_PART;
+            while (take > TEXT_PART - 4 && (data[take] & 0xc0) == 0x80) {
+                take--;
+            }
+        }
+        if (!udm_buffer_escaped(*out, (const char *)data, take)) {
+            *fault = bad_utf8;
+            return NULL;
+        }
+        data += take;
+        left -= take;
+        error = full(out, context);
+    }
+    udm_buffer_char(*out, '"');
+    return error;
+}
+
+udm_error_t *udm_encoder_write(udm_buffer_t *out, udm_encoder_t *encoder, apr_pool_t *p,
+                               udm_encoder_full_fn full, void *context)
 {
     const udm_field_t *field = encoder->fields + UDM_ROW_COLUMNS;
+    const udm_buffer_t *first = out;
     apr_size_t before = out->size;
+    udm_error_t *error = NULL;
 
     for (int i = 0; i < encoder->count; i++, field++) {
         const column_t *column = &encoder->columns[i];
@@ -442,19 +479,25 @@ udm_error_t *udm_encoder_write(udm_buffer_t *out, udm_encoder_t *encoder, apr_po
         if (field->size < 0) {
             udm_buffer_add(out, "null", 4);
         }
+        else if (column->value == value_text && field->size > TEXT_PART) {
+            error = write_long_text(&fault, &out, field, full, context);
+        }
         else if (column->value != NULL) {
             fault = column->value(out, field->data, (apr_size_t)field->size);
         }
         else {
             fault = value_array(out, field->data, (apr_size_t)field->size, column->element);
         }
+        if (error != NULL) {
+            return error;
+        }
         if (fault != NULL) {
-            udm_error_t *error =
-                udm_error_make(p, UDM_E_SOURCE, "column \"%s\" %s", column->name, fault);
-
+            error = udm_error_make(p, UDM_E_SOURCE, "column \"%s\" %s", column->name, fault);
             /* It stays so, however often it is tried again (udm_source_permanent). */
             error->status = APR_EINVAL;
-            out->size = before;
+            if (out == first && out->size > before) {
+                out->size = before;
+            }
             return error;
         }
     }

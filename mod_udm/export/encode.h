@@ -40,10 +40,16 @@ udm_error_t *udm_encoder_make(udm_encoder_t **encoder, apr_pool_t *p,
 udm_error_t *udm_encoder_read(const udm_field_t **fields, udm_encoder_t *encoder, apr_pool_t *p,
                               const unsigned char *tuple, apr_size_t size);
 
+/* Hands on what is in `out`, if it is enough; what follows goes into the buffer that it then names. */
+typedef udm_error_t *(*udm_encoder_full_fn)(udm_buffer_t **out, void *context);
+
 /*
- * Puts the row that was read behind what is in `out`, as one line of JSON without its end.
- * @return UDM_E_SOURCE that names the column and what is wrong with it; `out` is then as it was
+ * Puts the row that was read behind what is in `out`, as one line of JSON without its end. After each
+ * part of a long text `full` is called, so that it is never in memory as a whole once more.
+ * @return what `full` returns; UDM_E_SOURCE that names the column and what is wrong with it: `out` is
+ * then as it was, but for long texts
  */
-udm_error_t *udm_encoder_write(udm_buffer_t *out, udm_encoder_t *encoder, apr_pool_t *p);
+udm_error_t *udm_encoder_write(udm_buffer_t *out, udm_encoder_t *encoder, apr_pool_t *p,
+                               udm_encoder_full_fn full, void *context);
 
 #endif

@@ -258,10 +258,27 @@ static void add_key(reader_t *r, const udm_field_t *key)
     }
 }
 
+/* A row that is being written. */
+typedef struct row_t {
+    reader_t *reader;
+    stream_t *stream;
+} row_t;
+
+/* An udm_encoder_full_fn. */
+static udm_error_t *row_part(udm_buffer_t **out, void *context)
+{
+    row_t *row = context;
+    udm_error_t *error = stream_flush(row->reader, row->stream);
+
+    *out = row->stream->block->bytes;
+    return error;
+}
+
 static udm_error_t *read_row(reader_t *r, udm_encoder_t *encoder, const udm_field_t *fields)
 {
     stream_t *stream;
     udm_error_t *error;
+    row_t row;
 
     count_row(r);
     if (r->record != NULL) {
@@ -272,7 +289,9 @@ static udm_error_t *read_row(reader_t *r, udm_encoder_t *encoder, const udm_fiel
     else {
         stream = stream_of(r, &fields[UDM_ROW_SUBTYPE]);
     }
-    error = udm_encoder_write(stream->block->bytes, encoder, r->pool);
+    row.reader = r;
+    row.stream = stream;
+    error = udm_encoder_write(stream->block->bytes, encoder, r->pool, row_part, &row);
     return error != NULL ? error : end_row(r, stream);
 }
 

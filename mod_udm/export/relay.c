@@ -13,7 +13,7 @@
 #define WAITING_MAX 6
 
 /*
- * Bytes that may be on their way. A row is never cut, so a block can be of any size: one that is
+ * Bytes that may be on their way. Only long texts are cut, so a block can be of any size: one that is
  * larger goes once nothing else is on its way.
  */
 #define BYTES_MAX ((apr_size_t)1536 * 1024)

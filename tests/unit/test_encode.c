@@ -56,24 +56,56 @@ static void column(apr_array_header_t *columns, const char *name, Oid type, bool
     c->element = element;
 }
 
-/* Encodes the tuple, in memory of exactly its size. */
-static udm_error_t *encode(const char **json, apr_array_header_t *columns)
+/* Of a row: what was handed on, the most of it at a time, and where the rest goes. */
+typedef struct parts_t {
+    udm_buffer_t *done;
+    apr_size_t most;
+    udm_buffer_t *out;
+} parts_t;
+
+/* An udm_encoder_full_fn that hands on whatever there is. */
+static udm_error_t *hand_on(udm_buffer_t **out, void *context)
 {
-    udm_buffer_t *out = udm_buffer_make(pool);
+    parts_t *parts = context;
+
+    ck_assert_ptr_eq(*out, parts->out);
+    parts->most = parts->most > parts->out->size ? parts->most : parts->out->size;
+    udm_buffer_add(parts->done, parts->out->data, parts->out->size);
+    *out = parts->out = udm_buffer_make(pool);
+    return NULL;
+}
+
+/* Encodes the tuple, in memory of exactly its size. */
+static udm_error_t *encode_parts(parts_t *parts, apr_array_header_t *columns)
+{
     udm_encoder_t *encoder;
     const udm_field_t *fields;
     unsigned char *exact = malloc(tuple->size);
     udm_error_t *error = udm_encoder_make(&encoder, pool, columns);
 
+    memset(parts, 0, sizeof(*parts));
+    parts->done = udm_buffer_make(pool);
+    parts->out = udm_buffer_make(pool);
     memcpy(exact, tuple->data, tuple->size);
     if (error == NULL) {
         error = udm_encoder_read(&fields, encoder, pool, exact, tuple->size);
     }
     if (error == NULL) {
-        error = udm_encoder_write(out, encoder, pool);
+        error = udm_encoder_write(parts->out, encoder, pool, hand_on, parts);
     }
     free(exact);
-    *json = apr_pstrmemdup(pool, out->size != 0 ? out->data : "", out->size);
+    if (parts->out->size != 0) {
+        udm_buffer_add(parts->done, parts->out->data, parts->out->size);
+    }
+    return error;
+}
+
+static udm_error_t *encode(const char **json, apr_array_header_t *columns)
+{
+    parts_t parts;
+    udm_error_t *error = encode_parts(&parts, columns);
+
+    *json = parts.done->size != 0 ? apr_pstrmemdup(pool, parts.done->data, parts.done->size) : "";
     return error;
 }
 
@@ -305,6 +337,53 @@ START_TEST(runs_of_any_length)
             }
         }
         apr_pool_clear(pool);
+    }
+}
+END_TEST
+
+/* A long text comes in parts, which end between characters, wherever those fall. */
+START_TEST(long_texts_in_parts)
+{
+    apr_array_header_t *columns = apr_array_make(pool, 2, sizeof(udm_column_t));
+    udm_buffer_t *text = udm_buffer_make(pool);
+    udm_buffer_t *wanted;
+    parts_t parts;
+
+    column(columns, "x", 25, false, 0);
+    column(columns, "y", 16, false, 0);
+    while (text->size < 300000) {
+        udm_buffer_text(text, "a\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n");
+    }
+    for (apr_size_t shift = 0; shift < 12; shift++) {
+        begin(4);
+        put_field(NULL, -1);
+        put_field("k", 1);
+        put_field(text->data, (int)text->size);
+        put_field("\1", 1);
+        udm_buffer_char(text, 'b');
+        memmove(text->data + 1, text->data, text->size - 1);
+        text->data[0] = 'b';
+        unit_ok(encode_parts(&parts, columns));
+        wanted = udm_buffer_make(pool);
+        udm_buffer_text(wanted, "{\"x\":");
+        ck_assert(udm_buffer_string(wanted, (const char *)tuple->data + 2 + 4 + 5 + 4,
+                                    tuple->size - 2 - 4 - 5 - 4 - 5));
+        udm_buffer_text(wanted, ",\"y\":true}");
+        ck_assert_uint_eq(parts.done->size, wanted->size);
+        ck_assert_mem_eq(parts.done->data, wanted->data, wanted->size);
+        ck_assert_uint_lt(parts.most, 2 * 65536);
+    }
+    /* One that is cut within a character is not taken for two that are whole. */
+    for (apr_size_t at = 65530; at < 65542; at++) {
+        begin(4);
+        put_field(NULL, -1);
+        put_field("k", 1);
+        put_field(text->data, (int)text->size);
+        put_field("\1", 1);
+        tuple->data[15 + at] = (char)0xa9;
+        tuple->data[15 + at + 1] = 'c';
+        tuple->data[15 + at - 1] = 'c';
+        ck_assert_ptr_nonnull(encode_parts(&parts, columns));
     }
 }
 END_TEST
@@ -551,6 +630,7 @@ TCase *encode_case(void)
     tcase_add_test(tc, not_utf8);
     tcase_add_test(tc, utf8_as_elsewhere);
     tcase_add_test(tc, runs_of_any_length);
+    tcase_add_test(tc, long_texts_in_parts);
     tcase_add_test(tc, json);
     tcase_add_test(tc, bytes_and_uuid);
     tcase_add_test(tc, floats);
