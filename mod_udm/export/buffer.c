@@ -207,7 +207,7 @@ static inline apr_size_t copy_run(char *to, const unsigned char *from, const uns
     return (apr_size_t)(s - from);
 }
 
-static inline bool add_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size)
+bool udm_buffer_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size)
 {
     const unsigned char *s = (const unsigned char *)text;
     const unsigned char *end = s + size;
@@ -246,15 +246,10 @@ static inline bool add_escaped(udm_buffer_t *buffer, const char *text, apr_size_
     return true;
 }
 
-bool udm_buffer_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size)
-{
-    return add_escaped(buffer, text, size);
-}
-
 bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size)
 {
     udm_buffer_char(buffer, '"');
-    if (!add_escaped(buffer, text, size)) {
+    if (!udm_buffer_escaped(buffer, text, size)) {
         return false;
     }
     udm_buffer_char(buffer, '"');

@@ -341,6 +341,16 @@ START_TEST(runs_of_any_length)
 }
 END_TEST
 
+/* A tuple of a text "x" and a true "y". */
+static void begin_text(const udm_buffer_t *text)
+{
+    begin(4);
+    put_field(NULL, -1);
+    put_field("k", 1);
+    put_field(text->data, (int)text->size);
+    put_field("\1", 1);
+}
+
 /* A long text comes in parts, which end between characters, wherever those fall. */
 START_TEST(long_texts_in_parts)
 {
@@ -355,11 +365,7 @@ START_TEST(long_texts_in_parts)
         udm_buffer_text(text, "a\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n");
     }
     for (apr_size_t shift = 0; shift < 12; shift++) {
-        begin(4);
-        put_field(NULL, -1);
-        put_field("k", 1);
-        put_field(text->data, (int)text->size);
-        put_field("\1", 1);
+        begin_text(text);
         udm_buffer_char(text, 'b');
         memmove(text->data + 1, text->data, text->size - 1);
         text->data[0] = 'b';
@@ -375,11 +381,7 @@ START_TEST(long_texts_in_parts)
     }
     /* One that is cut within a character is not taken for two that are whole. */
     for (apr_size_t at = 65530; at < 65542; at++) {
-        begin(4);
-        put_field(NULL, -1);
-        put_field("k", 1);
-        put_field(text->data, (int)text->size);
-        put_field("\1", 1);
+        begin_text(text);
         tuple->data[15 + at] = (char)0xa9;
         tuple->data[15 + at + 1] = 'c';
         tuple->data[15 + at - 1] = 'c';
