@@ -92,8 +92,8 @@ const char *udm_source_snapshot(const udm_source_t *source);
 
 /*
  * Begins to read the rows: each row has two more fields in front, the subtype value and the key,
- * both as text (subtype NULL when the type has no subtype column, key NULL unless its files are called
- * by it).
+ * both as text (subtype NULL when the type has no subtype column, key NULL unless its files are
+ * called by it).
  */
 udm_error_t *udm_source_rows(udm_source_t *source);
 

@@ -72,7 +72,10 @@ void udm_buffer_base64(udm_buffer_t *buffer, const void *data, apr_size_t size);
  */
 bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size);
 
-/* What stands between the quotes: of a whole text, or of a part that ends with a character. @return the same */
+/*
+ * What stands between the quotes: of a whole text, or of a part that ends with a character.
+ * @return the same
+ */
 bool udm_buffer_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size);
 
 /*
