@@ -46,7 +46,8 @@ static const udm_statement_t shorten = {
 
 /*
  * A job that somebody else's transaction holds is skipped: that one makes the run, or changes the
- * job. Who waited for nobody sees the newest version of each row.
+ * job. Of a job that somebody has just let go the newest version is locked, though the runs are those
+ * from when this statement began: `make` looks for them once more.
  */
 static const udm_statement_t due = {
     "udm_queue_due",
@@ -56,7 +57,8 @@ static const udm_statement_t due = {
     " ORDER BY j.next_run_at, j.id LIMIT " BATCH_TEXT " FOR UPDATE OF j SKIP LOCKED"};
 
 /*
- * The window of a run that takes up where the last one ended waits for the settle time. Before its
+ * Whatever makes a run of a job has locked the job, so with its lock held nobody else makes one. The
+ * window of a run that takes up where the last one ended waits for the settle time. Before its
  * dateFrom it is empty, and ends there: what came before is not for a later run either.
  */
 static const udm_statement_t make = {
@@ -66,7 +68,7 @@ static const udm_statement_t make = {
     " FROM (SELECT id, " UDM_DB_TIME_IN("scheduled") " AS scheduled_at, "
     UDM_DB_TIME_IN("following") " AS next"
     " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (id, scheduled, following)) n"
-    " JOIN udm.job j ON j.id = n.id),"
+    " JOIN udm.job j ON j.id = n.id" IDLE "),"
     " made AS (INSERT INTO udm.run (job_id, ccid, source, type, title, description, window_all,"
     " window_from, window_to, moves_watermark, media, export_attachments, filters,"
     " file_split_size, file_split_bytes, scheduled_at, ready_at, created_by)"
@@ -83,7 +85,7 @@ static const udm_statement_t make = {
     " progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM made)"
     " UPDATE udm.job j SET next_run_at = plan.next, runs_left = j.runs_left - 1,"
     " status = 'QUEUED', latest_run_id = made.id"
-    " FROM plan JOIN made ON made.job_id = plan.id WHERE j.id = plan.id"};
+    " FROM plan JOIN made ON made.job_id = plan.id WHERE j.id = plan.id RETURNING j.id"};
 /* clang-format on */
 
 enum { DUE_ID, DUE_AT, DUE_NOW, DUE_SCHEDULE, DUE_SINCE, DUE_MORE };
@@ -118,16 +120,21 @@ static void plan_run(apr_time_t *scheduled, apr_time_t *next, apr_pool_t *p,
     }
 }
 
+typedef struct batch_t {
+    int found;
+    int made;
+} batch_t;
+
 static udm_error_t *make_batch(apr_pool_t *p, udm_db_t *db, void *baton)
 {
     apr_array_header_t *lists[3];
     const char *values[3];
     udm_result_t *rows;
     udm_error_t *error;
-    int *made = baton;
+    batch_t *batch = baton;
     int i;
 
-    *made = 0;
+    batch->found = batch->made = 0;
     error = udm_db_query(&rows, p, db, &due, 0, NULL);
     if (error || rows->rows == 0) {
         return error;
@@ -146,8 +153,12 @@ static udm_error_t *make_batch(apr_pool_t *p, udm_db_t *db, void *baton)
     for (i = 0; i < 3; i++) {
         values[i] = udm_db_array(p, lists[i]);
     }
-    *made = rows->rows;
-    return udm_db_query(&rows, p, db, &make, 3, values);
+    batch->found = rows->rows;
+    error = udm_db_query(&rows, p, db, &make, 3, values);
+    if (!error) {
+        batch->made = rows->rows;
+    }
+    return error;
 }
 
 udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_db_t *db)
@@ -155,13 +166,13 @@ udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_
     udm_result_t *result, *shortened;
     udm_error_t *error;
     apr_time_t wait;
-    int batch;
+    batch_t batch;
 
     *made = 0;
     *next = UDM_NO_TIME;
-    /* Until nothing was made: only then is it known when those of the last batch are due again. */
+    /* Until none is found: only then is it known when those of the last batch are due again. */
     do {
-        batch = 0;
+        batch.found = batch.made = 0;
         error = udm_db_query(&result, p, db, &look, 0, NULL);
         if (!error && udm_result_bool(result, 0, 0)) {
             error = udm_transaction(p, db, make_batch, &batch);
@@ -169,8 +180,8 @@ udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_
         if (error) {
             return error;
         }
-        *made += batch;
-    } while (batch > 0);
+        *made += batch.made;
+    } while (batch.found > 0);
     if (udm_result_bool(result, 0, 2)) {
         error = udm_db_query(&shortened, p, db, &shorten, 0, NULL);
         if (error) {

@@ -4,7 +4,11 @@
  */
 #include "dbtest.h"
 
+#include <pthread.h>
+#include <string.h>
+
 #include <apr_strings.h>
+#include <apr_time.h>
 
 #include "core/text.h"
 #include "queuetest.h"
@@ -143,6 +147,110 @@ START_TEST(schedule_more_than_a_batch)
 }
 END_TEST
 
+#define RACERS     2
+#define RACED_JOBS 60
+#define ROUNDS     5
+
+typedef struct racer_t {
+    pthread_t thread;
+    pthread_barrier_t *start;
+    apr_pool_t *pool;
+    udm_db_t *db;
+    int made;
+    udm_error_t *error;
+} racer_t;
+
+static void *race_main(void *data)
+{
+    racer_t *racer = data;
+    apr_time_t next;
+
+    pthread_barrier_wait(racer->start);
+    racer->error = udm_queue_schedule(&racer->made, &next, racer->pool, racer->db);
+    return NULL;
+}
+
+START_TEST(two_schedule_at_once)
+{
+    racer_t racers[RACERS] = {0};
+    pthread_barrier_t start;
+    int round, i, made;
+
+    dbtest_exec(apr_psprintf(
+        pool,
+        "INSERT INTO udm.job (ccid, family, source, type, title, time_all,"
+        " schedule_type, schedule, status) SELECT 'acme', 'UCS', 'UCS', 'Contact', 'x' || n, true,"
+        " 'recurring', '{\"cron\":\"0 0 1 1 *\"}', 'SCHEDULED' FROM generate_series(1, %d) n",
+        RACED_JOBS));
+    pthread_barrier_init(&start, NULL, RACERS);
+    for (i = 0; i < RACERS; i++) {
+        racers[i].start = &start;
+        ck_assert_int_eq(apr_pool_create(&racers[i].pool, NULL), APR_SUCCESS);
+        dbtest_ok(udm_db_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
+                                 "udm-test", UDM_E_DATABASE));
+    }
+    for (round = 1; round <= ROUNDS; round++) {
+        dbtest_exec("UPDATE udm.job SET next_run_at = now() - interval '1 minute'");
+        made = 0;
+        for (i = 0; i < RACERS; i++) {
+            ck_assert_int_eq(pthread_create(&racers[i].thread, NULL, race_main, &racers[i]), 0);
+        }
+        for (i = 0; i < RACERS; i++) {
+            pthread_join(racers[i].thread, NULL);
+            dbtest_ok(racers[i].error);
+            made += racers[i].made;
+        }
+        ck_assert_int_eq(made, RACED_JOBS);
+        dbtest_exec("UPDATE udm.run SET status = 'FAILED', finished_at = now()");
+        ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', min(n), max(n), count(*)) FROM"
+                                      " (SELECT count(*) AS n FROM udm.run GROUP BY job_id) s"),
+                         apr_psprintf(pool, "%d %d %d", round, round, RACED_JOBS));
+    }
+    pthread_barrier_destroy(&start);
+    for (i = 0; i < RACERS; i++) {
+        apr_pool_destroy(racers[i].pool);
+    }
+}
+END_TEST
+
+/*
+ * Somebody makes a run between the moment from which a worker sees the queue and its lock on the job,
+ * which is due again already. A policy makes it wait there.
+ */
+START_TEST(a_run_made_meanwhile)
+{
+    racer_t late = {.pool = pool, .db = dbtest_worker()};
+    pthread_barrier_t start;
+
+    queuetest_planned("now() - interval '1 hour'", "false");
+    dbtest_exec("CREATE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+                " IF current_query() LIKE '%SKIP LOCKED%' THEN"
+                " PERFORM pg_advisory_xact_lock_shared(1); END IF; RETURN true; END $$;"
+                "CREATE POLICY gate ON udm.job USING (public.gate());"
+                "ALTER TABLE udm.job ENABLE ROW LEVEL SECURITY;"
+                "SELECT pg_advisory_lock(1)");
+    pthread_barrier_init(&start, NULL, 1);
+    late.start = &start;
+    ck_assert_int_eq(pthread_create(&late.thread, NULL, race_main, &late), 0);
+    while (strcmp(dbtest_value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+                               " AND datname = current_database()"),
+                  "1") != 0) {
+        apr_sleep(1000);
+    }
+    dbtest_exec("BEGIN; INSERT INTO udm.run (job_id, ccid, source, type, title, window_all)"
+                " SELECT id, ccid, source, type, title, true FROM udm.job;"
+                "INSERT INTO udm.run_progress (run_id) SELECT id FROM udm.run;"
+                "UPDATE udm.job SET status = 'QUEUED', next_run_at = now() - interval '1 minute';"
+                "COMMIT; SELECT pg_advisory_unlock(1)");
+    pthread_join(late.thread, NULL);
+    pthread_barrier_destroy(&start);
+    dbtest_ok(late.error);
+    ck_assert_int_eq(late.made, 0);
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.run"), "1");
+    ck_assert_str_eq(dbtest_value("SELECT next_run_at < now() FROM udm.job"), "t");
+}
+END_TEST
+
 /* How many rows of the queue were read up to now, by whoever. */
 static apr_int64_t rows_read(void)
 {
@@ -186,6 +294,8 @@ TCase *queue_schedule_case(void)
     tcase_add_test(tc, schedule_says_when_a_run_is_ready);
     tcase_add_test(tc, schedule_shortens_leases);
     tcase_add_test(tc, schedule_more_than_a_batch);
+    tcase_add_test(tc, two_schedule_at_once);
+    tcase_add_test(tc, a_run_made_meanwhile);
     tcase_add_test(tc, schedule_passes_by_a_long_queue);
     return tc;
 }

@@ -5,7 +5,6 @@
  */
 #include "dbtest.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -320,72 +319,6 @@ START_TEST(cancelled_run_of_a_recurring_job)
 }
 END_TEST
 
-#define RACERS     2
-#define RACED_JOBS 60
-#define ROUNDS     5
-
-typedef struct racer_t {
-    pthread_t thread;
-    pthread_barrier_t *start;
-    apr_pool_t *pool;
-    udm_db_t *db;
-    int made;
-    udm_error_t *error;
-} racer_t;
-
-static void *race_main(void *data)
-{
-    racer_t *racer = data;
-    apr_time_t next;
-
-    pthread_barrier_wait(racer->start);
-    racer->error = udm_queue_schedule(&racer->made, &next, racer->pool, racer->db);
-    return NULL;
-}
-
-START_TEST(two_schedule_at_once)
-{
-    racer_t racers[RACERS] = {0};
-    pthread_barrier_t start;
-    int round, i, made;
-
-    dbtest_exec(apr_psprintf(
-        pool,
-        "INSERT INTO udm.job (ccid, family, source, type, title, time_all,"
-        " schedule_type, schedule, status) SELECT 'acme', 'UCS', 'UCS', 'Contact', 'x' || n, true,"
-        " 'recurring', '{\"cron\":\"0 0 1 1 *\"}', 'SCHEDULED' FROM generate_series(1, %d) n",
-        RACED_JOBS));
-    pthread_barrier_init(&start, NULL, RACERS);
-    for (i = 0; i < RACERS; i++) {
-        racers[i].start = &start;
-        ck_assert_int_eq(apr_pool_create(&racers[i].pool, NULL), APR_SUCCESS);
-        dbtest_ok(udm_db_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
-                                 "udm-test", UDM_E_DATABASE));
-    }
-    for (round = 1; round <= ROUNDS; round++) {
-        make_due("1 minute");
-        made = 0;
-        for (i = 0; i < RACERS; i++) {
-            ck_assert_int_eq(pthread_create(&racers[i].thread, NULL, race_main, &racers[i]), 0);
-        }
-        for (i = 0; i < RACERS; i++) {
-            pthread_join(racers[i].thread, NULL);
-            dbtest_ok(racers[i].error);
-            made += racers[i].made;
-        }
-        ck_assert_int_eq(made, RACED_JOBS);
-        dbtest_exec("UPDATE udm.run SET status = 'FAILED', finished_at = now()");
-        ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', min(n), max(n), count(*)) FROM"
-                                      " (SELECT count(*) AS n FROM udm.run GROUP BY job_id) s"),
-                         apr_psprintf(pool, "%d %d %d", round, round, RACED_JOBS));
-    }
-    pthread_barrier_destroy(&start);
-    for (i = 0; i < RACERS; i++) {
-        apr_pool_destroy(racers[i].pool);
-    }
-}
-END_TEST
-
 /* ---- which window ---- */
 
 #define WINDOW                                                                                     \
@@ -693,7 +626,6 @@ TCase *recurring_case(void)
     tcase_add_test(tc, suspended_between_runs);
     tcase_add_test(tc, suspended_from_the_beginning);
     tcase_add_test(tc, cancelled_run_of_a_recurring_job);
-    tcase_add_test(tc, two_schedule_at_once);
     tcase_add_test(tc, windows_move_on);
     tcase_add_test(tc, window_of_a_run_at_once);
     tcase_add_test(tc, window_from_a_date);
