@@ -28,7 +28,6 @@ UDM = "mod_udm"
 KEY_CACHE = 2  # seconds: what UDMKeyCache is by itself
 CONNECTIONS, THREADS = 32, 2
 ROUNDS = 5
-HISTORY = 100_000  # runs that there were before post
 
 # What differs between two jobs that were asked for in the same words.
 PASSING = ("id", "createdDate")
@@ -435,10 +434,11 @@ def without_now(rows):
 
 def run_post(bench):
     before, after = json.dumps(JOB).split("?")
+    history = 1_000 if bench.quick else 100_000
     with installation(bench) as site:
         # PostgreSQL looks up what a row refers to by a plan of each connection. One that was made while
         # the table was all but empty reads all of it each time, until autovacuum comes by.
-        add_runs(site, CENTRE, HISTORY // 100 if bench.quick else HISTORY)
+        add_runs(site, CENTRE, history)
         site.settle()
         with servers(bench, site) as urls:
             check_post(site, urls)
@@ -452,6 +452,6 @@ def run_post(bench):
                 # What was under way when time was up may be stored as well.
                 assert 0 <= made - result["requests"] <= 2 * CONNECTIONS, (made, result)
                 return rate(result)
-            compare(bench, "post", f"a job is created, after {HISTORY:,} runs",
+            compare(bench, "post", f"a job is created, after {history:,} runs",
                     {name: lambda url=url: measure(url) for name, url in urls.items()},
                     {FASTIFY: ">= 1.5", PHP: ">= 1.5"})
