@@ -1,7 +1,8 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * db.c: the only place that talks to libpq on behalf of the other SQL files: it runs statements,
- * keeps them prepared, and turns SQLSTATEs into errors that never hold libpq's text as the reason.
+ * db.c: the only place that talks to libpq on behalf of the other SQL files: it sets sessions up,
+ * runs statements, keeps them prepared, and turns SQLSTATEs into errors that never hold libpq's text
+ * as the reason.
  */
 #include "db/db.h"
 
@@ -15,6 +16,9 @@
 
 #define SQLSTATE_UNKNOWN_STATEMENT   "26000"
 #define SQLSTATE_DUPLICATE_STATEMENT "42P05"
+
+/* How long the version of the schema is taken for what it was. */
+#define SCHEMA_AGE apr_time_from_sec(5)
 
 #define REASON_NO_ANSWER "the database does not answer; try again later"
 #define REASON_TOO_LONG  "the database took too long over this; try again later"
@@ -135,6 +139,7 @@ udm_db_t *udm_db_wrap(apr_pool_t *p, PGconn *conn)
     udm_db_t *db = apr_pcalloc(p, sizeof(*db));
 
     db->conn = conn;
+    db->session = udm_session_of(conn);
     db->pool = p;
     return db;
 }
@@ -218,6 +223,9 @@ static udm_error_t *result_take(udm_result_t **result, apr_pool_t *p, udm_db_t *
     *result = NULL;
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
         error = udm_db_error(p, db, raw);
+        if (udm_db_doubts_schema(error)) {
+            udm_session_set_schema_seen(db->session, 0);
+        }
         PQclear(raw);
         if (name) {
             udm_error_detail(p, error, "statement %s: %s", name, error->detail);
@@ -238,38 +246,91 @@ static bool has_sqlstate(const PGresult *result, const char *sqlstate)
     return is && strcmp(is, sqlstate) == 0;
 }
 
+/* Sends simple SQL and waits for its last result, as long as nothing is to stop. */
+static PGresult *exec_simple(udm_db_t *db, const char *sql)
+{
+    if (!db->stop) {
+        return PQexec(db->conn, sql);
+    }
+    return PQsendQuery(db->conn, sql) ? udm_wait_result(db->conn, db->stop) : NULL;
+}
+
+static udm_error_t *run_simple(apr_pool_t *p, udm_db_t *db, const char *sql)
+{
+    PGresult *raw = exec_simple(db, sql);
+    ExecStatusType status = raw ? PQresultStatus(raw) : PGRES_FATAL_ERROR;
+    udm_error_t *error = NULL;
+
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+        error = udm_db_error(p, db, raw);
+    }
+    PQclear(raw);
+    return error;
+}
+
 /*
- * Runs a statement by its name and prepares it when the server does not know it. A pooler that
- * hands each statement to another session would never know it: then it is run unprepared.
+ * Sets the session up, unless that was done. What is set in a transaction that others began goes when
+ * they roll it back, so it is not taken for lasting.
+ */
+static udm_error_t *set_up(apr_pool_t *p, udm_db_t *db)
+{
+    PGTransactionStatusType state = PQtransactionStatus(db->conn);
+    udm_error_t *error;
+
+    if (state == PQTRANS_IDLE) {
+        db->local = false;
+    }
+    if (db->local || udm_session_pinned(db->session) || state == PQTRANS_INERROR ||
+        state == PQTRANS_ACTIVE) {
+        return NULL;
+    }
+    error = run_simple(p, db, UDM_SESSION_PIN);
+    if (!error && state == PQTRANS_IDLE) {
+        udm_session_set_pinned(db->session);
+    }
+    return error;
+}
+
+/*
+ * Runs a statement by its name, prepared before if it is not known to be. A pooler that hands each
+ * statement to another session would never know it: then it is run unprepared.
  */
 static PGresult *exec_prepared(udm_db_t *db, const udm_statement_t *statement, int count,
                                const char *const *values)
 {
-    PGresult *result = PQexecPrepared(db->conn, statement->name, count, values, NULL, NULL, 0);
+    PGresult *result;
+    int tries;
 
-    if (!has_sqlstate(result, SQLSTATE_UNKNOWN_STATEMENT)) {
-        return result;
+    for (tries = 0; tries < 2 && !udm_session_wanders(db->session); tries++) {
+        if (tries > 0 || !udm_session_has(db->session, statement->name)) {
+            result = PQprepare(db->conn, statement->name, statement->sql, count, NULL);
+            if (!result || (PQresultStatus(result) != PGRES_COMMAND_OK &&
+                            !has_sqlstate(result, SQLSTATE_DUPLICATE_STATEMENT))) {
+                return result;
+            }
+            PQclear(result);
+            udm_session_add(db->session, statement->name);
+        }
+        result = PQexecPrepared(db->conn, statement->name, count, values, NULL, NULL, 0);
+        if (!has_sqlstate(result, SQLSTATE_UNKNOWN_STATEMENT)) {
+            return result;
+        }
+        PQclear(result);
     }
-    PQclear(result);
-    result = PQprepare(db->conn, statement->name, statement->sql, count, NULL);
-    if (!result || (PQresultStatus(result) != PGRES_COMMAND_OK &&
-                    !has_sqlstate(result, SQLSTATE_DUPLICATE_STATEMENT))) {
-        return result;
-    }
-    PQclear(result);
-    result = PQexecPrepared(db->conn, statement->name, count, values, NULL, NULL, 0);
-    if (!has_sqlstate(result, SQLSTATE_UNKNOWN_STATEMENT)) {
-        return result;
-    }
-    PQclear(result);
+    udm_session_set_wanders(db->session);
     return PQexecParams(db->conn, statement->sql, count, NULL, values, NULL, NULL, 0);
 }
 
 udm_error_t *udm_db_query(udm_result_t **result, apr_pool_t *p, udm_db_t *db,
                           const udm_statement_t *statement, int count, const char *const *values)
 {
+    udm_error_t *error = set_up(p, db);
     PGresult *raw;
 
+    *result = NULL;
+    if (error) {
+        return error;
+    }
     /* In a transaction an unknown statement would abort what came before it. */
     if (PQtransactionStatus(db->conn) == PQTRANS_IDLE) {
         raw = exec_prepared(db, statement, count, values);
@@ -283,8 +344,13 @@ udm_error_t *udm_db_query(udm_result_t **result, apr_pool_t *p, udm_db_t *db,
 udm_error_t *udm_db_query_text(udm_result_t **result, apr_pool_t *p, udm_db_t *db, const char *sql,
                                int count, const char *const *values)
 {
+    udm_error_t *error = set_up(p, db);
     PGresult *raw;
 
+    *result = NULL;
+    if (error) {
+        return error;
+    }
     if (!db->stop) {
         raw = PQexecParams(db->conn, sql, count, NULL, values, NULL, NULL, 0);
     }
@@ -298,23 +364,102 @@ udm_error_t *udm_db_query_text(udm_result_t **result, apr_pool_t *p, udm_db_t *d
 
 udm_error_t *udm_db_exec(apr_pool_t *p, udm_db_t *db, const char *sql)
 {
-    udm_error_t *error = NULL;
-    ExecStatusType status;
-    PGresult *raw;
+    udm_error_t *error = set_up(p, db);
 
-    if (!db->stop) {
-        raw = PQexec(db->conn, sql);
-    }
-    else {
-        raw = PQsendQuery(db->conn, sql) ? udm_wait_result(db->conn, db->stop) : NULL;
-    }
-    status = raw ? PQresultStatus(raw) : PGRES_FATAL_ERROR;
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-        error = udm_db_error(p, db, raw);
-    }
-    PQclear(raw);
+    return error ? error : run_simple(p, db, sql);
+}
+
+udm_error_t *udm_db_begin(apr_pool_t *p, udm_db_t *db, const char *modes)
+{
+    udm_error_t *error =
+        run_simple(p, db, apr_pstrcat(p, "BEGIN ", modes, "; " UDM_SESSION_PIN_LOCAL, NULL));
+
+    db->local = !error;
     return error;
 }
+
+udm_error_t *udm_db_discard(apr_pool_t *p, udm_db_t *db)
+{
+    udm_session_forget(db->session);
+    db->local = false;
+    return run_simple(p, db, "DISCARD ALL");
+}
+
+/* ---- the version of the schema ---- */
+
+bool udm_db_wrong_schema(const udm_error_t *error)
+{
+    return error->kind == UDM_E_DATABASE && error->status == APR_EINVAL;
+}
+
+bool udm_db_doubts_schema(const udm_error_t *error)
+{
+    static const char *const states[] = {"42P01", "42703", "42883", "3F000", "42501", "0A000"};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(states) / sizeof(*states); i++) {
+        if (strcmp(error->sqlstate, states[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static udm_error_t *wrong_schema(apr_pool_t *p, int version)
+{
+    udm_error_t *error =
+        udm_error_make(p, UDM_E_DATABASE, "the service is being upgraded: try again later");
+
+    error->status = version == 0 ? APR_ENOENT : APR_EINVAL;
+    if (version > udm_schema_version) {
+        return udm_error_detail(
+            p, error,
+            "schema udm is of version %d, which is newer than this program, made "
+            "for version %d: install and restart the programs of that version",
+            version, udm_schema_version);
+    }
+    if (version == 0) {
+        return udm_error_detail(p, error,
+                                "the database has no schema udm that this role can use: run "
+                                "udm-migrate, which makes version %d",
+                                udm_schema_version);
+    }
+    return udm_error_detail(p, error,
+                            "schema udm is of version %d and this program is made for version %d: "
+                            "run udm-migrate",
+                            version, udm_schema_version);
+}
+
+static const udm_statement_t version_select = {"udm_schema_version",
+                                               "SELECT max(version) FROM udm.schema_version"};
+
+udm_error_t *udm_db_check_schema(apr_pool_t *p, udm_db_t *db)
+{
+    apr_time_t seen = udm_session_schema_seen(db->session);
+    apr_time_t now = apr_time_now();
+    udm_result_t *row;
+    udm_error_t *error;
+    int version = 0;
+
+    if (seen <= now && now - seen < SCHEMA_AGE) {
+        return NULL;
+    }
+    udm_session_set_schema_seen(db->session, 0);
+    error = udm_db_query(&row, p, db, &version_select, 0, NULL);
+    if (error && !udm_db_doubts_schema(error)) {
+        return error;
+    }
+    if (!error) {
+        version = (int)udm_result_int(row, 0, 0);
+    }
+    if (version != udm_schema_version) {
+        return wrong_schema(p, version);
+    }
+    udm_session_set_schema_seen(db->session, now);
+    return NULL;
+}
+
+/* ---- values ---- */
 
 const char *udm_result_text(const udm_result_t *result, int row, int column)
 {

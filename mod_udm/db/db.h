@@ -4,6 +4,13 @@
  *
  * The same code serves the worker, which owns its connections, and httpd, which borrows them from
  * mod_dbd: a udm_db_t wraps a PGconn and never closes one it did not open. One thread at a time.
+ *
+ * Before anything else a session gets a search_path of its own (db/session.h), be it new or reset
+ * behind our back, so that no function, operator or type that somebody made in a schema of the
+ * database is called by its name. Whoever sends something to the server by libpq alone does it after
+ * one of the functions below. It is a statement and no parameter of the connection, which poolers
+ * refuse. Behind a pooler that hands each transaction to another session (transaction pooling) the
+ * setting stays with that session; a transaction begun by udm_db_begin leaves nothing behind.
  */
 #ifndef UDM_DB_H
 #define UDM_DB_H
@@ -16,18 +23,21 @@
 #include <libpq-fe.h>
 
 #include "core/error.h"
+#include "session.h"
 #include "wait.h"
 
 typedef struct udm_db_t {
     PGconn *conn;
+    udm_session_t *session; /* what is known of the server's end */
+    bool local;             /* pinned for the transaction that udm_db_begin began */
     apr_pool_t *pool;       /* of the wrapper, not of results */
     const udm_stop_t *stop; /* ends waits for answers, with UDM_E_STOPPED; NULL: nothing does */
 } udm_db_t;
 
 /*
- * A statement with a name under which a connection keeps it prepared. It is prepared when the server
- * says 26000 (no such statement), so a connection that was reset behind our back heals by itself.
- * `name` in lower case; unique in the program.
+ * A statement with a name under which a connection keeps it prepared. It is prepared where it is not
+ * known to be, and once more when the server says 26000 (no such statement), which it says where
+ * somebody else forgot it for us. `name` in lower case; unique in the program.
  */
 typedef struct udm_statement_t {
     const char *name;
@@ -66,6 +76,29 @@ udm_error_t *udm_db_query_text(udm_result_t **result, apr_pool_t *p, udm_db_t *d
 
 /* Runs SQL without parameters and without a result to read: BEGIN, COMMIT, LISTEN, ... */
 udm_error_t *udm_db_exec(apr_pool_t *p, udm_db_t *db, const char *sql);
+
+/* Begins a transaction; `modes` as BEGIN takes them. What it sets up ends with it. */
+udm_error_t *udm_db_begin(apr_pool_t *p, udm_db_t *db, const char *modes);
+
+/* DISCARD ALL: the session is as it was when it began, and is set up anew before its next use. */
+udm_error_t *udm_db_discard(apr_pool_t *p, udm_db_t *db);
+
+/*
+ * Finds out whether schema udm is the one that this program is made for. The answer is good for some
+ * seconds, unless a statement meets what is not there. Outside a transaction.
+ * @return UDM_E_DATABASE when it is not; the reason is for a tenant, the detail says what the admin has
+ *         to do
+ */
+udm_error_t *udm_db_check_schema(apr_pool_t *p, udm_db_t *db);
+
+/* Whether that error says that the schema is of another version, and not that there is none yet. */
+bool udm_db_wrong_schema(const udm_error_t *error);
+
+/* Whether a statement failed for want of what another version of the schema has. */
+bool udm_db_doubts_schema(const udm_error_t *error);
+
+/* The number of the last migration in sql/migrations, as this program was built. */
+extern const int udm_schema_version;
 
 /* Values of a result: NULL, 0, false or UDM_NO_TIME for SQL NULL. Text lives with the result. */
 const char *udm_result_text(const udm_result_t *result, int row, int column);

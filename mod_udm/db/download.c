@@ -15,10 +15,10 @@ static const udm_statement_t note = {
     " f.size, f.sha256, f.created_at, coalesce(f.removal, CASE WHEN f.expires_at <= now() THEN"
     " 'expired' END) AS gone"
     " FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY"
-    " AS a (name, size, address, request, n) JOIN udm.file f ON f.name = a.name),"
-    " new_audit AS (INSERT INTO udm.audit (ccid, action, object, client_address, request_id)"
-    " SELECT ccid, 'file.download', name, address, request FROM f WHERE gone IS NULL AND whole)"
-    " SELECT n - 1, gone, size, sha256, " UDM_DB_TIME("created_at") " FROM f"};
+    " AS a (name, size, address, request, n) JOIN udm.file f ON f.name = a.name)"
+    " SELECT n - 1, gone, size, sha256, " UDM_DB_TIME("created_at") ","
+    " CASE WHEN gone IS NULL AND whole THEN udm.audit_write(ccid, NULL, NULL, 'file.download', name,"
+    " address, request, NULL) END FROM f"};
 /* clang-format on */
 
 enum { ROW_INDEX, ROW_GONE, ROW_SIZE, ROW_SHA256, ROW_CREATED };

@@ -8,17 +8,19 @@
 
 #include "db/row.h"
 
+/* The audit of one file `f`; $5 to $8 say who asks. */
+#define FILES_AUDIT_WRITE(action, f)                                                               \
+    "udm.audit_write(" f ".ccid, $5, $6, '" action "', " f ".name, $7, $8, NULL)"
+
 /* Reads a file and audits the use of it, if there is one to use, in one statement. */
 /* clang-format off */
 static const udm_statement_t file_link_select = {
     "udm_file_link",
     "WITH f AS MATERIALIZED (SELECT * FROM udm.file f WHERE f.name = $1 AND f.ccid = $2"
-    " AND " UDM_ROW_VISIBLE("f", "$3", "$4") "),"
-    " new_audit AS (INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address,"
-    " request_id) SELECT ccid, $5, $6, 'file.link', name, $7, $8"
-    " FROM f WHERE removed_at IS NULL AND expires_at > now())"
+    " AND " UDM_ROW_VISIBLE("f", "$3", "$4") ")"
     " SELECT " UDM_FILE_COLUMNS ", coalesce(f.removal, CASE WHEN f.expires_at <= now() THEN"
-    " 'expired' END) FROM f"};
+    " 'expired' END), CASE WHEN f.removed_at IS NULL AND f.expires_at > now() THEN "
+    FILES_AUDIT_WRITE("file.link", "f") " END FROM f"};
 /* clang-format on */
 
 static udm_error_t *find_file(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db,
@@ -73,22 +75,29 @@ udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db, 
     "f.name = ANY ($1::text[]) AND f.ccid = $2 AND f.removed_at IS NULL AND "                      \
     UDM_ROW_VISIBLE("f", "$3", "$4")
 
-/* Of the names in $1 those that `found` lacks, in their order. */
+/* Of the names in $1 those that `found` lacks. */
 #define FILES_NOT_IN(found)                                                                        \
     "SELECT a.name, a.n FROM unnest($1::text[]) WITH ORDINALITY a (name, n)"                       \
-    " WHERE NOT EXISTS (SELECT FROM " found " g WHERE g.name = a.name) ORDER BY a.n"
+    " WHERE NOT EXISTS (SELECT FROM " found " g WHERE g.name = a.name)"
 
+/*
+ * Each file of `from`, audited. What is not read is not done, so that whoever has this as `audited`
+ * ends with FILES_AND_AUDITED, which reads all of it and adds nothing.
+ */
 #define FILES_AUDIT(action, from)                                                                  \
-    "INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address, request_id)"    \
-    " SELECT ccid, $5, $6, '" action "', name, $7, $8 FROM " from
+    "SELECT " FILES_AUDIT_WRITE(action, "t") " AS id FROM " from
+#define FILES_AND_AUDITED(names)                                                                   \
+    " SELECT name FROM (" names                                                                    \
+    " UNION ALL SELECT NULL, NULL FROM audited WHERE id IS NULL) AS left_over (name, n) ORDER BY n"
 
 static const udm_statement_t files_link = {
     "udm_file_link_many",
     "WITH good AS MATERIALIZED (SELECT f.ccid, f.name FROM udm.file f"
     " WHERE " FILES_MINE " AND f.expires_at > now()),"
     " missing AS MATERIALIZED (" FILES_NOT_IN("good") "),"
-    " new_audit AS (" FILES_AUDIT("file.link", "good WHERE NOT EXISTS (SELECT FROM missing)") ")"
-    " SELECT name FROM missing ORDER BY n"};
+    " audited AS MATERIALIZED ("
+    FILES_AUDIT("file.link", "good t WHERE NOT EXISTS (SELECT FROM missing)") ")"
+    FILES_AND_AUDITED("SELECT name, n FROM missing")};
 
 /* Locked in one order, whichever was asked, so that two requests cannot wait for each other. */
 static const udm_statement_t files_delete = {
@@ -97,8 +106,8 @@ static const udm_statement_t files_delete = {
     " ORDER BY f.id FOR UPDATE),"
     " gone AS (UPDATE udm.file f SET removed_at = now(), removal = 'deleted'"
     " FROM mine WHERE f.id = mine.id RETURNING f.ccid, f.name),"
-    " new_audit AS (" FILES_AUDIT("file.delete", "gone") ") "
-    FILES_NOT_IN("gone")};
+    " audited AS MATERIALIZED (" FILES_AUDIT("file.delete", "gone t") ")"
+    FILES_AND_AUDITED(FILES_NOT_IN("gone"))};
 /* clang-format on */
 
 /* Runs a statement for many names that gives some of them back. */

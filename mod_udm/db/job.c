@@ -92,11 +92,9 @@ enum {
     " start + CASE WHEN moves THEN make_interval(secs => (SELECT settle_seconds"                   \
     " FROM udm.data_type t WHERE t.source = plan.source AND t.name = plan.type))"                  \
     " ELSE interval '0' END, subject FROM plan WHERE due RETURNING id),"                           \
-    " new_progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run),"             \
-    " new_audit AS (INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address," \
-    " request_id) SELECT ccid, subject, key_id, '" action "', job_id::text, address, request"      \
-    " FROM plan)"                                                                                  \
-    " SELECT n - 1, job_id, status, " UDM_DB_TIME("now()") " FROM plan"
+    " new_progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run)"              \
+    " SELECT n - 1, job_id, status, " UDM_DB_TIME("now()") ", udm.audit_write(ccid, subject,"      \
+    " key_id, '" action "', job_id::text, address, request, NULL) FROM plan"
 
 /* Whether the workers are told when the commit is over, and not with it: see udm.run_notify(). */
 #define PLAN_HINT_LATER ", set_config('udm.notifies_later', $29, true)"

@@ -235,13 +235,10 @@ static const udm_statement_t complete = {
     " job AS ("
     "  UPDATE udm.job j SET status = " JOB_AFTER("'COMPLETED'") ","
     "         watermark = CASE WHEN d.moves_watermark THEN d.window_to ELSE j.watermark END"
-    "    FROM done d WHERE j.id = d.job_id),"
-    " audit AS ("
-    "  INSERT INTO udm.audit (ccid, subject, action, object, detail)"
-    "  SELECT d.ccid, d.worker_id, 'run.complete', d.id::text,"
-    "         jsonb_build_object('jobId', d.job_id, 'rows', d.row_count, 'files', $9::text[])"
-    "    FROM done d)"
-    "SELECT count(*) FROM done"};
+    "    FROM done d WHERE j.id = d.job_id)"
+    "SELECT count(udm.audit_write(d.ccid, d.worker_id, NULL, 'run.complete', d.id::text, NULL, NULL,"
+    "       jsonb_build_object('jobId', d.job_id, 'rows', d.row_count, 'files', $9::text[])))"
+    "  FROM done d"};
 
 static const udm_statement_t is_complete = {
     "udm_queue_is_complete",
@@ -305,13 +302,10 @@ static const udm_statement_t fail = {
     " progress AS ("
     "  UPDATE udm.run_progress p SET lease_until = NULL FROM done d WHERE p.run_id = d.id),"
     " job AS ("
-    "  UPDATE udm.job j SET status = " JOB_AFTER("'FAILED'") " FROM done d WHERE j.id = d.job_id),"
-    " audit AS ("
-    "  INSERT INTO udm.audit (ccid, subject, action, object, detail)"
-    "  SELECT d.ccid, d.worker_id, 'run.fail', d.id::text,"
-    "         jsonb_build_object('jobId', d.job_id, 'reason', d.status_reason)"
-    "    FROM done d)"
-    "SELECT count(*) FROM done"};
+    "  UPDATE udm.job j SET status = " JOB_AFTER("'FAILED'") " FROM done d WHERE j.id = d.job_id)"
+    "SELECT count(udm.audit_write(d.ccid, d.worker_id, NULL, 'run.fail', d.id::text, NULL, NULL,"
+    "       jsonb_build_object('jobId', d.job_id, 'reason', d.status_reason)))"
+    "  FROM done d"};
 /* clang-format on */
 
 udm_error_t *udm_queue_fail(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, const char *reason)
@@ -383,11 +377,11 @@ static const udm_statement_t purge = {
     " expired AS ("
     "  UPDATE udm.file f SET removed_at = now(), removal = 'expired'"
     "    FROM due WHERE f.id = due.id RETURNING f.id, f.name, f.ccid),"
-    " audit AS ("
-    "  INSERT INTO udm.audit (ccid, subject, action, object)"
-    "  SELECT ccid, session_user, 'file.expire', name FROM expired)"
+    " audited AS MATERIALIZED ("
+    "  SELECT id, name, udm.audit_write(ccid, session_user, NULL, 'file.expire', name, NULL, NULL,"
+    "         NULL) FROM expired)"
     "SELECT x.id, x.name"
-    "  FROM (SELECT id, name FROM expired"
+    "  FROM (SELECT id, name FROM audited"
     "        UNION ALL"
     "        SELECT id, name FROM udm.file WHERE removed_at IS NOT NULL AND purged_at IS NULL) x"
     " ORDER BY random() LIMIT $1::integer"};

@@ -101,8 +101,7 @@ udm_error_t *udm_source_hold_take(udm_db_t **db, udm_source_hold_t *hold, apr_po
     *db = NULL;
     if (fits(hold, conninfo)) {
         hold->db->stop = stop;
-        if (is_clean(hold, stop) && !udm_db_exec(p, hold->db, "DISCARD ALL") &&
-            may_log_in(hold->db, p)) {
+        if (is_clean(hold, stop) && !udm_db_discard(p, hold->db) && may_log_in(hold->db, p)) {
             *db = hold->db;
         }
     }

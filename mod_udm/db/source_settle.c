@@ -33,7 +33,10 @@ static const char oldest_sql[] =
     " AND datname = current_database() AND pid <> pg_backend_pid() OFFSET 0) w OFFSET 0) p";
 /* clang-format on */
 
-/* Asks the source on a connection of its own, which does not outlive the question. */
+/*
+ * Asks the source on a connection of its own, which does not outlive the question, in a transaction
+ * that can write nothing; it can have an id all the same.
+ */
 static udm_error_t *ask(udm_result_t **result, apr_pool_t *p, const char *source_dir,
                         const udm_data_type_t *type, const udm_stop_t *stop, const char *sql,
                         int count, const char *const *values)
@@ -49,6 +52,9 @@ static udm_error_t *ask(udm_result_t **result, apr_pool_t *p, const char *source
     }
     if (!error) {
         db->stop = stop;
+        error = udm_db_begin(own, db, "ISOLATION LEVEL READ COMMITTED, READ ONLY");
+    }
+    if (!error) {
         error = udm_db_query_text(result, p, db, sql, count, values);
     }
     if (error) {

@@ -224,10 +224,8 @@ udm_error_t *udm_tenant_key_used(apr_pool_t *p, udm_db_t *db, const udm_apikey_t
     return udm_db_query(&result, p, db, &key_used, 1, (const char *const[]){key->id});
 }
 
-static const udm_statement_t audit_insert = {
-    "udm_audit_insert",
-    "INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address, request_id,"
-    " detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)"};
+static const udm_statement_t audit_write = {
+    "udm_audit_write", "SELECT udm.audit_write($1, $2, $3, $4, $5, $6, $7, $8::jsonb)"};
 
 udm_error_t *udm_audit_write(apr_pool_t *p, udm_db_t *db, const udm_audit_t *audit,
                              const char *ccid, const char *action, const char *object,
@@ -243,7 +241,7 @@ udm_error_t *udm_audit_write(apr_pool_t *p, udm_db_t *db, const udm_audit_t *aud
                              detail_json};
     udm_result_t *result;
 
-    return udm_db_query(&result, p, db, &audit_insert, 8, values);
+    return udm_db_query(&result, p, db, &audit_write, 8, values);
 }
 
 static const udm_statement_t encryption_select = {
@@ -309,8 +307,7 @@ static const udm_statement_t certificate_upsert = {
     " ON CONFLICT (ccid) DO UPDATE SET name = excluded.name, pem = excluded.pem,"
     " size = excluded.size, fingerprint = excluded.fingerprint, not_before = excluded.not_before,"
     " not_after = excluded.not_after, modified_at = now())"
-    " INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address, request_id,"
-    " detail) VALUES ($1, $8, $9, 'certificate.upload', $2, $10, $11,"
+    " SELECT udm.audit_write($1, $8, $9, 'certificate.upload', $2, $10, $11,"
     " jsonb_build_object('old', (SELECT fingerprint FROM old), 'new', $5::text))"};
 /* clang-format on */
 

@@ -99,6 +99,27 @@ static void tidy(PGconn *conn)
     }
 }
 
+/*
+ * Runs `fn` on a schema that fits. A schema that changed since that was looked at is found out by what
+ * a statement misses.
+ */
+static udm_error_t *run(request_rec *r, udm_db_t *db, udm_dbd_fn fn, void *baton)
+{
+    udm_error_t *error = udm_db_check_schema(r->pool, db);
+    udm_error_t *wrong;
+
+    if (error) {
+        return error;
+    }
+    error = fn(db, baton);
+    if (error && udm_db_doubts_schema(error)) {
+        tidy(db->conn);
+        wrong = udm_db_check_schema(r->pool, db);
+        error = wrong ? wrong : error;
+    }
+    return error;
+}
+
 udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton)
 {
     APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
@@ -138,10 +159,10 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
 
         apr_pool_create(&lease, r->pool);
         db = udm_db_wrap(lease, conn);
-        error = fn(db, baton);
+        error = run(r, db, fn, baton);
         if (error && again && PQstatus(conn) != CONNECTION_OK &&
             revive(dbd, conn, r->pool, false)) {
-            error = fn(db, baton);
+            error = run(r, db, fn, baton);
         }
         apr_pool_destroy(lease);
         tidy(conn);

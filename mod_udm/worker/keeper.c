@@ -53,7 +53,7 @@ typedef struct keeper_t {
     apr_int64_t hinted;   /* when the last hint was acted on */
     apr_int64_t end_by;   /* 0 unless handing back */
     bool hint;
-    bool failed; /* cannot go on: exit 1 */
+    int failed; /* cannot go on: the status to exit with, else 0 */
 } keeper_t;
 
 #define LIMIT(k) ((k)->worker->settings->log_level)
@@ -63,9 +63,16 @@ static apr_int64_t earlier(apr_int64_t a, apr_int64_t b)
     return a < b ? a : b;
 }
 
+/* Another try does not help while the programs and the schema do not fit: an admin has to act. */
 static void database_lost(keeper_t *k, const udm_error_t *error)
 {
-    udm_worker_database_down(k->worker, k->turn, error);
+    if (udm_db_wrong_schema(error)) {
+        udm_log(LIMIT(k), UDM_LOG_ERROR, "UDM0400: the worker does not run: %s", error->detail);
+        k->failed = UDM_EXIT_SCHEMA;
+    }
+    else {
+        udm_worker_database_down(k->worker, k->turn, error);
+    }
     k->db = NULL;
     apr_pool_clear(k->db_pool);
     k->connect_at = udm_worker_now() + udm_worker_backoff(&k->backoff);
@@ -205,7 +212,7 @@ static udm_error_t *start_slots(keeper_t *k)
     if (error) {
         udm_log(LIMIT(k), UDM_LOG_ERROR, "UDM0233: the worker cannot start: %s",
                 udm_error_line(k->turn, error));
-        k->failed = true;
+        k->failed = 1;
         return NULL;
     }
     udm_log(LIMIT(k), UDM_LOG_INFO, "UDM0234: ready: %d slots, as %s", worker->slot_count,
@@ -322,13 +329,20 @@ static void stop_stale(keeper_t *k)
 static void schedule(keeper_t *k)
 {
     bool reached = k->next_at != 0 && udm_worker_now() >= k->next_at;
-    udm_error_t *error;
+    udm_error_t *error, *wrong;
     apr_int64_t now;
     apr_time_t next;
     int made;
 
-    error = udm_queue_schedule(&made, &next, k->turn, k->db);
+    error = udm_db_check_schema(k->turn, k->db);
+    if (!error) {
+        error = udm_queue_schedule(&made, &next, k->turn, k->db);
+    }
     if (error) {
+        if (udm_db_doubts_schema(error)) {
+            wrong = udm_db_check_schema(k->turn, k->db);
+            error = wrong ? wrong : error;
+        }
         database_lost(k, error);
         return;
     }
@@ -397,7 +411,7 @@ static void act(keeper_t *k)
     apr_int64_t now = udm_worker_now();
 
     watch_clock(k);
-    if (!k->db && now >= k->connect_at) {
+    if (!k->db && !k->failed && now >= k->connect_at) {
         connect_database(k);
     }
     if (k->db && !k->failed) {
@@ -482,7 +496,7 @@ static bool is_over(keeper_t *k)
     running = worker->running;
     apr_thread_mutex_unlock(worker->lock);
     if (worker->slot_count > 0 && running == 0 && phase == UDM_PHASE_WORK) {
-        k->failed = true; /* every thread gave up */
+        k->failed = 1; /* every thread gave up */
     }
     if (k->end_by && running > 0 && udm_worker_now() > k->end_by) {
         udm_log(LIMIT(k), UDM_LOG_ERROR,
@@ -563,5 +577,5 @@ int udm_keeper_run(apr_pool_t *p, const udm_settings_t *settings, bool supervise
     }
     apr_pool_clear(k.db_pool);
     udm_log(settings->log_level, UDM_LOG_INFO, "UDM0239: ended");
-    return k.failed ? 1 : 0;
+    return k.failed;
 }

@@ -7,6 +7,10 @@
 
 #include "worker/settings.h"
 
+/* The exit status where schema udm is not of the version that the program is made for: EX_CONFIG of
+ * sysexits.h. Starting it again does not help. */
+#define UDM_EXIT_SCHEMA 78
+
 /*
  * Runs the worker until it is told to end. With `supervised`, stdin tells: a line "stop" hands what
  * runs back to the queue, its end lets it finish. SIGTERM and SIGINT hand back; the caller must have

@@ -42,7 +42,9 @@ static const char usage[] =
     "                     to start\n"
     "  --version, --help\n"
     "\n"
-    "SIGTERM and SIGINT hand running exports back. The log goes to stderr.\n";
+    "SIGTERM and SIGINT hand running exports back. The log goes to stderr. Exit status 78: the "
+    "schema\n"
+    "of the database is not of this program's version, and starting it again does not help.\n";
 
 typedef struct arguments_t {
     const char *config;

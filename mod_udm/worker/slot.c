@@ -87,9 +87,11 @@ udm_error_t *udm_worker_connect(udm_db_t **db, apr_pool_t *p, const udm_worker_t
     if (error) {
         return error;
     }
-    error = udm_db_exec(p, *db,
-                        "SET search_path = pg_catalog; SET TimeZone = 'UTC';"
-                        "SET statement_timeout = '10s'; SET lock_timeout = '5s'");
+    error = udm_db_exec(
+        p, *db, "SET TimeZone = 'UTC'; SET statement_timeout = '10s'; SET lock_timeout = '5s'");
+    if (!error) {
+        error = udm_db_check_schema(p, *db);
+    }
     if (error) {
         *db = NULL;
     }

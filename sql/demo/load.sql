@@ -3,6 +3,7 @@
 \set QUIET on
 \pset tuples_only on
 \pset format unaligned
+SET search_path = pg_catalog, pg_temp;
 SET client_encoding = 'UTF8';
 BEGIN;
 SET LOCAL timezone = 'UTC';
@@ -12,7 +13,8 @@ SET LOCAL jit = off;
 
 DROP SCHEMA IF EXISTS ucs CASCADE;
 CREATE SCHEMA ucs;
-SET LOCAL search_path = ucs, pg_catalog;
+-- Made a moment ago, so that nobody else has put anything in it.
+SET LOCAL search_path = ucs, pg_catalog, pg_temp;
 
 CREATE TEMP TABLE staging (kind text, name text, mime text, body text, base64 text) ON COMMIT DROP;
 \copy staging FROM pstdin
@@ -331,6 +333,7 @@ SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'udm_reader_ucs') AS no_
 \if :no_reader
 CREATE ROLE udm_reader_ucs LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT;
 \endif
+GRANT CONNECT ON DATABASE :"DBNAME" TO udm_reader_ucs;
 GRANT USAGE ON SCHEMA ucs TO udm_reader_ucs;
 GRANT SELECT ON ALL TABLES IN SCHEMA ucs TO udm_reader_ucs;
 

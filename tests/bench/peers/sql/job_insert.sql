@@ -27,12 +27,10 @@ new_run AS (
            $10::text[], $11::boolean, $12, $13::bigint, $22::jsonb, start, start, $18
       FROM plan WHERE due RETURNING id),
 new_progress AS (
-    INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run),
-new_audit AS (
-    INSERT INTO udm.audit (ccid, subject, key_id, action, object, client_address, request_id)
-    SELECT $1, $18, $19, 'job.create', job_id::text, $20, $21 FROM plan)
+    INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run)
 SELECT job_id AS id, status,
        to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created,
        to_char($8::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "dateFrom",
-       to_char($9::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "dateTo"
+       to_char($9::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "dateTo",
+       udm.audit_write($1, $18, $19, 'job.create', job_id::text, $20, $21, NULL)
   FROM plan
