@@ -224,7 +224,7 @@ static bool read_field(reader *r, udm_error_t **error, const char *pointer, cons
         r->cron->any_weekday |= r->field == WEEKDAY;
         r->cron->any_year |= r->field == YEAR;
     }
-    do {
+    for (;; text = comma + 1) {
         comma = strchr(text, ',');
         item = comma ? apr_pstrmemdup(r->p, text, (apr_size_t)(comma - text)) : text;
         r->fault = "";
@@ -243,9 +243,10 @@ static bool read_field(reader *r, udm_error_t **error, const char *pointer, cons
             }
             return false;
         }
-        text = comma + 1;
-    } while (comma);
-    return true;
+        if (!comma) {
+            return true;
+        }
+    }
 }
 
 bool udm_cron_parse(udm_cron_t *cron, udm_error_t **error, apr_pool_t *p, const char *pointer,

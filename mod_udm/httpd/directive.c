@@ -491,4 +491,4 @@ const command_rec udm_config_commands[] = {
     AP_INIT_TAKE1("UDMEncryption", set_encryption, NULL, ANYWHERE,
                   "How the files of jobs that are created here are encrypted: smime (default) or "
                   "cms-gcm."),
-    {NULL}};
+    {.name = NULL}};

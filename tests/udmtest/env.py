@@ -1,5 +1,6 @@
 """What one test session has: programs, a PostgreSQL with a demo database, keys, logs, secrets."""
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -10,14 +11,27 @@ from .postgres import Postgres
 from .process import Account, clean_environment
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# The libraries of a compiler's sanitizers, each under the names that it may have.
+RUNTIMES = {"gcc": [("libasan.so",), ("libubsan.so",)],
+            "clang": [(f"libclang_rt.ubsan_standalone-{platform.machine()}.so",
+                       "libclang_rt.ubsan_standalone.so")]}
 EXPORTER, IWD = "UDM UCSX Exporter", "iWD Administrator"
+
+
+def find_library(compiler, *names):
+    for name in names:
+        path = subprocess.run([compiler, f"-print-file-name={name}"], stdout=subprocess.PIPE, text=True,
+                              check=True).stdout.strip()
+        if os.path.isabs(path):
+            return path
+    raise AssertionError(f"{compiler} has none of {', '.join(names)}")
 
 
 class Environment:
     """Made once a session; the parts that cost time are made when first asked for.
 
     UDM_BUILD       the build folder to take mod_udm.so and udm-worker from (build/test)
-    UDM_SANITIZE    set when that build has sanitizers
+    UDM_SANITIZE    the compiler of that build when it has sanitizers: gcc or clang
     UDM_KEEP        set to keep the temporary directory
     """
 
@@ -71,14 +85,13 @@ class Environment:
 
     def sanitizer_environment(self, preload=False):
         """What a sanitized program needs; httpd itself is not, so the libraries are preloaded."""
-        if not os.environ.get("UDM_SANITIZE"):
+        compiler = os.environ.get("UDM_SANITIZE")
+        if not compiler:
             return {}
         result = {"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
                   "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=0"}
         if preload:
-            names = [subprocess.run(["gcc", f"-print-file-name={n}"], stdout=subprocess.PIPE, text=True,
-                                    check=True).stdout.strip() for n in ("libasan.so", "libubsan.so")]
-            result["LD_PRELOAD"] = " ".join(names)
+            result["LD_PRELOAD"] = " ".join(find_library(compiler, *names) for names in RUNTIMES[compiler])
         return result
 
     # Databases
