@@ -24,12 +24,20 @@ typedef struct udm_certificate_t {
 
 /*
  * Reads one X.509 certificate in PEM that is valid at `now`, with a key that files can be encrypted
- * to in this way: RSA of at least 2048 bits, or with cms-gcm EC on P-256, P-384 or P-521. Text around
- * the block (as `openssl x509 -text` writes) is fine.
+ * to in this way: RSA of at least 2048 bits with a public exponent of 65537 or more, or with cms-gcm
+ * EC on P-256, P-384 or P-521. Text around the block (as `openssl x509 -text` writes) is fine.
  * @return UDM_E_INVALID that says why not: empty, DER, a private key, a chain, a key that is too
- *         small, of another kind or of another use, not yet valid, expired, rubbish
+ *         small, unsafe, of another kind or of another use, not yet valid, expired, rubbish
  */
 udm_error_t *udm_certificate_parse(udm_certificate_t **certificate, apr_pool_t *p, const char *data,
                                    apr_size_t size, udm_encryption encryption, apr_time_t now);
+
+/*
+ * What takes longer, 2 ms for RSA of 2048 bits and a second for 16384, and is done before a certificate
+ * is taken and before a file is made: the key is computed with, and one byte encrypted.
+ * @return UDM_E_INVALID that says what does not work, with OpenSSL's words as detail
+ */
+udm_error_t *udm_certificate_try(apr_pool_t *p, const udm_certificate_t *certificate,
+                                 udm_encryption encryption);
 
 #endif

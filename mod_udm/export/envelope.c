@@ -13,10 +13,10 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include "core/apikey.h"
+#include "core/seal.h"
 #include "core/text.h"
 #include "base64.h"
 #include "envelope.h"
@@ -54,7 +54,6 @@ struct udm_recipient_t {
     apr_pool_t *pool;
     udm_encryption encryption;
     X509 *x509;
-    STACK_OF(X509) * certificates;
     BIO_METHOD *method;
     apr_int64_t least_der; /* bytes of DER of an envelope with one byte in it */
 };
@@ -201,7 +200,6 @@ static apr_status_t recipient_free(void *data)
 {
     udm_recipient_t *recipient = data;
 
-    sk_X509_free(recipient->certificates);
     X509_free(recipient->x509);
     BIO_meth_free(recipient->method);
     return APR_SUCCESS;
@@ -253,7 +251,6 @@ udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, cons
     r->encryption = encryption;
     r->x509 = in != NULL ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
     BIO_free(in);
-    r->certificates = sk_X509_new_null();
     r->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "udm envelope");
     apr_pool_cleanup_register(p, r, recipient_free, apr_pool_cleanup_null);
     if (r->x509 == NULL) {
@@ -263,9 +260,8 @@ udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, cons
         return udm_error_make(p, UDM_E_CERTIFICATE,
                               "S/MIME needs a certificate with an RSA key, and this has another");
     }
-    if (r->certificates == NULL || r->method == NULL ||
-        !BIO_meth_set_write_ex(r->method, out_write) || !BIO_meth_set_ctrl(r->method, out_ctrl) ||
-        sk_X509_push(r->certificates, r->x509) <= 0) {
+    if (r->method == NULL || !BIO_meth_set_write_ex(r->method, out_write) ||
+        !BIO_meth_set_ctrl(r->method, out_ctrl)) {
         return openssl_error(p, UDM_E_INTERNAL, "the encryption cannot be set up");
     }
     *recipient = r;
@@ -338,42 +334,6 @@ static apr_status_t envelope_free(void *data)
     return APR_SUCCESS;
 }
 
-/* How the content's key is encrypted: OpenSSL's own choice would be PKCS #1 v1.5, or SHA-1. */
-static bool set_key_encryption(CMS_RecipientInfo *info, const udm_recipient_t *recipient)
-{
-    EVP_PKEY_CTX *context = info != NULL ? CMS_RecipientInfo_get0_pkey_ctx(info) : NULL;
-
-    if (context == NULL) {
-        return false;
-    }
-    if (!is_rsa(recipient)) {
-        /* The key that is agreed on wraps with AES-256, by the size of the content's key. */
-        return EVP_PKEY_CTX_set_ecdh_kdf_md(context, EVP_sha256()) > 0;
-    }
-    return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) > 0 &&
-           EVP_PKEY_CTX_set_rsa_oaep_md(context, EVP_sha256()) > 0 &&
-           EVP_PKEY_CTX_set_rsa_mgf1_md(context, EVP_sha256()) > 0;
-}
-
-/* A CMS without content yet. @return NULL when OpenSSL cannot */
-static CMS_ContentInfo *make_cms(const udm_recipient_t *recipient)
-{
-    const unsigned flags = CMS_STREAM | CMS_PARTIAL | CMS_BINARY;
-    CMS_ContentInfo *cms;
-
-    if (recipient->encryption == UDM_ENCRYPTION_SMIME) {
-        return CMS_encrypt(recipient->certificates, NULL, EVP_aes_256_cbc(), flags);
-    }
-    cms = CMS_encrypt(NULL, NULL, EVP_aes_256_gcm(), flags);
-    if (cms != NULL &&
-        !set_key_encryption(CMS_add1_recipient_cert(cms, recipient->x509, flags | CMS_KEY_PARAM),
-                            recipient)) {
-        CMS_ContentInfo_free(cms);
-        cms = NULL;
-    }
-    return cms;
-}
-
 udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
                                const udm_recipient_t *recipient, const udm_sink_t *sink)
 {
@@ -397,7 +357,7 @@ udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
     }
     BIO_set_data(e->out, e);
     BIO_set_init(e->out, 1);
-    e->cms = make_cms(recipient);
+    e->cms = udm_seal_make(recipient->x509, recipient->encryption, CMS_STREAM);
     if (e->cms == NULL) {
         return openssl_error(p, UDM_E_CERTIFICATE, "nothing can be encrypted for the certificate");
     }

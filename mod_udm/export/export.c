@@ -84,6 +84,9 @@ static udm_error_t *read_certificate(udm_certificate_t **certificate, udm_recipi
     }
     error = udm_certificate_parse(certificate, x->pool, pem, strlen(pem), x->run->encryption,
                                   x->run->now);
+    if (error == NULL) {
+        error = udm_certificate_try(x->pool, *certificate, x->run->encryption);
+    }
     if (error != NULL) {
         return udm_error_detail(x->pool,
                                 udm_error_make(x->pool, UDM_E_CERTIFICATE,

@@ -55,6 +55,9 @@ static udm_error_t *put_certificate(udm_db_t *db, void *baton)
         error = udm_certificate_parse(&certificate, work->r->pool, work->file, work->size,
                                       encryption, apr_time_now());
     }
+    if (!error) {
+        error = udm_certificate_try(work->r->pool, certificate, encryption);
+    }
     if (!error && apr_table_get(work->r->headers_in, "If-Match")) {
         error = get_certificate(db, work);
         if (!error || error->kind == UDM_E_NOT_FOUND) {

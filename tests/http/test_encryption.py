@@ -3,7 +3,7 @@ has a way of its own; and the certificates that go with it."""
 import pytest
 
 from udmtest.answers import problem
-from udmtest.crypto import Certificate, ec_key
+from udmtest.crypto import Certificate, ec_key, with_rsa_numbers
 from udmtest.site import CENTRES, Site
 
 CENTRE = CENTRES[0]
@@ -115,6 +115,58 @@ def test_other_curves(site, env):
         assert "P-256, P-384 or P-521" in problem(client.upload_certificate(pem), 400)["detail"]
     for name in ("P-256", "P-384", "P-521"):
         assert client.upload_certificate(Certificate(directory, key=ec_key(name)).pem).status_code == 201
+
+
+ODD = {"exponent 1": {"exponent": 1}, "exponent 0": {"exponent": 0}, "exponent 2": {"exponent": 2},
+       "exponent 3": {"exponent": 3}, "even": {"exponent": 65538}, "negative": {"exponent": -65537},
+       "as large as the modulus": {"exponent": (1 << 2048) + 1}, "huge": {"exponent": (1 << 16383) + 1},
+       "even modulus": {"modulus": 1 << 2047}, "negative modulus": {"modulus": -(1 << 2047) - 1},
+       "a power": {"modulus": ((1 << 1279) - 1) ** 2}, "a prime": {"modulus": (1 << 2203) - 1}}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("mount", ["/udm", "/modern"])
+def test_odd_keys(site, mount, odd):
+    """Nobody could read what is encrypted to them, or everybody could."""
+    before = site.sql("SELECT fingerprint FROM udm.certificate WHERE ccid = %s", [CENTRE])
+    pem = with_rsa_numbers(site.env.certificate, **ODD[odd])
+    answer = site.client(mount=mount).upload_certificate(pem)
+    assert "the certificate's RSA key is" in problem(answer, 400)["detail"] or \
+        "the certificate's key is unsafe" in problem(answer, 400)["detail"]
+    assert site.sql("SELECT fingerprint FROM udm.certificate WHERE ccid = %s", [CENTRE]) == before
+
+
+def test_odd_keys_that_are_stored(site):
+    """From a time when they were taken: no job is, and a run says why."""
+    client = site.client()
+    job = client.post("/v10/export/jobs", json=client.job(
+        data_type="Contact", schedule={"immediately": True}, suspended=True)).json()
+
+    def store(**numbers):
+        site.sql("UPDATE udm.certificate SET pem = %s WHERE ccid = %s",
+                 [with_rsa_numbers(site.env.certificate, **numbers), CENTRE])
+    for numbers, words in (({"exponent": 1}, "public exponent must be odd"),
+                           ({"modulus": (1 << 2203) - 1}, "the certificate's key is unsafe")):
+        store(**numbers)
+        for worker in site.workers:
+            worker.allow_log(words)
+        if "exponent" in numbers:
+            assert words in problem(client.post("/v10/export/jobs", json=later(client)), 400)["detail"]
+        assert client.post(f"/v10/export/jobs/resume/{job['id']}").status_code == 200
+        run = client.wait_job(job["id"], "FAILED")
+        assert words in run["statusReason"] and client.files(run["id"]) == []
+        site.upload_certificate()
+        job = client.post("/v10/export/jobs", json=client.job(
+            data_type="Contact", schedule={"immediately": True}, suspended=True)).json()
+
+
+def test_other_certificates(site, env):
+    """What is odd and harmless is taken: dates at both ends of time, a name with a NUL in it."""
+    client = site.client()
+    directory = env.make_directory("keys")
+    for certificate in (Certificate(directory, days=365 * 7900), Certificate(directory, subject="a\0b")):
+        assert client.upload_certificate(certificate.pem).status_code == 201
+        assert exported(client).endswith(".smime")
 
 
 def test_a_job_that_could_not_be_encrypted(site, ec):

@@ -1,4 +1,5 @@
 """Keys, certificates and tokens as a customer and an identity provider would make them."""
+import base64
 import datetime
 import json
 import os
@@ -37,10 +38,10 @@ class Certificate:
     seconds, it is valid for so long from now."""
 
     def __init__(self, directory, name="customer", key=None, days=365, start_days=-1, key_usage=None,
-                 seconds=None):
+                 seconds=None, subject=None):
         self.key = key or rsa_key()
         now = datetime.datetime.utcnow()
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject or name)])
         start = now + datetime.timedelta(days=min(start_days, days - 1))
         end = now + (datetime.timedelta(days=days) if seconds is None
                      else datetime.timedelta(seconds=seconds))
@@ -59,6 +60,34 @@ class Certificate:
             f.write(self.pem)
         with open(os.open(self.key_path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as f:
             f.write(private_pem(self.key))
+
+
+def _der(tag, content):
+    size = len(content)
+    head = bytes([size]) if size < 128 else \
+        bytes([0x80 + (size.bit_length() + 7) // 8]) + size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag]) + head + content
+
+
+def _der_integer(n):
+    return _der(2, n.to_bytes(n.bit_length() // 8 + 1, "big", signed=True))
+
+
+def with_rsa_numbers(certificate, exponent=None, modulus=None):
+    """PEM of a certificate with other numbers in its RSA key; its signature does not fit them."""
+    public = certificate.key.public_key()
+    numbers = public.public_numbers()
+    spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    key = _der(0x30, _der_integer(numbers.n if modulus is None else modulus) +
+               _der_integer(numbers.e if exponent is None else exponent))
+    algorithm = spki[4:19]
+    assert algorithm == bytes.fromhex("300d06092a864886f70d0101010500")
+    tbs = certificate.certificate.tbs_certificate_bytes
+    rest = certificate.der[certificate.der.index(tbs) + len(tbs):]
+    assert tbs[:2] == b"\x30\x82" and spki in tbs
+    tbs = _der(0x30, tbs[4:].replace(spki, _der(0x30, algorithm + _der(3, b"\0" + key))))
+    text = base64.encodebytes(_der(0x30, tbs + rest)).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
 
 
 def smime_decrypt(key_path, source, target):
@@ -135,7 +164,6 @@ class TokenAuthority:
 
 
 def ec_jwk(key):
-    import base64
     numbers = key.public_key().public_numbers()
     size = (key.curve.key_size + 7) // 8
 

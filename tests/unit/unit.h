@@ -40,6 +40,7 @@ char *unit_mutate(uint32_t *state, const char *text);
 TCase *apikey_case(void);
 TCase *archive_case(void);
 TCase *certificate_case(void);
+TCase *certificate_odd_case(void);
 TCase *encode_case(void);
 TCase *envelope_case(void);
 TCase *error_case(void);

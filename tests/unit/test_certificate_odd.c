@@ -1,0 +1,658 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_certificate_odd.c: certificates that are well-formed enough to be read, and odd. What is taken
+ * can be encrypted for, and by nobody but the key's owner be read; the rest is refused with its reason.
+ */
+#include <string.h>
+
+#include <apr_strings.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "core/certificate.h"
+#include "unit.h"
+
+#define DAY 86400
+#define NOW apr_time_from_sec(1795500000) /* 2026-11-24T06:00:00Z */
+
+/* Some bytes of DER. */
+typedef struct {
+    unsigned char *data;
+    int size;
+} der;
+
+static der bytes(const void *data, int size)
+{
+    return (der){apr_pmemdup(pool, data, (apr_size_t)size), size};
+}
+
+static der join(der a, der b)
+{
+    der all = {apr_palloc(pool, (apr_size_t)(a.size + b.size)), a.size + b.size};
+
+    memcpy(all.data, a.data, (size_t)a.size);
+    memcpy(all.data + a.size, b.data, (size_t)b.size);
+    return all;
+}
+
+/* An element; `form` is 1 for one that is made of others. */
+static der wrap(int form, int tag, der content)
+{
+    unsigned char head[16], *end = head;
+
+    ASN1_put_object(&end, form, content.size, tag, V_ASN1_UNIVERSAL);
+    return join(bytes(head, (int)(end - head)), content);
+}
+
+static der sequence(der content)
+{
+    return wrap(1, V_ASN1_SEQUENCE, content);
+}
+
+static der integer(const BIGNUM *n)
+{
+    ASN1_INTEGER *i = BN_to_ASN1_INTEGER(n, NULL);
+    unsigned char *data = NULL;
+    int size = i2d_ASN1_INTEGER(i, &data);
+    der made = bytes(data, size);
+
+    OPENSSL_free(data);
+    ASN1_INTEGER_free(i);
+    return made;
+}
+
+static der rsa(const BIGNUM *n, const BIGNUM *e)
+{
+    return sequence(join(integer(n), integer(e)));
+}
+
+/* Numbers; freed with the process. */
+static BIGNUM *number(unsigned long value)
+{
+    BIGNUM *n = BN_new();
+
+    BN_set_word(n, value);
+    return n;
+}
+
+static BIGNUM *plus(const BIGNUM *a, long b)
+{
+    BIGNUM *sum = BN_dup(a);
+
+    b < 0 ? BN_sub_word(sum, (BN_ULONG)-b) : BN_add_word(sum, (BN_ULONG)b);
+    return sum;
+}
+
+static BIGNUM *negative(const BIGNUM *n)
+{
+    BIGNUM *other = BN_dup(n);
+
+    BN_set_negative(other, 1);
+    return other;
+}
+
+/* An odd number of so many bits; whoever asks for no factors gets none below 1000. */
+static BIGNUM *odd_bits(int bits)
+{
+    BIGNUM *n = BN_new();
+
+    BN_rand(n, bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD);
+    return n;
+}
+
+static BIGNUM *prime(int bits)
+{
+    BIGNUM *n = BN_new();
+
+    BN_generate_prime_ex(n, bits, 0, NULL, NULL, NULL);
+    return n;
+}
+
+static BIGNUM *product(const BIGNUM *a, const BIGNUM *b)
+{
+    BN_CTX *context = BN_CTX_new();
+    BIGNUM *n = BN_new();
+
+    BN_mul(n, a, b, context);
+    BN_CTX_free(context);
+    return n;
+}
+
+/* The modulus of a good key of so many bits. */
+static BIGNUM *modulus_of(unsigned bits)
+{
+    EVP_PKEY *key = EVP_RSA_gen(bits);
+    BIGNUM *n = NULL;
+
+    ck_assert(EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n));
+    EVP_PKEY_free(key);
+    return n;
+}
+
+/* A certificate with a good RSA key, to be changed; `signer` is another key. */
+static X509 *make(EVP_PKEY **signer)
+{
+    static EVP_PKEY *rsa_key; /* one for each test, which is a process */
+    X509 *x509 = X509_new();
+    X509_NAME *name = X509_get_subject_name(x509);
+
+    *signer = EVP_EC_gen("P-256");
+    if (!rsa_key) {
+        rsa_key = EVP_RSA_gen(2048);
+    }
+    X509_set_version(x509, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
+    ASN1_TIME_set(X509_getm_notBefore(x509), (long)apr_time_sec(NOW) - DAY);
+    ASN1_TIME_set(X509_getm_notAfter(x509), (long)apr_time_sec(NOW) + DAY);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)"odd", -1, -1, 0);
+    X509_set_issuer_name(x509, name);
+    X509_set_pubkey(x509, rsa_key);
+    return x509;
+}
+
+/* Signs, frees both, gives the PEM. */
+static const char *finish(X509 *x509, EVP_PKEY *signer)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    const char *pem;
+    char *data;
+    long size;
+
+    ck_assert(X509_sign(x509, signer, EVP_sha256()) > 0);
+    ck_assert(PEM_write_bio_X509(bio, x509));
+    size = BIO_get_mem_data(bio, &data);
+    pem = apr_pstrmemdup(pool, data, (apr_size_t)size);
+    BIO_free(bio);
+    X509_free(x509);
+    EVP_PKEY_free(signer);
+    ERR_clear_error();
+    return pem;
+}
+
+/* With this key, of a kind, with a parameter (a curve's OID, NULL, ...), and bits in its last byte
+ * that do not count. */
+static const char *keyed(int kind, int type, void *parameter, der key, int unused)
+{
+    EVP_PKEY *signer;
+    X509 *x509 = make(&signer);
+    unsigned char *data = OPENSSL_malloc((size_t)key.size + 1);
+    ASN1_BIT_STRING *bits;
+
+    memcpy(data, key.data, (size_t)key.size);
+    ck_assert(X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(x509), OBJ_nid2obj(kind), type, parameter,
+                                     data, key.size));
+    bits = X509_get0_pubkey_bitstr(x509);
+    bits->flags = (bits->flags & ~7L) | ASN1_STRING_FLAG_BITS_LEFT | unused;
+    return finish(x509, signer);
+}
+
+static const char *keyed_rsa(der key)
+{
+    return keyed(NID_rsaEncryption, V_ASN1_NULL, NULL, key, 0);
+}
+
+static const char *keyed_ec(int curve, der point)
+{
+    return keyed(NID_X9_62_id_ecPublicKey, V_ASN1_OBJECT, OBJ_nid2obj(curve), point, 0);
+}
+
+static const char *numbers(const BIGNUM *n, const BIGNUM *e)
+{
+    return keyed_rsa(rsa(n, e));
+}
+
+/* What an upload does. */
+static udm_error_t *upload(const char *pem, udm_encryption encryption)
+{
+    udm_certificate_t *certificate;
+    udm_error_t *error =
+        udm_certificate_parse(&certificate, pool, pem, strlen(pem), encryption, NOW);
+
+    if (!error) {
+        ck_assert_uint_eq(ERR_peek_error(), 0);
+        error = udm_certificate_try(pool, certificate, encryption);
+    }
+    ck_assert_uint_eq(ERR_peek_error(), 0);
+    return error;
+}
+
+static void takes(const char *pem)
+{
+    unit_ok(upload(pem, UDM_ENCRYPTION_SMIME));
+    unit_ok(upload(pem, UDM_ENCRYPTION_CMS_GCM));
+}
+
+#define refuses(pem, words)                                                                        \
+    do {                                                                                           \
+        const char *refused = (pem);                                                               \
+        unit_fails(upload(refused, UDM_ENCRYPTION_SMIME), UDM_E_INVALID, words);                   \
+        unit_fails(upload(refused, UDM_ENCRYPTION_CMS_GCM), UDM_E_INVALID, words);                 \
+    } while (0)
+
+#define refuses_gcm(pem, words)                                                                    \
+    unit_fails(upload(pem, UDM_ENCRYPTION_CMS_GCM), UDM_E_INVALID, words)
+
+START_TEST(test_exponent)
+{
+    static const unsigned long good[] = {65537, 65539, 0xffffffff};
+    static const unsigned long small[] = {0,  1,   2,     3,     4,     5,        17,
+                                          35, 257, 65535, 65536, 65538, 1UL << 40};
+    BIGNUM *n = modulus_of(2048), *e = BN_new();
+    size_t i;
+
+    for (i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        takes(numbers(n, number(good[i])));
+    }
+    for (i = 0; i < sizeof(small) / sizeof(*small); i++) {
+        refuses(numbers(n, number(small[i])), "public exponent must be odd and at least 65537");
+    }
+    takes(numbers(n, odd_bits(256)));
+    refuses(numbers(n, odd_bits(257)), "exponent has 257 bits, and at most 256");
+    refuses(numbers(n, plus(odd_bits(256), 1)), "must be odd");
+    refuses(numbers(n, odd_bits(2047)), "exponent has 2047 bits");
+    refuses(numbers(n, n), "exponent has 2048 bits");
+    refuses(numbers(n, plus(n, 2)), "exponent has 2048 bits");
+    refuses(numbers(n, odd_bits(16384)), "exponent has 16384 bits");
+    BN_lshift(e, n, 1);
+    refuses(numbers(n, plus(e, 1)), "exponent has 2049 bits");
+    refuses(numbers(n, negative(number(65537))), "RSA key is damaged");
+    refuses(numbers(n, negative(number(1))), "RSA key is damaged");
+    n = modulus_of(3584); /* which OpenSSL takes no large exponent beside of */
+    takes(numbers(n, odd_bits(64)));
+    refuses(numbers(n, odd_bits(65)), "exponent has 65 bits, and at most 64");
+}
+END_TEST
+
+START_TEST(test_modulus)
+{
+    BIGNUM *n = modulus_of(2048), *e = number(65537), *p = prime(1024), *three = number(3);
+    BIGNUM *wide = BN_new();
+
+    refuses(numbers(negative(n), e), "RSA key is damaged");
+    refuses(numbers(number(0), e), "has 0 bits");
+    refuses(numbers(number(1), e), "has 1 bits");
+    refuses(numbers(number(65537), e), "has 17 bits");
+    refuses(numbers(plus(n, 1), e), "its modulus is even");
+    refuses(numbers(odd_bits(2047), e), "has 2047 bits, and 2048 to 16384");
+    refuses(numbers(odd_bits(16385), e), "has 16385 bits, and 2048 to 16384");
+    refuses(numbers(odd_bits(60000), e), "has 60000 bits");
+    /* which nobody has the private key of, or everybody */
+    refuses(numbers(prime(2048), e), "not those of a key that was made as it should be");
+    refuses(numbers(product(three, prime(2047)), e), "not those of a key");
+    refuses(numbers(product(number(751), modulus_of(2048)), e), "not those of a key");
+    refuses(numbers(product(p, p), e), "not those of a key");
+    BN_one(wide);
+    BN_lshift(wide, wide, 2047);
+    refuses(numbers(plus(wide, 1), e), "not those of a key"); /* 2^2047 + 1 is 3 times something */
+}
+END_TEST
+
+/* What OpenSSL would read, and DER does not have. */
+START_TEST(test_form_of_rsa)
+{
+    BIGNUM *n = modulus_of(2048), *e = number(65537);
+    der good = rsa(n, e), one = integer(n), two = integer(e), all = join(one, two);
+    der raw = {NULL, 256}, forms;
+    unsigned char buffer[256];
+
+    takes(keyed_rsa(good));
+    takes(keyed(NID_rsaEncryption, V_ASN1_UNDEF, NULL, good, 0)); /* some leave the NULL out */
+    /* the top bit makes it negative, though OpenSSL does not look */
+    BN_bn2bin(n, buffer);
+    raw.data = buffer;
+    refuses(keyed_rsa(sequence(join(wrap(0, V_ASN1_INTEGER, raw), two))), "RSA key is damaged");
+    refuses(keyed_rsa(sequence(join(wrap(0, V_ASN1_INTEGER, join(bytes("\0\0", 2), raw)), two))),
+            "RSA key is damaged");
+    refuses(keyed_rsa(sequence(join(one, wrap(0, V_ASN1_INTEGER, bytes("\0\1\0\1", 4))))),
+            "RSA key is damaged");
+    refuses(keyed_rsa(sequence(join(one, wrap(0, V_ASN1_INTEGER, bytes("", 0))))),
+            "the certificate's");
+    refuses(keyed_rsa(join(good, bytes("\0", 1))), "the certificate's");
+    refuses(keyed_rsa(sequence(join(all, two))), "the certificate's");
+    refuses(keyed_rsa(sequence(one)), "the certificate's");
+    refuses(keyed_rsa(sequence(bytes("", 0))), "the certificate's");
+    refuses(keyed_rsa(bytes("", 0)), "the certificate's");
+    /* of indefinite length, and with a length in a longer form than it needs */
+    forms = join(join(bytes("\x30\x80", 2), all), bytes("\0\0", 2));
+    refuses(keyed_rsa(forms), "the certificate's");
+    forms = join(bytes("\x02\x81\x03", 3), bytes("\1\0\1", 3));
+    refuses(keyed_rsa(sequence(join(one, forms))), "RSA key is damaged");
+    forms = bytes("\x30\x83\0\0\0", 5);
+    forms.data[3] = (unsigned char)(all.size >> 8);
+    forms.data[4] = (unsigned char)all.size;
+    refuses(keyed_rsa(join(forms, all)), "RSA key is damaged");
+    refuses(keyed(NID_rsaEncryption, V_ASN1_NULL, NULL, rsa(n, number(65536 * 3 + 2)), 1),
+            "the certificate's");
+}
+END_TEST
+
+/* The point of a key on a curve, in a form. */
+static der point_of(const char *curve, int form)
+{
+    EVP_PKEY *key = EVP_EC_gen(curve);
+    unsigned char *data = NULL;
+    der made;
+
+    EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                   form == POINT_CONVERSION_COMPRESSED     ? "compressed"
+                                   : form == POINT_CONVERSION_UNCOMPRESSED ? "uncompressed"
+                                                                           : "hybrid");
+    made.size = i2d_PublicKey(key, &data);
+    made = bytes(data, made.size);
+    ck_assert_int_eq(made.data[0] & ~1, form);
+    OPENSSL_free(data);
+    EVP_PKEY_free(key);
+    return made;
+}
+
+START_TEST(test_point)
+{
+    static const struct {
+        const char *name;
+        int nid;
+    } curves[] = {
+        {"P-256", NID_X9_62_prime256v1}, {"P-384", NID_secp384r1}, {"P-521", NID_secp521r1}};
+    const char *pem;
+    size_t i;
+
+    for (i = 0; i < 3; i++) {
+        int nid = curves[i].nid;
+        der point = point_of(curves[i].name, POINT_CONVERSION_UNCOMPRESSED);
+        der zero = {apr_pcalloc(pool, (apr_size_t)point.size), point.size};
+
+        pem = keyed_ec(nid, point);
+        unit_ok(upload(pem, UDM_ENCRYPTION_CMS_GCM));
+        unit_fails(upload(pem, UDM_ENCRYPTION_SMIME), UDM_E_INVALID, "UDMEncryption cms-gcm");
+        unit_ok(upload(keyed_ec(nid, point_of(curves[i].name, POINT_CONVERSION_COMPRESSED)),
+                       UDM_ENCRYPTION_CMS_GCM));
+        refuses_gcm(keyed_ec(nid, point_of(curves[i].name, POINT_CONVERSION_HYBRID)),
+                    "the form that RFC 5480 asks for");
+        refuses_gcm(keyed_ec(nid, bytes("\0", 1)), "its point is at infinity");
+        refuses_gcm(keyed_ec(nid, zero), "");
+        zero.data[0] = POINT_CONVERSION_UNCOMPRESSED;
+        refuses_gcm(keyed_ec(nid, zero), "key cannot be read: it is damaged");
+        point.data[point.size - 1] ^= 1;
+        refuses_gcm(keyed_ec(nid, point), "key cannot be read: it is damaged");
+        point.data[point.size - 1] ^= 1;
+        refuses_gcm(keyed_ec(nid, bytes(point.data, point.size - 1)), "key cannot be read");
+        refuses_gcm(keyed_ec(nid, join(point, bytes("\0", 1))), "key cannot be read");
+        refuses_gcm(keyed_ec(nid, bytes("", 0)), "the certificate's");
+        memset(point.data + 1, 0xff, (size_t)point.size - 1); /* past the field */
+        refuses_gcm(keyed_ec(nid, point), "key cannot be read");
+    }
+    /* the point of one curve, said to be on another */
+    refuses_gcm(keyed_ec(NID_secp384r1, point_of("P-256", POINT_CONVERSION_UNCOMPRESSED)),
+                "key cannot be read");
+    refuses_gcm(keyed_ec(NID_secp256k1, point_of("P-256", POINT_CONVERSION_UNCOMPRESSED)), "");
+    refuses_gcm(keyed_ec(NID_rsaEncryption, point_of("P-256", POINT_CONVERSION_UNCOMPRESSED)),
+                "on a curve that is not known here");
+    refuses_gcm(keyed(NID_X9_62_id_ecPublicKey, V_ASN1_NULL, NULL,
+                      point_of("P-256", POINT_CONVERSION_UNCOMPRESSED), 0),
+                "");
+}
+END_TEST
+
+static const char *with_public(EVP_PKEY *key)
+{
+    EVP_PKEY *signer;
+    X509 *x509 = make(&signer);
+
+    ck_assert_ptr_nonnull(key);
+    ck_assert(X509_set_pubkey(x509, key));
+    EVP_PKEY_free(key);
+    return finish(x509, signer);
+}
+
+static EVP_PKEY *make_dsa(void)
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "DSA", NULL);
+    EVP_PKEY *parameters = NULL, *key = NULL;
+
+    ck_assert(EVP_PKEY_paramgen_init(context) > 0);
+    EVP_PKEY_CTX_set_params(
+        context,
+        (OSSL_PARAM[]){OSSL_PARAM_int(OSSL_PKEY_PARAM_FFC_PBITS, &(int){1024}), OSSL_PARAM_END});
+    ck_assert(EVP_PKEY_paramgen(context, &parameters) > 0);
+    EVP_PKEY_CTX_free(context);
+    context = EVP_PKEY_CTX_new_from_pkey(NULL, parameters, NULL);
+    ck_assert(EVP_PKEY_keygen_init(context) > 0 && EVP_PKEY_generate(context, &key) > 0);
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(parameters);
+    return key;
+}
+
+START_TEST(test_other_kinds)
+{
+    static const char *const kinds[] = {"X25519", "X448", "ED25519", "ED448"};
+    size_t i;
+
+    for (i = 0; i < 4; i++) {
+        refuses(with_public(EVP_PKEY_Q_keygen(NULL, NULL, kinds[i])),
+                "is of another kind; an RSA key");
+    }
+    refuses(with_public(make_dsa()), "is of another kind");
+    refuses_gcm(with_public(EVP_EC_gen("SM2")), "the certificate's");
+    refuses_gcm(with_public(EVP_EC_gen("sect283k1")), "is on curve sect283k1");
+    refuses_gcm(with_public(EVP_EC_gen("P-224")), "is on curve");
+    refuses(keyed(NID_rsaesOaep, V_ASN1_UNDEF, NULL, rsa(modulus_of(2048), number(65537)), 0),
+            "key cannot be read");
+    refuses(keyed(NID_commonName, V_ASN1_NULL, NULL, rsa(modulus_of(2048), number(65537)), 0),
+            "key cannot be read");
+}
+END_TEST
+
+/* With an extension, of OpenSSL's own writing or (`raw`) of these bytes. */
+static const char *extended(int nid, const char *value, const char *object, int critical, der raw,
+                            int times)
+{
+    EVP_PKEY *signer;
+    X509 *x509 = make(&signer);
+    X509_EXTENSION *extension;
+    int i;
+
+    if (value) {
+        extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    }
+    else {
+        ASN1_OCTET_STRING *octets = ASN1_OCTET_STRING_new();
+        ASN1_OBJECT *kind = OBJ_txt2obj(object, 1);
+
+        ASN1_OCTET_STRING_set(octets, raw.data, raw.size);
+        extension = X509_EXTENSION_create_by_OBJ(NULL, kind, critical, octets);
+        ASN1_OCTET_STRING_free(octets);
+        ASN1_OBJECT_free(kind);
+    }
+    ck_assert_ptr_nonnull(extension);
+    for (i = 0; i < times; i++) {
+        X509_add_ext(x509, extension, -1);
+    }
+    X509_EXTENSION_free(extension);
+    return finish(x509, signer);
+}
+
+START_TEST(test_extensions)
+{
+    static const char usage[] = "2.5.29.15", other[] = "1.3.6.1.4.1.99999.7";
+    const der none = {(unsigned char *)"", 0};
+    der large = {apr_pcalloc(pool, 40000), 40000};
+
+    takes(extended(NID_ext_key_usage, "critical,codeSigning", NULL, 0, none, 1));
+    takes(extended(NID_basic_constraints, "critical,CA:TRUE", NULL, 0, none, 1));
+    takes(extended(NID_key_usage, "critical,keyEncipherment", NULL, 0, none, 1));
+    refuses(extended(NID_key_usage, "critical,keyCertSign,cRLSign", NULL, 0, none, 1),
+            "its key usage does not allow encryption of keys");
+    refuses(extended(NID_key_usage, "keyEncipherment", NULL, 0, none, 2), "extensions are damaged");
+    /* a usage of nothing, and rubbish */
+    refuses(extended(0, NULL, usage, 1, bytes("\x03\x01\0", 3), 1), "the certificate");
+    refuses(extended(0, NULL, usage, 1, bytes("hello", 5), 1), "extensions are damaged");
+    refuses(extended(0, NULL, usage, 0, none, 1), "extensions are damaged");
+    refuses(extended(0, NULL, "2.5.29.19", 1, bytes("hello", 5), 1), "extensions are damaged");
+    /* what is not known is passed over, unless it must not be */
+    takes(extended(0, NULL, other, 0, bytes("hello", 5), 1));
+    refuses(extended(0, NULL, other, 1, bytes("hello", 5), 1),
+            "critical extension that is not known");
+    takes(extended(0, NULL, other, 0, large, 1));
+    large.size = 40000;
+    refuses(extended(0, NULL, other, 0, large, 2), "a certificate has at most 65536");
+}
+END_TEST
+
+START_TEST(test_versions)
+{
+    EVP_PKEY *signer;
+    X509 *x509 = make(&signer);
+
+    X509_set_version(x509, X509_VERSION_1);
+    takes(finish(x509, signer));
+    x509 = make(&signer);
+    ASN1_INTEGER_set_int64(X509_get_serialNumber(x509), -7);
+    takes(finish(x509, signer));
+    x509 = make(&signer);
+    ASN1_INTEGER_set(X509_get_serialNumber(x509), 0);
+    takes(finish(x509, signer));
+    x509 = make(&signer);
+    BN_to_ASN1_INTEGER(odd_bits(4096), X509_get_serialNumber(x509));
+    takes(finish(x509, signer));
+}
+END_TEST
+
+/* With these times, which nobody checks on their way in. */
+static const char *timed(int type, const char *before, const char *after)
+{
+    const char *const texts[2] = {before, after};
+    EVP_PKEY *signer;
+    X509 *x509 = make(&signer);
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        ASN1_TIME *time = i == 0 ? X509_getm_notBefore(x509) : X509_getm_notAfter(x509);
+
+        if (texts[i]) {
+            ASN1_STRING_set(time, texts[i], -1);
+            time->type = type;
+        }
+    }
+    return finish(x509, signer);
+}
+
+START_TEST(test_times)
+{
+    const int general = V_ASN1_GENERALIZEDTIME, utc = V_ASN1_UTCTIME;
+    const char *pem = timed(general, NULL, "99991231235959Z");
+    udm_certificate_t *certificate;
+
+    takes(pem);
+    unit_ok(udm_certificate_parse(&certificate, pool, pem, strlen(pem), UDM_ENCRYPTION_SMIME, NOW));
+    ck_assert_int_eq(certificate->not_after, apr_time_from_sec(APR_INT64_C(253402300799)));
+    takes(timed(general, "00010101000000Z", NULL)); /* what .NET calls no time */
+    takes(timed(general, "00000101000000Z", NULL));
+    takes(timed(general, "16010101000000Z", NULL)); /* and Windows */
+    takes(timed(utc, "500101000000Z", NULL));       /* 1950 */
+    refuses(timed(utc, NULL, "500101000000Z"), "has expired: it was valid until 1950-01-01");
+    refuses(timed(general, "99991231235959Z", NULL), "not yet valid: it will be at 9999-12-31");
+    /* both ends the wrong way round */
+    refuses(timed(utc, "300101000000Z", "200101000000Z"), "the certificate");
+    refuses(timed(utc, NULL, "301301000000Z"), "dates of validity are damaged");
+    refuses(timed(utc, NULL, "300230000000Z"), "dates of validity are damaged");
+    refuses(timed(utc, NULL, "300101250000Z"), "dates of validity are damaged");
+    refuses(timed(utc, "hello", NULL), "dates of validity are damaged");
+    refuses(timed(utc, "", NULL), "dates of validity are damaged");
+    refuses(timed(general, NULL, "20300101000000"), "dates of validity are damaged");
+    refuses(timed(general, NULL, "-0300101000000Z"), "dates of validity are damaged");
+    refuses(timed(general, NULL, "99999999999999Z"), "dates of validity are damaged");
+}
+END_TEST
+
+/* With this subject, which nobody checks on its way in. */
+static const char *named(int type, const char *text, int size)
+{
+    EVP_PKEY *signer;
+    X509 *x509 = make(&signer);
+    X509_NAME *name = X509_NAME_new();
+
+    if (type) {
+        X509_NAME_ENTRY *entry = X509_NAME_ENTRY_create_by_NID(
+            NULL, NID_commonName, V_ASN1_UTF8STRING, (const unsigned char *)"x", 1);
+        ASN1_STRING *data = X509_NAME_ENTRY_get_data(entry);
+
+        ASN1_STRING_set(data, text, size);
+        data->type = type;
+        X509_NAME_add_entry(name, entry, -1, 0);
+        X509_NAME_ENTRY_free(entry);
+    }
+    ck_assert(X509_set_subject_name(x509, name));
+    X509_NAME_free(name);
+    return finish(x509, signer);
+}
+
+/* With these three bytes in place of both "odd". */
+static const char *renamed(const char *text)
+{
+    EVP_PKEY *signer;
+    X509 *x509 = make(&signer);
+    BIO *bio = BIO_new(BIO_s_mem());
+    unsigned char *data = NULL, *at;
+    const char *pem;
+    int size;
+
+    ck_assert(X509_sign(x509, signer, EVP_sha256()) > 0);
+    size = i2d_X509(x509, &data);
+    while ((at = memmem(data, (size_t)size, "odd", 3))) {
+        memcpy(at, text, 3);
+    }
+    PEM_write_bio(bio, PEM_STRING_X509, "", data, size);
+    size = (int)BIO_get_mem_data(bio, (char **)&at);
+    pem = apr_pstrmemdup(pool, (char *)at, (apr_size_t)size);
+    OPENSSL_free(data);
+    BIO_free(bio);
+    X509_free(x509);
+    EVP_PKEY_free(signer);
+    return pem;
+}
+
+static const char *subject_of(const char *pem)
+{
+    udm_certificate_t *certificate;
+
+    unit_ok(udm_certificate_parse(&certificate, pool, pem, strlen(pem), UDM_ENCRYPTION_SMIME, NOW));
+    takes(pem);
+    return certificate->subject;
+}
+
+START_TEST(test_subjects)
+{
+    const int utf8 = V_ASN1_UTF8STRING;
+
+    ck_assert_str_eq(subject_of(named(0, NULL, 0)), "");
+    ck_assert_str_eq(subject_of(named(utf8, "a\0b.example.com", 15)), "CN=a\\00b.example.com");
+    ck_assert_str_eq(subject_of(named(utf8, "a\r\nUDM0001: b", 13)), "CN=a\\0D\\0AUDM0001: b");
+    ck_assert_str_eq(subject_of(named(utf8, "G\xc3\xa4ste", 6)), "CN=G\\C3\\A4ste");
+    ck_assert_str_eq(subject_of(named(V_ASN1_BMPSTRING, "\0a\0b", 4)), "CN=ab");
+    ck_assert_str_eq(subject_of(named(V_ASN1_T61STRING, "a\xe4", 2)), "CN=a\\C3\\A4");
+    /* text that is not in the encoding that it says, which OpenSSL makes no names of */
+    refuses(renamed("od\xff"), "certificate");
+    refuses(renamed("o\xc3\xc3"), "certificate");
+    refuses(renamed("\xed\xa0\x80"), "certificate");
+}
+END_TEST
+
+TCase *certificate_odd_case(void)
+{
+    TCase *tc = unit_case("certificate_odd");
+
+    tcase_add_test(tc, test_exponent);
+    tcase_add_test(tc, test_modulus);
+    tcase_add_test(tc, test_form_of_rsa);
+    tcase_add_test(tc, test_point);
+    tcase_add_test(tc, test_other_kinds);
+    tcase_add_test(tc, test_extensions);
+    tcase_add_test(tc, test_versions);
+    tcase_add_test(tc, test_times);
+    tcase_add_test(tc, test_subjects);
+    return tc;
+}
