@@ -308,7 +308,8 @@ static udm_error_t *read_header(const algorithm **alg, const char **kid, apr_poo
             type += 12; /* RFC 7515 lets a sender write the whole media type */
         }
         if (apr_cstr_casecmp(type, "JWT") != 0 && apr_cstr_casecmp(type, "at+jwt") != 0) {
-            return refuse(p, "the token is of another type: typ must be JWT or at+jwt");
+            return refuse(p, "the token is of another type: typ must be JWT or at+jwt, with or "
+                             "without application/ in front, or absent");
         }
     }
     if (named && !*kid) {
@@ -420,13 +421,63 @@ static udm_error_t *check_claims(apr_time_t *expires, apr_pool_t *p, const json_
     return NULL;
 }
 
-/* Adds a role: a string, or an object with a name. "*" is for keys and means nothing here. */
-static void add_role(apr_array_header_t *roles, apr_pool_t *p, const json_t *item)
+/*
+ * A claim by its name, which may have dots of its own ("https://example.com/roles"), or else by a path
+ * through objects ("realm_access.roles"), whose names may have some, too. The longest name counts.
+ */
+static const json_t *find_claim(apr_pool_t *p, const json_t *object, const char *path)
 {
-    const char *name = json_is_object(item) ? text_of(item, "name") : json_string_value(item);
+    const json_t *found = json_object_get(object, path);
+    const char *dot = path + strlen(path);
 
+    while (!found && dot > path) {
+        if (*--dot == '.') {
+            const json_t *inner =
+                json_object_get(object, apr_pstrmemdup(p, path, (apr_size_t)(dot - path)));
+
+            found = json_is_object(inner) ? find_claim(p, inner, dot + 1) : NULL;
+        }
+    }
+    return found;
+}
+
+/* Whether a string in this claim is a list with blanks between its items (RFC 8693, 4.2; scp: Entra). */
+static bool is_scope(const char *path)
+{
+    const char *dot = strrchr(path, '.'), *last = dot ? dot + 1 : path;
+
+    return strcmp(last, "scope") == 0 || strcmp(last, "scp") == 0;
+}
+
+/* Adds a role. "*" is for keys and means nothing here. */
+static void add_role(apr_array_header_t *roles, apr_pool_t *p, const char *name)
+{
     if (name && *name && strcmp(name, "*") != 0 && roles->nelts < ROLES_MAX) {
         APR_ARRAY_PUSH(roles, const char *) = apr_pstrdup(p, name);
+    }
+}
+
+/* Adds what the claim holds: strings, or objects with a name; a string alone is one role. */
+static void read_roles(apr_array_header_t *roles, apr_pool_t *p, const json_t *claim,
+                       const char *path)
+{
+    const char *text = json_string_value(claim);
+    const json_t *item;
+    size_t i;
+
+    if (text && is_scope(path)) {
+        char *rest, *word;
+
+        for (word = apr_strtok(apr_pstrdup(p, text), " ", &rest); word;
+             word = apr_strtok(NULL, " ", &rest)) {
+            add_role(roles, p, word);
+        }
+        return;
+    }
+    add_role(roles, p, text);
+    json_array_foreach(claim, i, item)
+    {
+        add_role(roles, p, json_is_object(item) ? text_of(item, "name") : json_string_value(item));
     }
 }
 
@@ -434,12 +485,11 @@ udm_error_t *udm_token_verify(udm_token_claims_t **claims, apr_pool_t *p, const 
                               const udm_token_policy_t *policy, const char *token, apr_time_t now)
 {
     udm_token_claims_t *made = apr_pcalloc(p, sizeof(*made));
-    const json_t *header, *payload, *roles, *item;
+    const json_t *header, *payload;
     const algorithm *alg;
     const char *kid, *ccid;
     udm_error_t *error;
     part parts[3];
-    size_t i;
 
     *claims = NULL;
     if (strnlen(token, UDM_TOKEN_MAX_SIZE + 1) > UDM_TOKEN_MAX_SIZE) {
@@ -464,21 +514,14 @@ udm_error_t *udm_token_verify(udm_token_claims_t **claims, apr_pool_t *p, const 
     if (error) {
         return error;
     }
-    ccid = text_of(payload, policy->tenant_claim);
+    ccid = json_string_value(find_claim(p, payload, policy->tenant_claim));
     if (!ccid || !*ccid) {
         return udm_error_make(p, UDM_E_FORBIDDEN, "the token does not name a contact centre");
     }
     made->ccid = apr_pstrdup(p, ccid);
     made->subject = text_of(payload, "sub") ? apr_pstrdup(p, text_of(payload, "sub")) : "";
     made->roles = apr_array_make(p, 4, sizeof(const char *));
-    roles = json_object_get(payload, policy->roles_claim);
-    if (json_is_string(roles)) {
-        add_role(made->roles, p, roles);
-    }
-    json_array_foreach(roles, i, item)
-    {
-        add_role(made->roles, p, item);
-    }
+    read_roles(made->roles, p, find_claim(p, payload, policy->roles_claim), policy->roles_claim);
     *claims = made;
     return NULL;
 }

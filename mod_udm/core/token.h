@@ -21,7 +21,10 @@
 /* A set of public keys. Immutable once made, so threads may share it without a lock. */
 typedef struct udm_jwks_t udm_jwks_t;
 
-/* What a Location expects of a token. Durations in seconds. NULL means: not checked. */
+/*
+ * What a Location expects of a token. Durations in seconds. NULL means: not checked. A claim is named
+ * as it is, dots and all, or by a path through objects: realm_access.roles.
+ */
 typedef struct udm_token_policy_t {
     const char *issuer;
     const char *audience;
@@ -49,7 +52,8 @@ const unsigned char *udm_jwks_sha256(const udm_jwks_t *jwks);
 
 /*
  * Verifies a compact JWS and its claims at the instant `now`: exp (required), nbf, iss, aud (string
- * or array), with the policy's skew; rejects `crit` and a typ other than JWT or at+jwt.
+ * or array), with the policy's skew; rejects `crit` and a typ other than JWT or at+jwt, which
+ * may have application/ in front (RFC 7515, RFC 9068).
  * @return UDM_E_UNAUTHENTICATED whose reason says which rule failed, never what was sent;
  *         UDM_E_FORBIDDEN for a good token without the tenant claim
  */

@@ -474,9 +474,11 @@ const command_rec udm_config_commands[] = {
     AP_INIT_TAKE1("UDMTokenAudience", set_token_audience, NULL, ANYWHERE,
                   "What the claim aud of a token must be or hold; default: not checked."),
     AP_INIT_TAKE1("UDMTokenTenantClaim", set_token_tenant_claim, NULL, ANYWHERE,
-                  "The claim that names the contact centre; default contact_center_id."),
+                  "The claim that names the contact centre, or a path to it; default "
+                  "contact_center_id."),
     AP_INIT_TAKE1("UDMTokenRolesClaim", set_token_roles_claim, NULL, ANYWHERE,
-                  "The claim that lists the roles; default authorities."),
+                  "The claim that lists the roles, or a path to it (realm_access.roles); default "
+                  "authorities."),
     AP_INIT_TAKE1("UDMTokenSkew", set_token_skew, NULL, ANYWHERE,
                   "How far the clocks of issuer and server may differ, 0 s to 1 hour; default 60 "
                   "s."),

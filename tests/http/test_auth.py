@@ -307,6 +307,22 @@ class TestConfigured:
         assert status(tenant="lakeside-energy") == 403
         assert status(groups=[]) == 204
 
+    def test_claims_by_path(self, site):
+        self.restart(site, location=["UDMTokenTenantClaim org.example.centre",
+                                    "UDMTokenRolesClaim realm_access.roles"])
+        good = {"org.example": {"centre": "harbour-insurance"}, "authorities": [],
+                "realm_access": {"roles": ["offline_access", "UDM UCSX Exporter"]}}
+
+        def status(typ="JWT", **change):
+            token = site.env.tokens.token(headers={"typ": typ}, omit=["contact_center_id"],
+                                          **{**good, **change})
+            return site.client(token=token).get("/v10/data/sources").status_code
+        assert status() == status("application/at+jwt") == status("at+JWT") == 200
+        assert status("application/logout+jwt") == 401
+        assert status(realm_access={"roles": []}) == 204
+        assert status(**{"org.example": {"centre": "lakeside-energy"}}) == 403
+        assert status(**{"org.example": {"other": "harbour-insurance"}}) == 403
+
     def test_certificate_upload_off(self, site):
         self.restart(site, location=["UDMCertificateUpload Off"])
         problem(site.client().upload_certificate(site.env.certificate.pem), 403)

@@ -342,6 +342,103 @@ START_TEST(test_header)
 }
 END_TEST
 
+/* The roles that these claims give, joined with "|", or why there are none. */
+static const char *roles_of(const char *path, const char *members)
+{
+    const udm_token_policy_t other = {NULL, NULL, "org.centre", path, 60};
+    udm_token_claims_t *claims;
+    udm_error_t *error = udm_token_verify(
+        &claims, pool, all_keys(), &other,
+        with_claims(apr_pstrcat(pool, "{\"exp\":1795500300,", members, "}", NULL)), NOW);
+
+    return error ? error->reason : apr_array_pstrcat(pool, claims->roles, '|');
+}
+
+START_TEST(test_paths)
+{
+#define CENTRE "\"org\":{\"centre\":\"cc\"},"
+    /* as Keycloak, Auth0, Entra and Cognito send them */
+    ck_assert_str_eq(
+        roles_of("realm_access.roles", CENTRE "\"realm_access\":{\"roles\":[\"a b\",\"c\"]}"),
+        "a b|c");
+    ck_assert_str_eq(roles_of("resource_access.udm.example.com.roles", CENTRE
+                              "\"resource_access\":{\"udm.example.com\":{\"roles\":[\"a\"]}}"),
+                     "a");
+    ck_assert_str_eq(
+        roles_of("https://example.com/roles", CENTRE "\"https://example.com/roles\":[\"a\"]"), "a");
+    ck_assert_str_eq(roles_of("cognito:groups", CENTRE "\"cognito:groups\":[\"a\"]"), "a");
+    ck_assert_str_eq(roles_of("scp", CENTRE "\"scp\":\"a b\""), "a|b");
+    ck_assert_str_eq(roles_of("scp", CENTRE "\"scp\":[\"a\",\"b c\"]"), "a|b c");
+    ck_assert_str_eq(roles_of("x.scope", CENTRE "\"x\":{\"scope\":\" a  * b \"}"), "a|b");
+    ck_assert_str_eq(roles_of("x.scopes", CENTRE "\"x\":{\"scopes\":\"a b\"}"), "a b");
+    ck_assert_str_eq(roles_of("a.b.c", CENTRE "\"a\":{\"b\":{\"c\":{\"name\":\"x\"}}}"), "");
+    ck_assert_str_eq(roles_of("a.b.c", CENTRE "\"a\":{\"b\":{\"c\":[{\"name\":\"x\"}]}}"), "x");
+    /* the longest name counts, whatever is in it */
+    ck_assert_str_eq(roles_of("a.b", CENTRE "\"a\":{\"b\":[\"inner\"]},\"a.b\":[\"outer\"]"),
+                     "outer");
+    ck_assert_str_eq(roles_of("a.b", CENTRE "\"a\":{\"b\":[\"inner\"]},\"a.b\":null"), "");
+    ck_assert_str_eq(roles_of("a.b.c", CENTRE "\"a\":{\"b.c\":[\"x\"]},\"a.b\":{\"c\":[\"y\"]}"),
+                     "y");
+    ck_assert_str_eq(roles_of("a.b.c", CENTRE "\"a\":{\"b.c\":[\"x\"]},\"a.b\":{\"d\":[\"y\"]}"),
+                     "x");
+    /* nothing there, or no object on the way */
+    ck_assert_str_eq(roles_of("a.b", CENTRE "\"a\":[{\"b\":[\"x\"]}]"), "");
+    ck_assert_str_eq(roles_of("a.b", CENTRE "\"a\":\"b\""), "");
+    ck_assert_str_eq(roles_of("a.b", CENTRE "\"a\":{\"c\":[\"x\"]}"), "");
+    ck_assert_str_eq(roles_of("a..b", CENTRE "\"a\":{\"b\":[\"x\"]}"), "");
+    ck_assert_str_eq(roles_of(".", CENTRE "\"a\":1"), "");
+    ck_assert_str_eq(roles_of("", CENTRE "\"a\":1"), "");
+    ck_assert_str_eq(roles_of(".a.", CENTRE "\"\":{\"a\":{\"\":[\"x\"]}}"), "x");
+    /* the centre is found in the same way */
+    ck_assert_str_eq(roles_of("r", "\"org.centre\":\"cc\",\"r\":[\"a\"]"), "a");
+    ck_assert_str_eq(roles_of("r", "\"org\":{\"centre\":[\"cc\"]},\"r\":[\"a\"]"),
+                     "the token does not name a contact centre");
+    ck_assert_str_eq(roles_of("r", "\"centre\":\"cc\",\"r\":[\"a\"]"),
+                     "the token does not name a contact centre");
+#undef CENTRE
+}
+END_TEST
+
+/* What the same type is called by others. */
+START_TEST(test_typ)
+{
+    static const char *const good[] = {"JWT",
+                                       "at+jwt",
+                                       "application/jwt",
+                                       "application/at+jwt",
+                                       "Application/AT+JWT",
+                                       "APPLICATION/JWT"};
+    static const char *const bad[] = {"id_token+jwt",
+                                      "dpop+jwt",
+                                      "application/logout+jwt",
+                                      "secevent+jwt",
+                                      "application/okta-internal-at+jwt",
+                                      "application/",
+                                      "text/at+jwt",
+                                      "application/application/jwt",
+                                      "application/at+jwt;x=y",
+                                      " jwt",
+                                      "jwt ",
+                                      "at-jwt",
+                                      "JWS",
+                                      "x/at+jwt"};
+    udm_jwks_t *jwks = all_keys();
+    size_t i;
+
+    takes(jwks, sign(rsa_1, "{\"alg\":\"RS256\"}", CLAIMS));
+    for (i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        takes(jwks, sign(rsa_1, apr_psprintf(pool, "{\"alg\":\"RS256\",\"typ\":\"%s\"}", good[i]),
+                         CLAIMS));
+    }
+    for (i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        refuses(
+            jwks,
+            sign(rsa_1, apr_psprintf(pool, "{\"alg\":\"RS256\",\"typ\":\"%s\"}", bad[i]), CLAIMS),
+            "typ must be JWT or at+jwt, with or without application/");
+    }
+}
+END_TEST
+
 START_TEST(test_tampering)
 {
     udm_jwks_t *jwks = all_keys();
@@ -664,6 +761,8 @@ TCase *token_case(void)
     tcase_add_test(tc, test_times);
     tcase_add_test(tc, test_issuer_and_audience);
     tcase_add_test(tc, test_tenant_and_roles);
+    tcase_add_test(tc, test_paths);
+    tcase_add_test(tc, test_typ);
     tcase_add_test(tc, test_key_sets);
     tcase_add_test(tc, test_key_set_reason_is_discreet);
     tcase_add_test(tc, test_threads);
