@@ -10,8 +10,6 @@
 
 #include "error.h"
 
-#define FAULTS_MAX 100
-
 /* Every kind of error starts here, so that no field is ever left unset. */
 static udm_error_t *new_error(apr_pool_t *p, udm_error_kind kind, apr_status_t status,
                               const char *reason)
@@ -73,7 +71,10 @@ void udm_error_fault(udm_error_t **error, apr_pool_t *p, const char *pointer, co
     if (!(*error)->faults) {
         (*error)->faults = apr_array_make(p, 4, sizeof(udm_fault_t));
     }
-    if ((*error)->faults->nelts >= FAULTS_MAX) {
+    if ((*error)->faults->nelts >= UDM_FAULTS_MAX) {
+        (*error)->more_faults = true;
+        (*error)->reason = "the request body is not valid: see errors, which has the first 100 "
+                           "faults; there are more";
         return;
     }
     fault = apr_array_push((*error)->faults);
@@ -81,6 +82,11 @@ void udm_error_fault(udm_error_t **error, apr_pool_t *p, const char *pointer, co
     va_start(args, detail);
     fault->detail = apr_pvsprintf(p, detail, args);
     va_end(args);
+}
+
+bool udm_error_is_full(const udm_error_t *error)
+{
+    return error && error->more_faults;
 }
 
 udm_error_t *udm_error_copy(apr_pool_t *p, const udm_error_t *error)

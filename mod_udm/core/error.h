@@ -10,6 +10,8 @@
 #ifndef UDM_ERROR_H
 #define UDM_ERROR_H
 
+#include <stdbool.h>
+
 #include <apr_errno.h>
 #include <apr_pools.h>
 #include <apr_tables.h>
@@ -48,6 +50,7 @@ typedef struct udm_error_t {
     const char *reason;         /* never NULL */
     const char *detail;         /* NULL when there is no more to say */
     apr_array_header_t *faults; /* of udm_fault_t; NULL when there are none */
+    bool more_faults;           /* than are kept */
 } udm_error_t;
 
 /* @return a new error; `reason` is a printf format. Lives as long as `p`. */
@@ -62,9 +65,17 @@ udm_error_t *udm_error_status(apr_pool_t *p, udm_error_kind kind, apr_status_t s
 udm_error_t *udm_error_detail(apr_pool_t *p, udm_error_t *error, const char *detail, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Adds one fault of a body; makes the UDM_E_INVALID error at the first one. Keeps at most 100. */
+#define UDM_FAULTS_MAX 100 /* of one body */
+
+/*
+ * Adds one fault of a body; makes the UDM_E_INVALID error at the first one. Beyond UDM_FAULTS_MAX
+ * none is kept, and the reason says that there are more.
+ */
 void udm_error_fault(udm_error_t **error, apr_pool_t *p, const char *pointer, const char *detail,
                      ...) __attribute__((format(printf, 4, 5)));
+
+/* @return true once a fault was dropped: whoever goes through a long list may stop */
+bool udm_error_is_full(const udm_error_t *error);
 
 /* A copy that lives in `p`, for an error that leaves the pool it was made in. */
 udm_error_t *udm_error_copy(apr_pool_t *p, const udm_error_t *error);

@@ -60,17 +60,25 @@ static const char *below(apr_pool_t *p, const char *pointer, const char *key)
     return apr_pstrcat(p, pointer, "/", key, NULL);
 }
 
+/* The pointer of a value: that of an element unless `index` is -1. Only a fault needs it. */
+static const char *value_pointer(apr_pool_t *p, const char *pointer, int index)
+{
+    return index < 0 ? pointer : apr_psprintf(p, "%s/%d", pointer, index);
+}
+
 /* One value of a filter by itself: a scalar, and not too long. */
-static bool parse_scalar(udm_error_t **error, apr_pool_t *p, const char *pointer,
+static bool parse_scalar(udm_error_t **error, apr_pool_t *p, const char *pointer, int index,
                          const json_t *value)
 {
     if (!json_is_string(value) && !json_is_number(value) && !json_is_boolean(value)) {
-        udm_error_fault(error, p, pointer, "must be a string, a number, true or false");
+        udm_error_fault(error, p, value_pointer(p, pointer, index),
+                        "must be a string, a number, true or false");
         return false;
     }
     if (json_is_string(value) &&
         udm_text_characters(json_string_value(value)) > UDM_FILTER_VALUE_MAX) {
-        udm_error_fault(error, p, pointer, "must have at most %d characters", UDM_FILTER_VALUE_MAX);
+        udm_error_fault(error, p, value_pointer(p, pointer, index),
+                        "must have at most %d characters", UDM_FILTER_VALUE_MAX);
         return false;
     }
     return true;
@@ -94,7 +102,10 @@ static bool parse_values(udm_error_t **error, apr_pool_t *p, const char *pointer
     }
     json_array_foreach(values, i, item)
     {
-        good &= parse_scalar(error, p, apr_psprintf(p, "%s/%d", pointer, (int)i), item);
+        good &= parse_scalar(error, p, pointer, (int)i, item);
+        if (udm_error_is_full(*error)) {
+            break;
+        }
     }
     return good;
 }
@@ -159,7 +170,7 @@ static void parse_filter(apr_array_header_t *filters, udm_error_t **error, apr_p
         good = parse_values(error, p, at, value);
     }
     else if (good) {
-        good = parse_scalar(error, p, at, value);
+        good = parse_scalar(error, p, at, -1, value);
     }
     if (good && filter.attribute) {
         filter.value = udm_json_own(p, json_deep_copy(value));
@@ -375,12 +386,12 @@ static bool check_test(udm_error_t **error, apr_pool_t *p, const char *pointer,
 
 /* Adds one value to the texts. */
 static bool add_value(apr_array_header_t *texts, udm_error_t **error, apr_pool_t *p,
-                      const char *pointer, const json_t *value, udm_attribute_kind kind)
+                      const char *pointer, int index, const json_t *value, udm_attribute_kind kind)
 {
     const char *legal = "", *text = value_text(&legal, p, value, kind);
 
     if (!text) {
-        udm_error_fault(error, p, pointer, "must be %s; the attribute is of the kind %s", legal,
+        udm_error_fault(error, p, value_pointer(p, pointer, index), "must be %s; the attribute is of the kind %s", legal,
                         udm_attribute_kind_name(kind));
         return false;
     }
@@ -398,12 +409,15 @@ apr_array_header_t *udm_filter_values(udm_error_t **error, apr_pool_t *p, const 
     size_t i;
 
     if (filter->test != UDM_TEST_IN) {
-        good &= add_value(texts, error, p, at, filter->value, kind);
+        good &= add_value(texts, error, p, at, -1, filter->value, kind);
     }
     else {
         json_array_foreach(filter->value, i, item)
         {
-            good &= add_value(texts, error, p, apr_psprintf(p, "%s/%d", at, (int)i), item, kind);
+            good &= add_value(texts, error, p, at, (int)i, item, kind);
+            if (udm_error_is_full(*error)) {
+                break;
+            }
         }
     }
     return good ? texts : NULL;

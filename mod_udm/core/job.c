@@ -50,8 +50,22 @@ static const json_t *read_object(reader *r, const json_t *parent, const char *po
     return value;
 }
 
-/* A string member. @return NULL when it is absent (a fault if `required`) or no string */
-static const char *read_string(reader *r, const json_t *parent, const char *pointer, bool required)
+/* @return false after a fault: the text has more than `most` characters */
+static bool fits(reader *r, const char *pointer, const char *text, int most)
+{
+    if (udm_text_characters(text) > (apr_size_t)most) {
+        FAULT(r, pointer, "must have at most %d characters", most);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * A string member of at most `most` characters. Nothing of one that is longer is copied.
+ * @return NULL when it is absent (a fault if `required`), no string, or too long
+ */
+static const char *read_string(reader *r, const json_t *parent, const char *pointer, bool required,
+                               int most)
 {
     const json_t *value = member(parent, key_of(pointer));
 
@@ -65,13 +79,16 @@ static const char *read_string(reader *r, const json_t *parent, const char *poin
         FAULT(r, pointer, "must be a string");
         return NULL;
     }
+    if (!fits(r, pointer, json_string_value(value), most)) {
+        return NULL;
+    }
     return apr_pstrdup(r->p, json_string_value(value));
 }
 
 /* A required string with something in it. */
-static const char *read_name(reader *r, const json_t *parent, const char *pointer)
+static const char *read_name(reader *r, const json_t *parent, const char *pointer, int most)
 {
-    const char *text = read_string(r, parent, pointer, true);
+    const char *text = read_string(r, parent, pointer, true, most);
 
     if (text && text[strspn(text, " \t\r\n")] == '\0') {
         FAULT(r, pointer, "must not be empty");
@@ -94,9 +111,13 @@ static bool read_boolean(reader *r, const json_t *parent, const char *pointer, b
 /* An instant; UDM_NO_TIME when it is absent or none. */
 static apr_time_t read_time(reader *r, const json_t *parent, const char *pointer)
 {
-    const char *text = read_string(r, parent, pointer, false);
+    const json_t *value = member(parent, key_of(pointer));
+    const char *text = json_string_value(value);
     apr_time_t when = UDM_NO_TIME;
 
+    if (value && !text) {
+        FAULT(r, pointer, "must be a string");
+    }
     if (text && !udm_text_parse_time(&when, text)) {
         FAULT(r, pointer,
               "must be an RFC 3339 date or instant, like 2026-11-24 or 2026-11-24T06:00:00Z");
@@ -120,24 +141,15 @@ static bool has_control(const char *text)
 
 static void read_title(reader *r, udm_job_t *job, const json_t *body)
 {
-    job->title = read_name(r, body, "/title");
-    if (!job->title) {
-        return;
-    }
-    if (udm_text_characters(job->title) > UDM_TITLE_MAX) {
-        FAULT(r, "/title", "must have at most %d characters", UDM_TITLE_MAX);
-    }
-    if (has_control(job->title)) {
+    job->title = read_name(r, body, "/title", UDM_TITLE_MAX);
+    if (job->title && has_control(job->title)) {
         FAULT(r, "/title", "must not hold control characters");
     }
 }
 
 static void read_description(reader *r, udm_job_t *job, const json_t *body)
 {
-    job->description = read_string(r, body, "/description", false);
-    if (job->description && udm_text_characters(job->description) > UDM_DESCRIPTION_MAX) {
-        FAULT(r, "/description", "must have at most %d characters", UDM_DESCRIPTION_MAX);
-    }
+    job->description = read_string(r, body, "/description", false, UDM_DESCRIPTION_MAX);
 }
 
 /*
@@ -146,7 +158,7 @@ static void read_description(reader *r, udm_job_t *job, const json_t *body)
  */
 static void read_family(reader *r, udm_job_t *job, const json_t *body)
 {
-    const char *text = read_string(r, body, "/type", r->version == UDM_V10);
+    const char *text = read_string(r, body, "/type", r->version == UDM_V10, UDM_NAME_MAX);
 
     if (text && (strcmp(text, "UCS") == 0 || strcmp(text, "DataSync") == 0)) {
         job->family = text;
@@ -200,8 +212,9 @@ static void read_time_frame(reader *r, udm_job_t *job, const json_t *body)
     job->time_all = all;
 }
 
-/* schedulerParam with nothing but what it is documented to have, as text. */
-static const char *known_members(const reader *r, const json_t *schedule)
+/* A schedule that was read, with nothing but what it is documented to have, as text. */
+static const char *schedule_text(const reader *r, const udm_schedule_t *read,
+                                 const json_t *schedule)
 {
     static const char *const keys[] = {"immediately", "cron", "runs", "startDate"};
     json_t *known = json_object();
@@ -215,6 +228,9 @@ static const char *known_members(const reader *r, const json_t *schedule)
             json_object_set(known, keys[i], value);
         }
     }
+    if (read->runs_max > 0) {
+        json_object_set_new(known, "runs", json_string(apr_itoa(r->p, read->runs_max)));
+    }
     text = udm_json_text(r->p, known);
     json_decref(known);
     return text;
@@ -223,14 +239,21 @@ static const char *known_members(const reader *r, const json_t *schedule)
 static void read_schedule(reader *r, udm_job_t *job, const json_t *body)
 {
     const json_t *schedule = read_object(r, body, "/schedulerParam");
+    const char *cron = schedule ? json_string_value(member(schedule, "cron")) : NULL;
+    const char *runs = schedule ? json_string_value(member(schedule, "runs")) : NULL;
+    bool fitting;
 
     job->schedule_since = r->now;
-    if (schedule) {
-        job->schedule_json = known_members(r, schedule);
-        if (udm_schedule_parse(&job->schedule, &r->error, r->p, "/schedulerParam", schedule,
-                               r->now)) {
-            job->schedule_type = udm_schedule_type_of(&job->schedule);
-        }
+    if (!schedule) {
+        return;
+    }
+    /* not among the rules of schedules: what was stored before there were limits is still read */
+    fitting = !cron || fits(r, "/schedulerParam/cron", cron, UDM_CRON_MAX);
+    fitting &= !runs || fits(r, "/schedulerParam/runs", runs, UDM_RUNS_MAX);
+    if (fitting && udm_schedule_parse(&job->schedule, &r->error, r->p, "/schedulerParam", schedule,
+                                      r->now)) {
+        job->schedule_json = schedule_text(r, &job->schedule, schedule);
+        job->schedule_type = udm_schedule_type_of(&job->schedule);
     }
 }
 
@@ -248,14 +271,23 @@ static void read_media(reader *r, udm_job_t *job, const json_t *params)
         FAULT(r, "/jobParams/media", "must be an array of strings");
         return;
     }
+    if (json_array_size(media) > UDM_MEDIA_MAX) {
+        FAULT(r, "/jobParams/media", "must have at most %d media", UDM_MEDIA_MAX);
+        return;
+    }
     json_array_foreach(media, i, item)
     {
-        if (json_string_length(item) == 0) {
+        const char *name = json_string_value(item);
+
+        if (udm_error_is_full(r->error)) {
+            return;
+        }
+        if (!name || !*name || udm_text_characters(name) > UDM_NAME_MAX) {
             FAULT(r, apr_psprintf(r->p, "/jobParams/media/%d", (int)i),
-                  "must be a string that is not empty");
+                  "must be a string that is not empty, of at most %d characters", UDM_NAME_MAX);
             continue;
         }
-        APR_ARRAY_PUSH(job->media, const char *) = apr_pstrdup(r->p, json_string_value(item));
+        APR_ARRAY_PUSH(job->media, const char *) = apr_pstrdup(r->p, name);
     }
 }
 
@@ -266,16 +298,16 @@ static void read_media(reader *r, udm_job_t *job, const json_t *params)
 static void read_split_size(reader *r, udm_job_t *job, const json_t *body, const json_t *params)
 {
     const char *pointer = "/jobParams/fileSplitSize";
-    const char *text = params ? read_string(r, params, pointer, false) : NULL;
+    const char *text = params ? read_string(r, params, pointer, false, UDM_SPLIT_SIZE_MAX) : NULL;
 
     if (r->version == UDM_V4 && !(text && *text)) {
         pointer = "/fileSplitSize";
-        text = read_string(r, body, pointer, false);
+        text = read_string(r, body, pointer, false, UDM_SPLIT_SIZE_MAX);
     }
     if (!text || !*text) {
         return;
     }
-    job->file_split_size = text;
+    job->file_split_size = text + strspn(text, "0");
     if (!udm_text_parse_size(&job->file_split_bytes, text)) {
         FAULT(r, pointer,
               "must be a number of bytes, or of KB, MB, GB, KiB, MiB or GiB, like \"100 MB\"");
@@ -290,10 +322,13 @@ static void read_params(reader *r, udm_job_t *job, const json_t *body)
     const json_t *params = read_object(r, body, "/jobParams");
 
     if (params) {
-        job->type = read_name(r, params, "/jobParams/type");
+        job->type = read_name(r, params, "/jobParams/type", UDM_NAME_MAX);
         job->export_attachments = read_boolean(r, params, "/jobParams/exportAttachments", false);
         read_media(r, job, params);
     }
+    job->keeps_attachments =
+        r->version == UDM_V4 && params && !member(params, "exportAttachments");
+    job->keeps_filters = r->version == UDM_V4 && params && !member(params, "filters");
     udm_filter_parse(&job->filters, &r->error, r->p, "/jobParams/filters",
                      params ? member(params, "filters") : NULL);
     read_split_size(r, job, body, params);
@@ -310,7 +345,7 @@ udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, u
         udm_error_fault(&r.error, p, "", "must be a JSON object");
         return r.error;
     }
-    made->source = read_name(&r, body, "/source");
+    made->source = read_name(&r, body, "/source", UDM_NAME_MAX);
     read_family(&r, made, body);
     read_title(&r, made, body);
     read_time_frame(&r, made, body);
@@ -368,27 +403,33 @@ static json_t *time_frame_json(apr_pool_t *p, const udm_job_t *job)
     return json;
 }
 
+/* A schedule as it was sent, but with its instant as the API writes them. */
+static json_t *schedule_json(apr_pool_t *p, const char *text)
+{
+    json_t *schedule = text ? json_loads(text, 0, NULL) : NULL;
+    const char *start = json_string_value(json_object_get(schedule, "startDate"));
+    apr_time_t when;
+
+    if (start && udm_text_parse_time(&when, start)) {
+        set_text(schedule, "startDate", udm_text_time(p, when));
+    }
+    return schedule ? schedule : json_object();
+}
+
 json_t *udm_job_json(apr_pool_t *p, const udm_job_t *job, apr_int64_t id)
 {
     json_t *json = json_object(), *params = json_object();
-    json_t *schedule = job->schedule_json ? json_loads(job->schedule_json, 0, NULL) : NULL;
 
     set_plain_text(params, "fileSplitSize", job->file_split_size);
     set_plain_text(params, "type", job->type);
     json_object_set_new(params, "media", media_json(job->media));
-    if (job->filters && job->filters->nelts > 0) {
-        json_object_set_new(params, "filters", udm_filter_json(job->filters));
-    }
-    if (job->export_attachments) {
-        json_object_set_new(params, "exportAttachments", json_true());
-    }
     json_object_set_new(json, "id", json_integer(id));
     set_plain_text(json, "source", job->source);
     set_plain_text(json, "title", job->title);
     json_object_set_new(json, "timeFrame", time_frame_json(p, job));
     set_plain_text(json, "fileSplitSize", job->file_split_size);
     set_plain_text(json, "description", job->description);
-    json_object_set_new(json, "schedulerParam", schedule ? schedule : json_object());
+    json_object_set_new(json, "schedulerParam", schedule_json(p, job->schedule_json));
     json_object_set_new(json, "jobParams", params);
     set_text(json, "suspended", job->suspended ? "true" : "false");
     return json;

@@ -20,9 +20,16 @@
 #include "route.h"
 #include "schedule.h"
 
-#define UDM_TITLE_MAX       255   /* characters (code points) */
-#define UDM_DESCRIPTION_MAX 4000  /* characters */
-#define UDM_SPLIT_MIN       65536 /* bytes: the smallest fileSplitSize */
+/* What a job may have at most: characters (code points) of a text, elements of an array. */
+#define UDM_NAME_MAX        255 /* source, type, jobParams.type, one medium */
+#define UDM_TITLE_MAX       255
+#define UDM_DESCRIPTION_MAX 4000
+#define UDM_MEDIA_MAX       1000 /* media */
+#define UDM_SPLIT_SIZE_MAX  32
+#define UDM_CRON_MAX        1000
+#define UDM_RUNS_MAX        32
+
+#define UDM_SPLIT_MIN 65536 /* bytes: the smallest fileSplitSize */
 
 typedef enum { UDM_SCHEDULE_NOW, UDM_SCHEDULE_ONCE, UDM_SCHEDULE_RECURRING } udm_schedule_type;
 
@@ -37,15 +44,18 @@ typedef struct udm_job_t {
     apr_time_t date_to;        /* UDM_NO_TIME when absent; exclusive */
     apr_array_header_t *media; /* of const char *; empty means all */
     bool export_attachments;
-    const char *file_split_size;  /* as sent; NULL when absent */
+    const char *file_split_size;  /* as sent, without leading zeros; NULL when absent */
     apr_int64_t file_split_bytes; /* 0 when absent */
     apr_array_header_t *filters;  /* of udm_job_filter_t */
+    /* v4 shows neither of these two, so a job that it replaces keeps what its body does not say */
+    bool keeps_attachments, keeps_filters;
     bool suspended;
     udm_encryption encryption; /* what holds where the job was sent to; no part of the body */
     udm_schedule_type schedule_type;
     udm_schedule_t schedule;
     apr_time_t schedule_since; /* when it was accepted; see udm_schedule_parse */
-    const char *schedule_json; /* schedulerParam as sent, compact */
+    const char *schedule_json; /* schedulerParam, compact: what is known of it, as sent, but a
+                                  number in runs without leading zeros */
 } udm_job_t;
 
 /*
@@ -63,8 +73,9 @@ udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, u
 bool udm_job_window_moves(const udm_job_t *job);
 
 /*
- * The definition of a job with its id, as GET of v4 shows it; a new reference. Of `job` the
- * schedule is taken from schedule_json.
+ * The definition of a job with its id, as GET of v4 shows it, with no member that v4 does not document;
+ * a new reference. Of `job` the schedule is taken from schedule_json, its startDate in the form of all
+ * instants.
  */
 json_t *udm_job_json(apr_pool_t *p, const udm_job_t *job, apr_int64_t id);
 

@@ -43,15 +43,26 @@ static const char *place(apr_pool_t *p, const char *text, apr_size_t at)
     return apr_psprintf(p, "line %d, column %d", line, column);
 }
 
+/* @return true when what stands behind an opening bracket is not the closing one */
+static bool has_content(const char *text, apr_size_t size)
+{
+    apr_size_t i;
+
+    for (i = 0; i < size && strchr(" \t\r\n", text[i]); i++) {
+    }
+    return i < size && text[i] != ']' && text[i] != '}';
+}
+
 /*
- * Looks for the first bracket that opens too deep a level, outside of strings. This comes before
- * jansson, which descends by recursion. @return its offset, or `size`
+ * Looks for the first bracket that opens too deep a level, or the first bracket or comma that is one
+ * value too many, outside of strings. This comes before jansson, which descends by recursion and takes
+ * memory for every value. @return its offset, or `size`; `deep` says which it was
  */
-static apr_size_t too_deep(const char *text, apr_size_t size)
+static apr_size_t too_much(bool *deep, const char *text, apr_size_t size)
 {
     bool in_string = false;
     apr_size_t i;
-    int depth = 0;
+    int depth = 0, values = 1;
 
     for (i = 0; i < size; i++) {
         char c = text[i];
@@ -67,8 +78,10 @@ static apr_size_t too_deep(const char *text, apr_size_t size)
         else if (c == '"') {
             in_string = true;
         }
-        else if (c == '{' || c == '[') {
-            if (++depth > UDM_JSON_MAX_DEPTH) {
+        else if (c == '{' || c == '[' || c == ',') {
+            *deep = c != ',' && ++depth > UDM_JSON_MAX_DEPTH;
+            values += c == ',' || has_content(text + i + 1, size - i - 1);
+            if (*deep || values > UDM_JSON_MAX_VALUES) {
                 return i;
             }
         }
@@ -83,6 +96,7 @@ udm_error_t *udm_json_parse(json_t **json, apr_pool_t *p, const char *text, apr_
 {
     json_error_t error;
     apr_size_t at;
+    bool deep;
 
     *json = NULL;
     if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
@@ -99,7 +113,12 @@ udm_error_t *udm_json_parse(json_t **json, apr_pool_t *p, const char *text, apr_
     if (at == size) {
         return udm_error_make(p, UDM_E_INVALID, "not valid JSON: the document is empty");
     }
-    at = too_deep(text, size);
+    at = too_much(&deep, text, size);
+    if (at < size && !deep) {
+        return udm_error_make(p, UDM_E_INVALID,
+                              "the JSON document has too many values: at %s: at most %d are taken",
+                              place(p, text, at), UDM_JSON_MAX_VALUES);
+    }
     if (at < size) {
         return udm_error_make(p, UDM_E_INVALID,
                               "not valid JSON: at %s: nested more than %d levels deep",

@@ -13,12 +13,19 @@
 /* Deepest nesting that a request body may have; jansson alone would take 2048. */
 #define UDM_JSON_MAX_DEPTH 64
 
+/*
+ * How many values a request body may have. A value of two bytes ("{}") becomes up to 250 in memory, so
+ * it is this that bounds what a body needs: see tests/unit/test_memory.c. The largest job that keeps to
+ * every other limit has some 21,100.
+ */
+#define UDM_JSON_MAX_VALUES 25000
+
 /* Releases `json` with the pool. @return `json`, so that it can be tied where it is made */
 json_t *udm_json_own(apr_pool_t *p, json_t *json);
 
 /*
  * Reads one JSON document: UTF-8, no duplicate keys, no NUL in strings, at most UDM_JSON_MAX_DEPTH
- * deep. The document is released with `p`.
+ * deep and of UDM_JSON_MAX_VALUES values. The document is released with `p`.
  * @return UDM_E_INVALID that says line, column and what is wrong
  */
 udm_error_t *udm_json_parse(json_t **json, apr_pool_t *p, const char *text, apr_size_t size);

@@ -294,6 +294,31 @@ static udm_error_t *write_job(const control_t *control, apr_pool_t *p, udm_db_t 
     return udm_db_query(&result, p, db, &job_update, 4, values);
 }
 
+/*
+ * What a body cannot say in its version stays as it is, as long as the job is about the same data: or
+ * a client of v4 that sends back what it has read would widen the export.
+ */
+static udm_error_t *keep_unsaid(const control_t *control, apr_pool_t *p, udm_db_t *db,
+                                udm_job_t *checked)
+{
+    udm_job_t *stored;
+    udm_error_t *error;
+
+    if ((!checked->keeps_filters && !checked->keeps_attachments) ||
+        strcmp(checked->source, control->source) != 0 ||
+        strcmp(checked->type, control->type) != 0) {
+        return NULL;
+    }
+    error = udm_job_definition(&stored, p, db, control->audit->who, control->job_id);
+    if (!error && checked->keeps_filters) {
+        checked->filters = stored->filters;
+    }
+    if (!error && checked->keeps_attachments) {
+        checked->export_attachments = stored->export_attachments;
+    }
+    return error;
+}
+
 /* One change of a job, in a transaction. */
 static udm_error_t *change_job(apr_pool_t *p, udm_db_t *db, void *baton)
 {
@@ -314,6 +339,9 @@ static udm_error_t *change_job(apr_pool_t *p, udm_db_t *db, void *baton)
         error = udm_job_check(&checked, &cipher, p, db, control->definition, control->audit->who);
         if (!error) {
             error = udm_job_check_cipher(&certificate, p, &cipher);
+        }
+        if (!error) {
+            error = keep_unsaid(control, p, db, checked);
         }
     }
     if (!error) {

@@ -11,6 +11,8 @@
 #include "core/text.h"
 #include "db/job_private.h"
 
+#define NAMES_SHOWN 50 /* of what is legal, in one fault */
+
 /* Always one row; what is unknown is NULL. What belongs to other tenants is unknown. */
 /* clang-format off */
 static const udm_statement_t check_select = {
@@ -48,20 +50,27 @@ enum {
     CHECK_ENCRYPTION
 };
 
-/* The names, comma-separated, or what to say when there are none. */
+/*
+ * The names, comma-separated, or what to say when there are none. Not more of them than a person
+ * reads, for each fault of a body has this text.
+ */
 static const char *list_of(apr_pool_t *p, const apr_array_header_t *names)
 {
-    const char *text = "";
-    int i;
+    int shown = names->nelts < NAMES_SHOWN ? names->nelts : NAMES_SHOWN, i;
+    apr_array_header_t *pieces = apr_array_make(p, 2 * shown + 1, sizeof(const char *));
 
-    if (names->nelts == 0) {
+    if (shown == 0) {
         return "there is none that you may export";
     }
-    for (i = 0; i < names->nelts; i++) {
-        text = apr_pstrcat(p, text, i > 0 ? ", " : "it must be one of ",
-                           APR_ARRAY_IDX(names, i, const char *), NULL);
+    for (i = 0; i < shown; i++) {
+        APR_ARRAY_PUSH(pieces, const char *) = i > 0 ? ", " : "it must be one of ";
+        APR_ARRAY_PUSH(pieces, const char *) = APR_ARRAY_IDX(names, i, const char *);
     }
-    return text;
+    if (shown < names->nelts) {
+        APR_ARRAY_PUSH(pieces, const char *) =
+            apr_psprintf(p, ", or one of %d more", names->nelts - shown);
+    }
+    return apr_array_pstrcat(p, pieces, 0);
 }
 
 static int find(const apr_array_header_t *names, const char *name, bool any_case)
@@ -102,6 +111,7 @@ static apr_array_header_t *check_media(udm_error_t **error, apr_pool_t *p, const
 {
     apr_array_header_t *legal = udm_result_array(p, row, 0, CHECK_MEDIA);
     apr_array_header_t *media = apr_array_make(p, 4, sizeof(const char *));
+    const char *choice = NULL; /* made once, for the first that needs it */
     int i;
 
     if (job->media->nelts > 0 && !udm_result_bool(row, 0, CHECK_HAS_MEDIA)) {
@@ -109,14 +119,16 @@ static apr_array_header_t *check_media(udm_error_t **error, apr_pool_t *p, const
                         "data of type \"%s\" has no media: send an empty array", job->type);
         return media;
     }
-    for (i = 0; i < job->media->nelts; i++) {
+    for (i = 0; i < job->media->nelts && !udm_error_is_full(*error); i++) {
         const char *name = APR_ARRAY_IDX(job->media, i, const char *);
         int at = find(legal, name, true);
 
         if (at < 0) {
+            if (!choice) {
+                choice = legal->nelts > 0 ? list_of(p, legal) : "send an empty array";
+            }
             udm_error_fault(error, p, apr_psprintf(p, "/jobParams/media/%d", i),
-                            "there is no medium \"%s\" for this type; %s", name,
-                            legal->nelts > 0 ? list_of(p, legal) : "send an empty array");
+                            "there is no medium \"%s\" for this type; %s", name, choice);
             continue;
         }
         name = APR_ARRAY_IDX(legal, at, const char *);
@@ -155,6 +167,7 @@ static void check_filters(udm_error_t **error, apr_pool_t *p, const udm_job_t *j
 {
     apr_array_header_t *names = apr_array_make(p, 16, sizeof(const char *));
     apr_array_header_t *kinds = apr_array_make(p, 16, sizeof(udm_attribute_kind));
+    const char *choice = NULL;
     int i;
 
     read_attributes(names, kinds, p, row);
@@ -168,9 +181,11 @@ static void check_filters(udm_error_t **error, apr_pool_t *p, const udm_job_t *j
                               APR_ARRAY_IDX(kinds, at, udm_attribute_kind));
             continue;
         }
+        if (!choice) {
+            choice = names->nelts > 0 ? list_of(p, names) : "it has none to filter by";
+        }
         udm_error_fault(error, p, apr_pstrcat(p, pointer, "/attribute", NULL),
-                        "there is no attribute \"%s\" of this type; %s", filter->attribute,
-                        names->nelts > 0 ? list_of(p, names) : "it has none to filter by");
+                        "there is no attribute \"%s\" of this type; %s", filter->attribute, choice);
     }
 }
 

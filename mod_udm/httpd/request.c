@@ -172,15 +172,18 @@ udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *
     udm_error_t *too_large = udm_error_make(
         r->pool, UDM_E_TOO_LARGE,
         "the request body is too large: at most %" APR_INT64_T_FMT " bytes are taken here", limit);
-    apr_size_t capacity = 8192;
+    apr_size_t capacity = 8191;
     char *buffer;
     bool ended = false;
-    apr_off_t announced;
+    apr_off_t announced = 0;
 
     *size = 0;
     /* httpd has refused a length that is no number */
     if (length && (apr_strtoff(&announced, length, NULL, 10) || announced > limit)) {
         return too_large;
+    }
+    if (length) {
+        capacity = (apr_size_t)announced; /* so it never has to move */
     }
     buffer = apr_palloc(r->pool, capacity + 1);
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);

@@ -289,6 +289,138 @@ START_TEST(test_params)
 }
 END_TEST
 
+/* A text of `count` characters, two bytes each. */
+static const char *umlauts(int count)
+{
+    char *text = apr_palloc(pool, 2 * (apr_size_t)count + 1);
+    int i;
+
+    for (i = 0; i < count; i++) {
+        memcpy(text + 2 * i, "\xc3\xa4", 2);
+    }
+    text[2 * count] = '\0';
+    return text;
+}
+
+/* Every member that is a text: the longest that is taken, or that has no fault of length alone. */
+static const struct {
+    const char *pointer;
+    const char *before, *after; /* the body around the text */
+    int most;
+    udm_version version;
+} texts[] = {
+    {"/source", "{'source':'", "'}", 255, UDM_V10},
+    {"/type", "{'type':'", "'}", 255, UDM_V10},
+    {"/type", "{'type':'", "'}", 255, UDM_V4},
+    {"/title", "{'title':'", "'}", 255, UDM_V10},
+    {"/description", "{'description':'", "'}", 4000, UDM_V10},
+    {"/description", "{'description':'", "'}", 4000, UDM_V4},
+    {"/fileSplitSize", "{'fileSplitSize':'", "'}", 32, UDM_V4},
+    {"/schedulerParam/cron", "{'schedulerParam':{'cron':'", "'}}", 1000, UDM_V10},
+    {"/schedulerParam/runs", "{'schedulerParam':{'cron':'0 6 * * *','runs':'", "'}}", 32, UDM_V10},
+    {"/jobParams/type", "{'jobParams':{'media':[],'type':'", "'}}", 255, UDM_V10},
+    {"/jobParams/media/0", "{'jobParams':{'type':'T','media':['", "']}}", 255, UDM_V10},
+    {"/jobParams/media/1", "{'jobParams':{'type':'T','media':['a','", "']}}", 255, UDM_V4},
+    {"/jobParams/fileSplitSize", "{'jobParams':{'type':'T','media':[],'fileSplitSize':'", "'}}", 32,
+     UDM_V10},
+    {"/jobParams/filters/0/attribute",
+     "{'jobParams':{'type':'T','media':[],'filters':[{'operator':'eq','value':1,'attribute':'",
+     "'}]}}", 1000, UDM_V10},
+    {"/jobParams/filters/0/value",
+     "{'jobParams':{'type':'T','media':[],'filters':[{'attribute':'a','operator':'eq','value':'",
+     "'}]}}", 1000, UDM_V10},
+    {"/jobParams/filters/0/value/1",
+     "{'jobParams':{'type':'T','media':[],'filters':[{'attribute':'a','operator':'in','value':[1,'",
+     "']}]}}", 1000, UDM_V10},
+};
+
+/* Whether the body with a text of so many characters has a fault that speaks of the limit. */
+static bool too_long(int i, int characters)
+{
+    const char *body =
+        apr_pstrcat(pool, texts[i].before, umlauts(characters), texts[i].after, NULL);
+    const char *words = apr_psprintf(pool, "at most %d characters", texts[i].most);
+    udm_job_t *job;
+    udm_error_t *error =
+        udm_job_parse(&job, pool, changed(body), texts[i].version, apr_time_now());
+    int k;
+
+    for (k = 0; error && k < error->faults->nelts; k++) {
+        const udm_fault_t *fault = &APR_ARRAY_IDX(error->faults, k, udm_fault_t);
+
+        if (strcmp(fault->pointer, texts[i].pointer) == 0 && strstr(fault->detail, words)) {
+            ck_assert_int_eq(error->faults->nelts, 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+START_TEST(test_limits_of_texts)
+{
+    ck_assert(!too_long(_i, 0) || strcmp(texts[_i].pointer, "/jobParams/media/0") == 0 ||
+              strcmp(texts[_i].pointer, "/jobParams/media/1") == 0); /* which names the limit, too */
+    ck_assert(!too_long(_i, 1));
+    ck_assert(!too_long(_i, texts[_i].most));
+    ck_assert(too_long(_i, texts[_i].most + 1));
+    ck_assert(too_long(_i, 300000));
+}
+END_TEST
+
+/* An array of `count` texts. */
+static const char *texts_of(int count, const char *text)
+{
+    apr_array_header_t *all = apr_array_make(pool, count, sizeof(const char *));
+
+    while (count-- > 0) {
+        APR_ARRAY_PUSH(all, const char *) = apr_psprintf(pool, "%s", text);
+    }
+    return apr_array_pstrcat(pool, all, ',');
+}
+
+START_TEST(test_limits_of_arrays)
+{
+    static const char media[] = "{'jobParams':{'type':'T','media':[%s]}}";
+    static const char values[] = "{'jobParams':{'type':'T','media':[],'filters':[{'attribute':'a',"
+                                 "'operator':'in','value':[%s]}]}}";
+    static const char filters[] = "{'jobParams':{'type':'T','media':[],'filters':[%s]}}";
+    static const char filter[] = "{'attribute':'a','operator':'eq','value':1}";
+
+    ck_assert_int_eq(takes(apr_psprintf(pool, media, texts_of(1000, "'x'")))->media->nelts, 1000);
+    refuses(apr_psprintf(pool, media, texts_of(1001, "'x'")), "/jobParams/media",
+            "at most 1000 media");
+    takes(apr_psprintf(pool, values, texts_of(1000, "1")));
+    refuses(apr_psprintf(pool, values, texts_of(1001, "1")), "/jobParams/filters/0/value",
+            "at most 1000 values");
+    takes(apr_psprintf(pool, filters, texts_of(20, filter)));
+    refuses(apr_psprintf(pool, filters, texts_of(21, filter)), "/jobParams/filters",
+            "at most 20 filters");
+    /* a job that is as large as each limit allows is not too large as a whole */
+    takes(apr_psprintf(
+        pool, filters,
+        texts_of(20, apr_psprintf(pool, "{'attribute':'a','operator':'in','value':[%s]}",
+                                  texts_of(1000, "1")))));
+}
+END_TEST
+
+/* A number has one form, however many zeros it was sent with. */
+START_TEST(test_leading_zeros)
+{
+    udm_job_t *job = takes("{'jobParams':{'type':'T','media':[],'fileSplitSize':'000100 MB'}}");
+
+    ck_assert_str_eq(job->file_split_size, "100 MB");
+    ck_assert_int_eq(job->file_split_bytes, 100000000);
+    job = takes("{'schedulerParam':{'cron':'0 6 * * *','runs':'00012'}}");
+    ck_assert_str_eq(job->schedule_json, "{\"cron\":\"0 6 * * *\",\"runs\":\"12\"}");
+    ck_assert_int_eq(job->schedule.runs_max, 12);
+    job = takes("{'schedulerParam':{'runs':'Daily','startDate':'2026-11-24'}}");
+    ck_assert_str_eq(job->schedule_json, "{\"runs\":\"Daily\",\"startDate\":\"2026-11-24\"}");
+    refuses("{'schedulerParam':{'cron':'0 6 * * *','runs':'0'}}", "/schedulerParam/runs", "1 to");
+    refuses("{'jobParams':{'type':'T','media':[],'fileSplitSize':'000'}}",
+            "/jobParams/fileSplitSize", "number of bytes");
+}
+END_TEST
+
 START_TEST(test_v4)
 {
     udm_job_t *job =
@@ -369,10 +501,9 @@ START_TEST(test_definition)
         "{\"id\":77,\"source\":\"UCS\",\"title\":\"Weekly\",\"timeFrame\":{\"all\":false,"
         "\"dateFrom\":\"2026-01-01T00:00:00.000Z\",\"dateTo\":\"2026-01-31T23:00:00.000Z\"},"
         "\"fileSplitSize\":\"100 MB\",\"description\":\"D\",\"schedulerParam\":{"
-        "\"immediately\":false,\"startDate\":\"2026-11-24\"},\"jobParams\":{\"fileSplitSize\":"
-        "\"100 MB\",\"type\":\"Contact\",\"media\":[\"voice\",\"email\"],\"filters\":["
-        "{\"attribute\":\"b\",\"operator\":\"in\",\"value\":[1,\"a\"]}],"
-        "\"exportAttachments\":true},\"suspended\":\"true\"}";
+        "\"immediately\":false,\"startDate\":\"2026-11-24T00:00:00.000Z\"},\"jobParams\":{"
+        "\"fileSplitSize\":\"100 MB\",\"type\":\"Contact\",\"media\":[\"voice\",\"email\"]},"
+        "\"suspended\":\"true\"}";
     json_t *again;
 
     ck_assert_str_eq(shown(job, 77), whole);
@@ -381,10 +512,23 @@ START_TEST(test_definition)
                      "true},\"fileSplitSize\":\"\",\"description\":\"\",\"schedulerParam\":{"
                      "\"immediately\":true},\"jobParams\":{\"fileSplitSize\":\"\",\"type\":"
                      "\"Interaction\",\"media\":[]},\"suspended\":\"false\"}");
-    /* what is shown can be sent back, and means the same */
+    /* what is shown can be sent back, and means the same: what v4 does not show is kept */
     unit_ok(udm_json_parse(&again, pool, whole, strlen(whole)));
     unit_ok(udm_job_parse(&job, pool, again, UDM_V4, apr_time_now()));
     ck_assert_str_eq(shown(job, 77), whole);
+    ck_assert(job->keeps_filters && job->keeps_attachments);
+    job = takes_version("{'jobParams':{'type':'Contact','media':[],'filters':[],"
+                        "'exportAttachments':false}}",
+                        UDM_V4);
+    ck_assert(!job->keeps_filters && !job->keeps_attachments);
+    job = takes("{}");
+    ck_assert(!job->keeps_filters && !job->keeps_attachments);
+    /* what was stored long ago and is no instant is shown as it is */
+    job->schedule_json = "{\"startDate\":\"soon\",\"cron\":\"0 6 * * *\"}";
+    ck_assert_ptr_nonnull(strstr(shown(job, 77), "{\"startDate\":\"soon\",\"cron\":"));
+    job->schedule_json = "{\"startDate\":\"2026-11-24 08:00:00.123456+02:00\"}";
+    ck_assert_ptr_nonnull(
+        strstr(shown(job, 77), "{\"startDate\":\"2026-11-24T06:00:00.123Z\"}"));
 }
 END_TEST
 
@@ -511,6 +655,9 @@ TCase *job_case(void)
     tcase_add_test(tc, test_time_frame);
     tcase_add_test(tc, test_schedule);
     tcase_add_test(tc, test_params);
+    tcase_add_loop_test(tc, test_limits_of_texts, 0, (int)(sizeof(texts) / sizeof(texts[0])));
+    tcase_add_test(tc, test_limits_of_arrays);
+    tcase_add_test(tc, test_leading_zeros);
     tcase_add_test(tc, test_v4);
     tcase_add_test(tc, test_lives_in_the_pool);
     tcase_add_test(tc, test_definition);

@@ -90,6 +90,25 @@ START_TEST(test_depth)
 }
 END_TEST
 
+/* What makes a value: an element, a member, an array or an object with its brackets. */
+START_TEST(test_values)
+{
+    const int most = UDM_JSON_MAX_VALUES;
+    json_t *json;
+
+    unit_ok(parse(&json, apr_pstrcat(pool, "[", nested(most - 2, "0,", ""), "0]", NULL)));
+    ck_assert_uint_eq(json_array_size(json), (size_t)most - 1);
+    fails(apr_pstrcat(pool, "[", nested(most - 1, "0,", ""), "0]", NULL), "at most 25000");
+    unit_ok(parse(&json, apr_pstrcat(pool, "[", nested(most - 2, "{ },", ""), "[\t]]", NULL)));
+    fails(apr_pstrcat(pool, "[", nested(most - 1, "[ ],", ""), "{}]", NULL), "too many values");
+    unit_ok(parse(&json, apr_pstrcat(pool, "[", nested(most / 2 - 1, "[0],", ""), "0]", NULL)));
+    fails(apr_pstrcat(pool, "[", nested(most / 2, "{\"\":0},", ""), "0]", NULL), "too many values");
+    fails(apr_pstrcat(pool, "\n[", nested(1000000, "\"x\",", ""), "0]", NULL), "at line 2, column");
+    /* commas in strings do not count */
+    unit_ok(parse(&json, apr_pstrcat(pool, "[\"\\\"", nested(50000, ",[", ""), "\"]", NULL)));
+}
+END_TEST
+
 START_TEST(test_released_with_the_pool)
 {
     apr_pool_t *child;
@@ -247,6 +266,7 @@ TCase *json_case(void)
     tcase_add_test(tc, test_parse);
     tcase_add_test(tc, test_faults);
     tcase_add_test(tc, test_depth);
+    tcase_add_test(tc, test_values);
     tcase_add_test(tc, test_released_with_the_pool);
     tcase_add_test(tc, test_problem);
     tcase_add_test(tc, test_envelope);

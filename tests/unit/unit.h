@@ -50,6 +50,7 @@ TCase *job_case(void);
 TCase *json_case(void);
 TCase *link_case(void);
 TCase *listing_case(void);
+TCase *memory_case(void);
 TCase *openapi_case(void);
 TCase *principal_case(void);
 TCase *route_case(void);
