@@ -391,7 +391,8 @@ static bool add_value(apr_array_header_t *texts, udm_error_t **error, apr_pool_t
     const char *legal = "", *text = value_text(&legal, p, value, kind);
 
     if (!text) {
-        udm_error_fault(error, p, value_pointer(p, pointer, index), "must be %s; the attribute is of the kind %s", legal,
+        udm_error_fault(error, p, value_pointer(p, pointer, index),
+                        "must be %s; the attribute is of the kind %s", legal,
                         udm_attribute_kind_name(kind));
         return false;
     }

@@ -250,8 +250,8 @@ static void read_schedule(reader *r, udm_job_t *job, const json_t *body)
     /* not among the rules of schedules: what was stored before there were limits is still read */
     fitting = !cron || fits(r, "/schedulerParam/cron", cron, UDM_CRON_MAX);
     fitting &= !runs || fits(r, "/schedulerParam/runs", runs, UDM_RUNS_MAX);
-    if (fitting && udm_schedule_parse(&job->schedule, &r->error, r->p, "/schedulerParam", schedule,
-                                      r->now)) {
+    if (fitting &&
+        udm_schedule_parse(&job->schedule, &r->error, r->p, "/schedulerParam", schedule, r->now)) {
         job->schedule_json = schedule_text(r, &job->schedule, schedule);
         job->schedule_type = udm_schedule_type_of(&job->schedule);
     }
@@ -326,8 +326,7 @@ static void read_params(reader *r, udm_job_t *job, const json_t *body)
         job->export_attachments = read_boolean(r, params, "/jobParams/exportAttachments", false);
         read_media(r, job, params);
     }
-    job->keeps_attachments =
-        r->version == UDM_V4 && params && !member(params, "exportAttachments");
+    job->keeps_attachments = r->version == UDM_V4 && params && !member(params, "exportAttachments");
     job->keeps_filters = r->version == UDM_V4 && params && !member(params, "filters");
     udm_filter_parse(&job->filters, &r->error, r->p, "/jobParams/filters",
                      params ? member(params, "filters") : NULL);

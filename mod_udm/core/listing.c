@@ -6,6 +6,7 @@
 
 #include <apr_cstr.h>
 #include <apr_strings.h>
+#include <openssl/sha.h>
 
 #include "filter.h"
 #include "job.h"
@@ -14,6 +15,7 @@
 
 #define DEFAULT_SIZE  999999999
 #define DEFAULT_ORDER "createdDate"
+#define PRINT_BYTES   8 /* of a hash: a cursor of another list is a mistake, no attack */
 
 /* The first value of a parameter, or NULL; names count as they are written. */
 static const char *parameter(const apr_table_t *query, const char *name)
@@ -44,24 +46,22 @@ static bool parse_boolean(bool *value, const char *text)
     return *value || apr_cstr_casecmp(text, "false") == 0;
 }
 
-/* A whole number from `least` on; leaves the default where the parameter is absent. */
+/* A whole number from 0 on; leaves the default where the parameter is absent. */
 static udm_error_t *read_number(apr_int64_t *number, apr_pool_t *p, const apr_table_t *query,
-                                const char *name, apr_int64_t least)
+                                const char *name)
 {
     const char *text = parameter(query, name);
 
     if (!text) {
         return NULL;
     }
-    if (least == 0 && strspn(text, "0") == strlen(text)) {
+    if (strspn(text, "0") == strlen(text)) {
         *number = 0;
         return NULL;
     }
     if (!udm_text_parse_id(number, text)) {
         return bad_value(
-            p, name,
-            apr_psprintf(p, "a whole number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT, least,
-                         APR_INT64_MAX));
+            p, name, apr_psprintf(p, "a whole number from 0 to %" APR_INT64_T_FMT, APR_INT64_MAX));
     }
     return NULL;
 }
@@ -156,6 +156,101 @@ static const char *filter_value(const char **legal, apr_pool_t *p, udm_filter_ki
     return NULL;
 }
 
+udm_error_t *udm_listing_names(apr_pool_t *p, const apr_table_t *query, const char *const *known)
+{
+    const apr_array_header_t *entries = apr_table_elts(query);
+    int i, k;
+
+    for (i = 0; i < entries->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(entries, i, apr_table_entry_t).key;
+
+        for (k = 0; known[k]; k++) {
+            if (apr_cstr_casecmp(name, known[k]) == 0 && strcmp(name, known[k]) != 0) {
+                return udm_error_make(p, UDM_E_INVALID,
+                                      "the parameter %s must be written %s: capitals count in the "
+                                      "names of parameters",
+                                      name, known[k]);
+            }
+        }
+    }
+    return NULL;
+}
+
+/* The names of all parameters that a list has in one version. */
+static const char *const *known_names(apr_pool_t *p, const udm_listing_spec_t *spec,
+                                      udm_version version)
+{
+    apr_array_header_t *names = apr_array_make(p, 16, sizeof(const char *));
+    const udm_filter_spec_t *f;
+
+    APR_ARRAY_PUSH(names, const char *) = "from";
+    APR_ARRAY_PUSH(names, const char *) = "size";
+    APR_ARRAY_PUSH(names, const char *) = "orderField";
+    APR_ARRAY_PUSH(names, const char *) = "descAsc";
+    if (version == UDM_V10) {
+        APR_ARRAY_PUSH(names, const char *) = "bgUpdate"; /* which nothing reads */
+        APR_ARRAY_PUSH(names, const char *) = "cursor";
+        APR_ARRAY_PUSH(names, const char *) = "after";
+    }
+    for (f = spec->filters; f->parameter; f++) {
+        if (f->versions & (int)version) {
+            APR_ARRAY_PUSH(names, const char *) = f->parameter;
+        }
+    }
+    APR_ARRAY_PUSH(names, const char *) = NULL;
+    return (const char *const *)names->elts;
+}
+
+/* What tells a list with its order and filters from others: a page of one is no place in another. */
+static const char *print_of(apr_pool_t *p, const udm_listing_t *listing)
+{
+    apr_array_header_t *parts = apr_array_make(p, 8, sizeof(const char *));
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    const char *text;
+    int i;
+
+    /* with the length of each value, for that may hold the character between the parts */
+    APR_ARRAY_PUSH(parts, const char *) = listing->order->expression;
+    APR_ARRAY_PUSH(parts, const char *) = listing->descending ? "desc" : "asc";
+    for (i = 0; i < listing->filters->nelts; i++) {
+        const udm_filter_t *filter = &APR_ARRAY_IDX(listing->filters, i, udm_filter_t);
+
+        APR_ARRAY_PUSH(parts, const char *) = filter->spec->expression;
+        APR_ARRAY_PUSH(parts, const char *) = apr_psprintf(p, "%d", (int)strlen(filter->value));
+        APR_ARRAY_PUSH(parts, const char *) = filter->value;
+    }
+    text = apr_array_pstrcat(p, parts, '\n');
+    SHA256((const unsigned char *)text, strlen(text), digest);
+    return udm_text_hex(p, digest, PRINT_BYTES);
+}
+
+/* Reads where a page begins, and whether its answer says where the next one does. */
+static udm_error_t *read_cursor(udm_listing_t *listing, apr_pool_t *p, const apr_table_t *query)
+{
+    const char *after = parameter(query, "after"), *wanted = parameter(query, "cursor");
+    udm_cursor_t *cursor = apr_palloc(p, sizeof(*cursor));
+
+    if (wanted && !parse_boolean(&listing->cursor, wanted)) {
+        return bad_value(p, "cursor", "true or false");
+    }
+    if (after) {
+        if (!udm_cursor_parse(cursor, p, after) || strcmp(cursor->list, listing->print) != 0) {
+            return bad_value(p, "after",
+                             "what an answer of this list gave as next, for the same orderField, "
+                             "descAsc and filters; begin again without it");
+        }
+        if (listing->from > 0) {
+            return bad_value(p, "from", "0 beside after, which says where the page begins");
+        }
+        listing->after = cursor;
+        listing->cursor = true;
+    }
+    if (listing->cursor && listing->size == 0) {
+        return bad_value(p, "size", "at least 1 beside cursor or after");
+    }
+    return NULL;
+}
+
 udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
                                const udm_listing_spec_t *spec, udm_version version,
                                const apr_table_t *query)
@@ -168,8 +263,9 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
     *listing = NULL;
     made->size = DEFAULT_SIZE;
     made->filters = apr_array_make(p, 4, sizeof(udm_filter_t));
-    if ((error = read_number(&made->from, p, query, "from", 0)) ||
-        (error = read_number(&made->size, p, query, "size", 1)) ||
+    if ((error = udm_listing_names(p, query, known_names(p, spec, version))) ||
+        (error = read_number(&made->from, p, query, "from")) ||
+        (error = read_number(&made->size, p, query, "size")) ||
         (error = read_order(&made->order, p, spec, version, query))) {
         return error;
     }
@@ -189,8 +285,12 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
             }
         }
     }
-    *listing = made;
-    return NULL;
+    made->print = print_of(p, made);
+    error = version == UDM_V10 ? read_cursor(made, p, query) : NULL;
+    if (!error) {
+        *listing = made;
+    }
+    return error;
 }
 
 /* Decodes one name or value of a query. @return NULL and sets `fault` when it is broken */

@@ -1,7 +1,8 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * listing.h: the query of a list (decisions 1.4): from, size, descAsc, orderField and the filters,
- * read by a table that says which parameters and order fields the list has.
+ * read by a table that says which parameters and order fields the list has; in v10 also cursor and
+ * after, which lead from page to page.
  */
 #ifndef UDM_LISTING_H
 #define UDM_LISTING_H
@@ -12,6 +13,7 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
+#include "cursor.h"
 #include "error.h"
 #include "route.h"
 
@@ -57,16 +59,26 @@ typedef struct udm_listing_t {
     bool descending;
     const udm_order_spec_t *order; /* default: createdDate */
     apr_array_header_t *filters;   /* of udm_filter_t */
+    bool cursor;                   /* the answer says where the next page begins */
+    const udm_cursor_t *after;     /* where this page begins; NULL: at `from` */
+    const char *print;             /* tells this list in its order with its filters from others */
 } udm_listing_t;
 
 /*
  * Reads a decoded query as one version has it: `query` maps parameter names to values; unknown ones
  * are ignored and an empty value means absent.
- * @return UDM_E_INVALID that names the parameter and the legal values
+ * @return UDM_E_INVALID that names the parameter and the legal values, also for a name that differs
+ *         from a known one in case alone
  */
 udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
                                const udm_listing_spec_t *spec, udm_version version,
                                const apr_table_t *query);
+
+/*
+ * Names count as they are written. @return UDM_E_INVALID for one in the query that differs from one of
+ * `known` (ended by NULL) in case alone: it would be ignored, and nobody would say so
+ */
+udm_error_t *udm_listing_names(apr_pool_t *p, const apr_table_t *query, const char *const *known);
 
 /*
  * Splits a raw query string into a table: %XX and + decoded, the first of equal names wins.

@@ -113,12 +113,16 @@ const udm_listing_spec_t *udm_file_listing(void);
 typedef enum { UDM_LIST_JOBS, UDM_LIST_RUNS, UDM_LIST_FILES } udm_list_kind;
 
 /*
- * A list under way. It is read in keyset batches, so that no connection is held between them; the
- * highest id is fixed by udm_list_open, so later rows do not appear in the middle.
+ * A list under way. It is read in keyset batches, so that no connection is held between them; what it
+ * sees is fixed by udm_list_open, so later rows do not appear in the middle.
  */
 typedef struct udm_list_t udm_list_t;
 
-/* Counts the matches and fixes the list. `count` gets all matches, whatever from and size say. */
+/*
+ * Counts the matches and fixes the list. `count` gets all matches, whatever from and size say. Behind
+ * a cursor both are those of the first page, and nothing is asked of the database yet.
+ * @return also UDM_E_INVALID for a cursor whose place is none in this order
+ */
 udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p, udm_db_t *db,
                            udm_list_kind kind, const udm_listing_t *listing,
                            const udm_principal_t *who);
@@ -131,5 +135,11 @@ udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p,
  */
 udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_db_t *db,
                            udm_list_t *list);
+
+/*
+ * Where the next page begins (udm_listing_t's `after`), once the list is read to its end, in `p`. NULL
+ * when no row is left behind the page, or when no cursor was asked for.
+ */
+const char *udm_list_cursor(apr_pool_t *p, const udm_list_t *list);
 
 #endif

@@ -6,15 +6,22 @@
  * Each batch starts behind the last row of the one before: WHERE (order, id) > (last order, last
  * id). So a list holds no connection between batches, and by createdDate or id it costs no more at
  * its end than at its start, for it walks an index. Any other order makes each batch sort all that
- * is left, so its batches grow. What a list promises: the count is that of its opening; rows made
- * later do not appear; a row that is removed meanwhile is not there or was there; sorted by
+ * is left, so its batches grow. What a list promises: the count is that of its opening; rows that were not
+ * committed then do not appear; a row that is removed meanwhile is not there or was there; sorted by
  * createdDate, id or anything else that does not change, each other row appears exactly once. A row
- * whose order field changes while the list is read (a status, say) may be met twice or missed.
+ * whose order field changes while the list is read (a status, say) may be met twice or missed, and one
+ * that a change brings into a filter or out of it may be there or not.
+ *
+ * A cursor carries this from page to page: the place, the count and the snapshot of the first page.
+ * Batches and pages behind the first see what that snapshot sees of the transactions that made the rows
+ * (made_in), which no later change of a row touches. An id says nothing: a lower one may be committed
+ * later.
  *
  * A client's text reaches SQL as a parameter only; the expressions are those of the tables here.
  */
 #include "db/job.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -38,6 +45,18 @@
 #define OPEN_FROM(x) "coalesce(" UDM_DB_TIME(x) ", '-9223372036854775808'::bigint)"
 #define OPEN_TO(x)   "coalesce(" UDM_DB_TIME(x) ", 9223372036854775807)"
 
+/* By as much of a long text as a person looks at, and as a cursor can carry. */
+#define LONG_TEXT(x) "left(coalesce(" x ", ''), 200)"
+
+/*
+ * SQL: the row was there at the beginning. One that claims a transaction of the future was restored
+ * from a dump of another cluster, and was there, too.
+ */
+#define WAS_THERE(table, snapshot)                                                                 \
+    " AND (", table, ".made_in IS NULL OR pg_visible_in_snapshot(", table,                         \
+        ".made_in, " snapshot "::pg_snapshot) OR ", table,                                         \
+        ".made_in >= pg_snapshot_xmax(pg_current_snapshot()))"
+
 static const udm_filter_spec_t job_filters[] = {
     {"scheduleType", UDM_FILTER_SCHEDULE, "j.schedule_type", UDM_ALL_VERSIONS},
     {"type", UDM_FILTER_CONTAINS, "j.type", UDM_ALL_VERSIONS},
@@ -58,10 +77,10 @@ static const udm_order_spec_t job_orders[] = {
     {"createdDate", "j.created_at", "timestamptz", UDM_ALL_VERSIONS},
     {"dateFrom", OPEN_FROM("j.date_from"), "bigint", UDM_ALL_VERSIONS},
     {"dateTo", OPEN_TO("j.date_to"), "bigint", UDM_ALL_VERSIONS},
-    {"description", "coalesce(j.description, '')", "text", UDM_ALL_VERSIONS},
+    {"description", LONG_TEXT("j.description"), "text", UDM_ALL_VERSIONS},
     {"progress", UDM_JOB_PROGRESS, "integer", UDM_ALL_VERSIONS},
     {"parentId", "0::bigint", "bigint", UDM_ALL_VERSIONS},
-    {"statusReason", "coalesce(" UDM_JOB_REASON ", '')", "text", UDM_ALL_VERSIONS},
+    {"statusReason", LONG_TEXT(UDM_JOB_REASON), "text", UDM_ALL_VERSIONS},
     {"exportAttachments", "j.export_attachments", "boolean", UDM_V10},
     {NULL, NULL, NULL, 0}};
 
@@ -86,11 +105,11 @@ static const udm_order_spec_t run_orders[] = {
     {"createdDate", "r.created_at", "timestamptz", UDM_ALL_VERSIONS},
     {"dateFrom", OPEN_FROM("r.window_from"), "bigint", UDM_ALL_VERSIONS},
     {"dateTo", OPEN_TO("r.window_to"), "bigint", UDM_ALL_VERSIONS},
-    {"description", "coalesce(r.description, '')", "text", UDM_ALL_VERSIONS},
+    {"description", LONG_TEXT("r.description"), "text", UDM_ALL_VERSIONS},
     {"progress", UDM_RUN_PROGRESS, "integer", UDM_ALL_VERSIONS},
     {"parentId", "r.job_id", "bigint", UDM_ALL_VERSIONS},
     {"statusReason",
-     "coalesce(CASE WHEN r.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END, '')", "text",
+     LONG_TEXT("CASE WHEN r.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END"), "text",
      UDM_ALL_VERSIONS},
     {"exportAttachments", "r.export_attachments", "boolean", UDM_V10},
     {NULL, NULL, NULL, 0}};
@@ -165,13 +184,16 @@ static const list_table_t list_tables[] = {
 enum { OPEN_CCID, OPEN_SOURCES, OPEN_TYPES, OPEN_LIMIT, OPEN_OFFSET, OPEN_FILTERS };
 
 /* Parameters of a statement that goes on with one. */
-enum { NEXT_CCID, NEXT_SOURCES, NEXT_TYPES, NEXT_HIGHEST, NEXT_KEY, NEXT_KEY_ID, NEXT_FILTERS };
+enum { NEXT_CCID, NEXT_SOURCES, NEXT_TYPES, NEXT_SNAPSHOT, NEXT_KEY, NEXT_KEY_ID, NEXT_FILTERS };
 
 struct udm_list_t {
     udm_list_kind kind;
     apr_int64_t left;     /* how many rows may still come */
     apr_int64_t batch;    /* rows of the next batch */
     bool indexed;         /* an index gives the order */
+    bool peeks;           /* a cursor was asked for: the last batch looks one row further */
+    bool more;            /* there is such a row */
+    udm_cursor_t cursor;  /* its key and id are those of the last row read */
     udm_result_t *first;  /* the first batch, until it is asked for */
     const char *next_sql; /* without LIMIT */
     const char **values;  /* of next_sql */
@@ -246,8 +268,8 @@ static const char *rights_sql(apr_pool_t *p, const char *table, int pairs)
 }
 
 /*
- * The statement that opens a list: the first rows, and in each of them the count and the highest
- * id, so that all of it is of one moment. There is a row of NULLs when the page has none. `limit`
+ * The statement that opens a list: the first rows, and in each of them the count and the snapshot that
+ * sees them, so that all of it is of one moment. There is a row of NULLs when the page has none. `limit`
  * is as large as the first batch or larger; it stands in the text to tell the planner how few rows
  * are meant, whatever the parameters of a prepared statement will be.
  */
@@ -256,14 +278,14 @@ static const char *open_sql(apr_pool_t *p, const sql_t *sql, const char *count, 
 {
     const list_table_t *table = sql->table;
 
-    return apr_pstrcat(p, "SELECT page.*, total.* FROM (SELECT (", count, "), (SELECT max(",
-                       sql->id, ") FROM ", table->relation,
-                       ")) total LEFT JOIN LATERAL (SELECT * FROM (SELECT ", table->columns, ", ",
-                       sql->key, " FROM ", table->tables, " WHERE ", table->where, sql->rights,
-                       filters, sql->order, limit,
-                       ") few LIMIT $4::bigint OFFSET $5::bigint)"
-                       " page ON true",
-                       NULL);
+    return apr_pstrcat(
+        p, "SELECT page.*, total.* FROM (SELECT (", count,
+        "), pg_current_snapshot()::text) total LEFT JOIN LATERAL (SELECT * FROM (SELECT ",
+        table->columns, ", ", sql->key, " FROM ", table->tables, " WHERE ", table->where,
+        sql->rights, filters, sql->order, limit,
+        ") few LIMIT $4::bigint OFFSET $5::bigint)"
+        " page ON true",
+        NULL);
 }
 
 /*
@@ -278,20 +300,20 @@ static const char *open_deep_sql(apr_pool_t *p, const sql_t *sql, const char *co
                                    table->where, sql->rights, filters, NULL);
 
     return apr_pstrcat(
-        p, "WITH total AS MATERIALIZED (SELECT (", count, ") AS n, (SELECT max(", sql->id,
-        ") FROM ", table->relation, ") AS highest), page AS MATERIALIZED (SELECT id FROM (", rows,
-        " AND (SELECT n - $5::bigint >= $5::bigint FROM total)", sql->order,
+        p, "WITH total AS MATERIALIZED (SELECT (", count,
+        ") AS n, pg_current_snapshot()::text AS snapshot), page AS MATERIALIZED (SELECT id FROM (",
+        rows, " AND (SELECT n - $5::bigint >= $5::bigint FROM total)", sql->order,
         " LIMIT $4::bigint OFFSET $5::bigint) UNION ALL ", rows,
         " AND (SELECT n - $5::bigint < $5::bigint AND n > $5::bigint FROM total)", sql->reversed,
         " LIMIT (SELECT greatest(least($4::bigint, n - $5::bigint), 0) FROM total)"
         " OFFSET (SELECT greatest(greatest(n - $5::bigint, 0) - $4::bigint, 0) FROM total))) ids",
         limit, ") SELECT ", table->columns, ", ", sql->key,
-        ", total.n, total.highest FROM total LEFT JOIN (page JOIN ", table->tables, " ON ", sql->id,
-        " = page.id) ON true", sql->order, NULL);
+        ", total.n, total.snapshot FROM total LEFT JOIN (page JOIN ", table->tables, " ON ",
+        sql->id, " = page.id) ON true", sql->order, NULL);
 }
 
 /*
- * The statement of all later batches, but for its LIMIT. Instants travel as microseconds, so that
+ * The statement of all batches but the first, but for its LIMIT. Instants travel as microseconds, so that
  * no setting of a session can change them on the way.
  */
 static const char *next_sql(apr_pool_t *p, const sql_t *sql, const udm_listing_t *listing,
@@ -301,8 +323,8 @@ static const char *next_sql(apr_pool_t *p, const sql_t *sql, const udm_listing_t
     const udm_order_spec_t *order = listing->order;
 
     return apr_pstrcat(p, "SELECT ", table->columns, ", ", sql->key, " FROM ", table->tables,
-                       " WHERE ", table->where, sql->rights, " AND ", sql->id,
-                       " <= $4::bigint AND (", order->expression, ", ", sql->id,
+                       " WHERE ", table->where, sql->rights, WAS_THERE(table->table, "$4"),
+                       " AND (", order->expression, ", ", sql->id,
                        listing->descending ? ") < (" : ") > (",
                        instant ? UDM_DB_TIME_IN("$5") : "$5::", instant ? "" : order->sql_type,
                        ", $6::bigint)", filters_sql(p, listing, NEXT_FILTERS), sql->order, NULL);
@@ -350,6 +372,14 @@ static int readable(const udm_principal_t *who)
     return pairs;
 }
 
+/* How many rows the next batch is to read: with one that is only looked at, if it is the last. */
+static apr_int64_t batch_limit(const udm_list_t *list)
+{
+    apr_int64_t limit = list->left < list->batch ? list->left : list->batch;
+
+    return limit + (list->peeks && limit == list->left);
+}
+
 /*
  * Reads the count and the first batch. What lists are mostly asked for, all rows in an order that
  * an index gives, is kept prepared: a few statements for each number of rights.
@@ -359,7 +389,7 @@ static udm_error_t *open_list(udm_result_t **rows, apr_pool_t *p, udm_db_t *db,
                               const udm_listing_t *listing, const udm_principal_t *who, int pairs)
 {
     static const int limits[] = {64, 256, 1024, 4096};
-    apr_int64_t limit = list->left < list->batch ? list->left : list->batch;
+    apr_int64_t limit = batch_limit(list);
     bool deep = list->indexed && listing->from >= DEEP;
     apr_int64_t reach = limit + (deep || listing->from > DEEP ? 0 : listing->from);
     const char *filters = filters_sql(p, listing, OPEN_FILTERS);
@@ -394,6 +424,29 @@ static udm_error_t *open_list(udm_result_t **rows, apr_pool_t *p, udm_db_t *db,
     return udm_db_query(rows, p, db, &statement, count_values, values);
 }
 
+/* Whether PostgreSQL can read the key of a cursor as what the list is sorted by. */
+static udm_error_t *check_key(apr_pool_t *p, const udm_order_spec_t *order, const char *key)
+{
+    bool number = strcmp(order->sql_type, "text") != 0 && strcmp(order->sql_type, "boolean") != 0;
+    apr_int64_t least = strcmp(order->sql_type, "integer") == 0 ? APR_INT32_MIN : APR_INT64_MIN;
+    apr_int64_t most = strcmp(order->sql_type, "integer") == 0 ? APR_INT32_MAX : APR_INT64_MAX;
+    apr_int64_t value = 0;
+    char *end = NULL;
+    bool good = true;
+
+    if (number) {
+        errno = 0;
+        value = apr_strtoi64(key, &end, 10);
+        good = errno == 0 && end > key && !*end && value >= least && value <= most;
+    }
+    else if (strcmp(order->sql_type, "boolean") == 0) {
+        good = strcmp(key, "t") == 0 || strcmp(key, "f") == 0;
+    }
+    return good ? NULL
+                : udm_error_make(p, UDM_E_INVALID,
+                                 "the parameter after does not name a place in this list");
+}
+
 udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p, udm_db_t *db,
                            udm_list_kind kind, const udm_listing_t *listing,
                            const udm_principal_t *who)
@@ -410,18 +463,32 @@ udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p,
     made->kind = kind;
     made->left = listing->size;
     made->batch = BATCH_ROWS;
+    made->peeks = listing->cursor;
     made->indexed = strcmp(listing->order->field, "createdDate") == 0 ||
                     strcmp(listing->order->field, "id") == 0;
     pieces(&sql, p, table, listing, pairs, instant);
-    error = open_list(&rows, p, db, made, &sql, listing, who, pairs);
+    if (listing->after) {
+        made->cursor = *listing->after;
+        error = check_key(p, listing->order, made->cursor.key);
+    }
+    else {
+        error = open_list(&rows, p, db, made, &sql, listing, who, pairs);
+    }
     if (error) {
         return error;
     }
-    *count = udm_result_int(rows, 0, table->column_count + 1);
-    made->first = rows;
+    if (!listing->after) {
+        made->first = rows;
+        made->cursor.count = udm_result_int(rows, 0, table->column_count + 1);
+        made->cursor.snapshot = udm_result_text(rows, 0, table->column_count + 2);
+        made->cursor.list = listing->print;
+    }
+    *count = made->cursor.count;
     made->next_sql = next_sql(p, &sql, listing, instant);
     made->values = list_values(p, listing, who, NEXT_FILTERS);
-    made->values[NEXT_HIGHEST] = udm_result_text(rows, 0, table->column_count + 2);
+    made->values[NEXT_SNAPSHOT] = made->cursor.snapshot;
+    made->values[NEXT_KEY] = made->cursor.key;
+    made->values[NEXT_KEY_ID] = udm_db_int(p, made->cursor.id);
     made->count = NEXT_FILTERS + listing->filters->nelts;
     apr_pool_create(&made->key_pool, p);
     *list = made;
@@ -458,9 +525,13 @@ udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_db_t *
     if (limit == 0) {
         return NULL;
     }
-    error = read_batch(&rows, p, db, list, limit);
+    error = read_batch(&rows, p, db, list, batch_limit(list));
     if (error) {
         return error;
+    }
+    if (rows->rows > limit) {
+        rows->rows = (int)limit;
+        list->more = true;
     }
     *batch = apr_array_make(p, rows->rows, sizeof(void *));
     for (i = 0; i < rows->rows; i++) {
@@ -472,11 +543,20 @@ udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_db_t *
         list->batch *= 2;
     }
     list->left = rows->rows < limit ? 0 : list->left - rows->rows;
-    if (list->left > 0) {
+    if (list->left > 0 || list->more) {
         apr_pool_clear(list->key_pool);
         list->values[NEXT_KEY] = apr_pstrdup(
             list->key_pool, udm_result_text(rows, i - 1, list_tables[list->kind].column_count));
         list->values[NEXT_KEY_ID] = apr_pstrdup(list->key_pool, udm_result_text(rows, i - 1, 0));
+        list->cursor.id = udm_result_int(rows, i - 1, 0);
     }
     return NULL;
+}
+
+const char *udm_list_cursor(apr_pool_t *p, const udm_list_t *list)
+{
+    udm_cursor_t cursor = list->cursor;
+
+    cursor.key = list->values[NEXT_KEY];
+    return list->more ? udm_cursor_text(p, &cursor) : NULL;
 }

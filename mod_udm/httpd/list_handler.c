@@ -135,6 +135,7 @@ static int stream(list_read_t *read)
 {
     request_rec *r = read->r;
     udm_error_t *error = NULL;
+    const char *next;
     bool comma = false;
     bool wraps = udm_respond_wraps(r);
 
@@ -151,7 +152,11 @@ static int stream(list_read_t *read)
             return OK;
         }
     }
-    ap_rprintf(r, "],\"size\":%" APR_INT64_T_FMT "}%s", read->listing->size,
+    next = udm_list_cursor(r->pool, read->list);
+    if (next) { /* letters, digits, - and _ */
+        ap_rprintf(r, "],\"next\":\"%s\"", next);
+    }
+    ap_rprintf(r, "%s,\"size\":%" APR_INT64_T_FMT "}%s", next ? "" : "]", read->listing->size,
                wraps ? UDM_JSON_ENVELOPE_AFTER : "");
     return OK;
 }

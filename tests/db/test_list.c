@@ -5,6 +5,7 @@
  */
 #include "dbtest.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -425,6 +426,213 @@ START_TEST(later_rows_stay_out)
 }
 END_TEST
 
+/* One job of acme's, as SQL: made by the superuser, of the title and day given. */
+#define NEW_JOB(title, day)                                                                        \
+    "INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type, schedule,"   \
+    " status, created_at) VALUES ('acme', 'UCS', 'UCS', 'Contact', '" title "', true, 'once',"     \
+    " '{}', 'QUEUED', '" day "')"
+
+/* What has the lower id, or the earlier time, may be committed later: it is not part of the list. */
+START_TEST(late_commits_stay_out)
+{
+    static const char *const queries[] = {"orderField=createdDate&descAsc=true",
+                                          "orderField=createdDate", "orderField=id",
+                                          "orderField=id&descAsc=true", "orderField=title"};
+    apr_array_header_t *batch;
+    apr_int64_t count, seen = 0;
+    udm_list_t *list;
+    int i;
+
+    dbtest_exec(rows_sql);
+    /* its ids are in the middle of the others, its times before, among and behind theirs */
+    dbtest_exec("BEGIN;" NEW_JOB("a late", "2000-01-01Z") ";" NEW_JOB(
+        "plain late", "2026-03-01 00:00:00.00015Z") ";" NEW_JOB("z late", "2100-01-01Z"));
+    dbtest_exec("SAVEPOINT part;" NEW_JOB("zz late", "2100-01-02Z") ";RELEASE SAVEPOINT part");
+    dbtest_ok(udm_db_exec(pool, dbtest_httpd(), NEW_JOB("later id", "2026-03-01Z")));
+    dbtest_ok(udm_list_open(&list, &count, pool, dbtest_httpd(), UDM_LIST_JOBS,
+                            parse(pool, UDM_LIST_JOBS, queries[_i]), reader()));
+    for (i = 0;; i++) {
+        int k;
+
+        dbtest_ok(udm_list_next(&batch, pool, dbtest_httpd(), list));
+        if (batch->nelts == 0) {
+            break;
+        }
+        for (k = 0; k < batch->nelts; k++) {
+            ck_assert_ptr_null(strstr(APR_ARRAY_IDX(batch, k, udm_job_info_t *)->title, " late"));
+        }
+        seen += batch->nelts;
+        if (i == 0) {
+            dbtest_exec("COMMIT");
+        }
+    }
+    ck_assert_int_eq(seen, count);
+    /* and is part of the next one */
+    read_list(pool, &count, UDM_LIST_JOBS, queries[_i]);
+    ck_assert_int_eq(count, seen + 4);
+}
+END_TEST
+
+/* The dump of another cluster has transactions that are still to come here; they are all over. */
+START_TEST(restored_rows_are_there)
+{
+    apr_int64_t count;
+
+    dbtest_exec(rows_sql);
+    dbtest_exec("SET session_replication_role = replica;"
+                "UPDATE udm.job SET made_in = '4294967296999' WHERE id % 2 = 0;"
+                "UPDATE udm.run SET made_in = NULL WHERE id % 2 = 0;"
+                "UPDATE udm.file SET made_in = '18446744073709551615' WHERE id % 3 = 0");
+    ck_assert_int_eq(how_many(read_list(pool, &count, UDM_LIST_JOBS, "")), count);
+    ck_assert_int_eq(how_many(read_list(pool, &count, UDM_LIST_RUNS, "")), count);
+    ck_assert_int_eq(how_many(read_list(pool, &count, UDM_LIST_FILES, "")), count);
+}
+END_TEST
+
+/* The ids of a page, with commas; `next` gets what leads to the one behind it, in `pool`, or NULL. */
+static const char *read_page(apr_pool_t *p, const char **next, apr_int64_t *count,
+                             udm_list_kind kind, const char *query)
+{
+    apr_array_header_t *ids = apr_array_make(p, 4096, sizeof(const char *));
+    apr_array_header_t *batch;
+    udm_list_t *list;
+    int i;
+
+    dbtest_ok(
+        udm_list_open(&list, count, p, dbtest_httpd(), kind, parse(p, kind, query), reader()));
+    do {
+        dbtest_ok(udm_list_next(&batch, p, dbtest_httpd(), list));
+        for (i = 0; i < batch->nelts; i++) {
+            APR_ARRAY_PUSH(ids, const char *) = udm_db_int(p, id_of(kind, batch, i));
+        }
+    } while (batch->nelts > 0);
+    *next = apr_pstrdup(pool, udm_list_cursor(p, list));
+    return apr_array_pstrcat(p, ids, ',');
+}
+
+/* All pages behind one another, each row once, whatever is made and removed on the way. */
+static void check_cursor(udm_list_kind kind, const char *query, int size, bool busy)
+{
+    apr_int64_t first, count, total = 0;
+    const char *pages = "", *next = NULL, *whole = read_list(pool, &first, kind, query);
+    apr_pool_t *p;
+
+    ck_assert_int_eq(apr_pool_create(&p, pool), APR_SUCCESS);
+    do {
+        const char *asked = apr_psprintf(p, "%s&size=%d&%s%s", query, size,
+                                         next ? "after=" : "cursor=true", next ? next : "");
+        const char *page = read_page(p, &next, &count, kind, asked);
+
+        ck_assert_int_eq(count, first);
+        total += how_many(page);
+        ck_assert_msg(next ? how_many(page) == size : total == count, "%s: %d", query, size);
+        pages = apr_pstrcat(pool, pages, *pages && *page ? "," : "", page, NULL);
+        apr_pool_clear(p);
+        if (busy) {
+            dbtest_exec(NEW_JOB("a", "2000-01-01Z") ";" NEW_JOB("m", "2026-03-01Z") ";" NEW_JOB(
+                "z", "2100-01-"
+                     "01Z"));
+        }
+    } while (next);
+    same(pages, whole, query);
+    apr_pool_destroy(p);
+}
+
+START_TEST(cursors_make_the_whole)
+{
+    udm_list_kind kind = (udm_list_kind)_i;
+    const udm_order_spec_t *order;
+    int descending;
+
+    dbtest_exec(rows_sql);
+    for (order = spec_of(kind)->orders; order->field; order++) {
+        for (descending = 0; descending < 2; descending++) {
+            check_cursor(kind,
+                         apr_psprintf(pool, "orderField=%s&descAsc=%s", order->field,
+                                      descending ? "true" : "false"),
+                         999, kind == UDM_LIST_JOBS);
+        }
+    }
+    check_cursor(kind, "type=a", 1000, false);
+    check_cursor(kind, "type=a", 1001, false);
+    check_cursor(kind, "orderField=id", 5000, false);
+    check_cursor(kind, "type=no+such", 10, false);
+}
+END_TEST
+
+/* What is removed between two pages is gone, be it the very row that the cursor stands at. */
+START_TEST(cursors_survive_deletes)
+{
+    const char *next, *page, *query = "orderField=title&size=700&cursor=true";
+    apr_int64_t count, left, seen = 0, removed;
+
+    dbtest_exec(rows_sql);
+    page = read_page(pool, &next, &count, UDM_LIST_JOBS, query);
+    seen = how_many(page);
+    /* all of the page, and some of what comes */
+    removed =
+        strtoll(dbtest_value(apr_pstrcat(
+                    pool, "WITH gone AS (DELETE FROM udm.job WHERE id IN (", page,
+                    ") OR id % 10 = 3 RETURNING *) SELECT count(*) FROM gone WHERE" VISIBLE, NULL)),
+                NULL, 10);
+    ck_assert_int_gt(removed, seen);
+    read_list(pool, &left, UDM_LIST_JOBS, "");
+    while (next) {
+        page = read_page(pool, &next, &count, UDM_LIST_JOBS,
+                         apr_pstrcat(pool, "orderField=title&size=700&after=", next, NULL));
+        left -= how_many(page);
+    }
+    ck_assert_int_eq(left, 0);
+}
+END_TEST
+
+/* A key that PostgreSQL could not read is told the client, and not a fault of the server. */
+START_TEST(cursors_of_nowhere)
+{
+    static const struct {
+        const char *order, *key;
+        bool good;
+    } keys[] = {{"id", "1", true},
+                {"id", "x", false},
+                {"id", "", false},
+                {"id", "9223372036854775808", false},
+                {"createdDate", "-5", true},
+                {"createdDate", "2026-01-01", false},
+                {"createdDate", "9223372036854775807", true},
+                {"progress", "100", true},
+                {"progress", "2147483648", false},
+                {"exportAttachments", "t", true},
+                {"exportAttachments", "maybe", false},
+                {"title", "", true},
+                {"title", "\xc3\xa4' --", true},
+                {"dateTo", "-9223372036854775808", true},
+                {"dateTo", "1.5", false}};
+    apr_int64_t count;
+    udm_list_t *list;
+    size_t i;
+
+    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *query = apr_pstrcat(pool, "orderField=", keys[i].order, NULL);
+        udm_cursor_t cursor = {parse(pool, UDM_LIST_JOBS, query)->print, 7, "10:10:", keys[i].key,
+                               1};
+        udm_listing_t *listing =
+            parse(pool, UDM_LIST_JOBS,
+                  apr_pstrcat(pool, query, "&after=", udm_cursor_text(pool, &cursor), NULL));
+        apr_array_header_t *batch;
+        udm_error_t *error =
+            udm_list_open(&list, &count, pool, dbtest_httpd(), UDM_LIST_JOBS, listing, reader());
+
+        if (!keys[i].good) {
+            dbtest_fails(error, UDM_E_INVALID, "after");
+            continue;
+        }
+        dbtest_ok(error);
+        ck_assert_int_eq(count, 7);
+        dbtest_ok(udm_list_next(&batch, pool, dbtest_httpd(), list));
+    }
+}
+END_TEST
+
 /* A batch that failed can be asked for again. */
 START_TEST(goes_on_after_an_error)
 {
@@ -674,6 +882,11 @@ TCase *list_case(void)
     tcase_add_test(tc, filters);
     tcase_add_test(tc, pages_make_the_whole);
     tcase_add_test(tc, later_rows_stay_out);
+    tcase_add_loop_test(tc, late_commits_stay_out, 0, 5);
+    tcase_add_test(tc, restored_rows_are_there);
+    tcase_add_loop_test(tc, cursors_make_the_whole, UDM_LIST_JOBS, UDM_LIST_FILES + 1);
+    tcase_add_test(tc, cursors_survive_deletes);
+    tcase_add_test(tc, cursors_of_nowhere);
     tcase_add_test(tc, goes_on_after_an_error);
     tcase_add_test(tc, items_are_what_get_shows);
     tcase_add_test(tc, nothing_for_nobody);

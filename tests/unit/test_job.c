@@ -341,8 +341,7 @@ static bool too_long(int i, int characters)
         apr_pstrcat(pool, texts[i].before, umlauts(characters), texts[i].after, NULL);
     const char *words = apr_psprintf(pool, "at most %d characters", texts[i].most);
     udm_job_t *job;
-    udm_error_t *error =
-        udm_job_parse(&job, pool, changed(body), texts[i].version, apr_time_now());
+    udm_error_t *error = udm_job_parse(&job, pool, changed(body), texts[i].version, apr_time_now());
     int k;
 
     for (k = 0; error && k < error->faults->nelts; k++) {
@@ -359,7 +358,8 @@ static bool too_long(int i, int characters)
 START_TEST(test_limits_of_texts)
 {
     ck_assert(!too_long(_i, 0) || strcmp(texts[_i].pointer, "/jobParams/media/0") == 0 ||
-              strcmp(texts[_i].pointer, "/jobParams/media/1") == 0); /* which names the limit, too */
+              strcmp(texts[_i].pointer, "/jobParams/media/1") ==
+                  0); /* which names the limit, too */
     ck_assert(!too_long(_i, 1));
     ck_assert(!too_long(_i, texts[_i].most));
     ck_assert(too_long(_i, texts[_i].most + 1));
@@ -527,8 +527,7 @@ START_TEST(test_definition)
     job->schedule_json = "{\"startDate\":\"soon\",\"cron\":\"0 6 * * *\"}";
     ck_assert_ptr_nonnull(strstr(shown(job, 77), "{\"startDate\":\"soon\",\"cron\":"));
     job->schedule_json = "{\"startDate\":\"2026-11-24 08:00:00.123456+02:00\"}";
-    ck_assert_ptr_nonnull(
-        strstr(shown(job, 77), "{\"startDate\":\"2026-11-24T06:00:00.123Z\"}"));
+    ck_assert_ptr_nonnull(strstr(shown(job, 77), "{\"startDate\":\"2026-11-24T06:00:00.123Z\"}"));
 }
 END_TEST
 

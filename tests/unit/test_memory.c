@@ -163,27 +163,28 @@ static char *repeated(const char *before, const char *piece, const char *after, 
 /* A value of any size: a text before, a piece that is repeated ("+" first: with commas), one after. */
 static const struct {
     const char *name, *before, *piece, *after;
-} shapes[] = {{"short strings", "[", "+\"x\"", "]"},
-              {"empty strings", "[", "+\"\"", "]"},
-              {"numbers", "[", "+0", "]"},
-              {"reals", "[", "+.5" /* no JSON: refused at the first one */, "]"},
-              {"good reals", "[", "+1e9", "]"},
-              {"nulls", "[", "+null", "]"},
-              {"empty arrays", "[", "+[]", "]"},
-              {"empty objects", "[", "+{}", "]"},
-              {"objects of one", "[", "+{\"a\":{}}", "]"},
-              {"members", "{", "+\"%d\":0", "}"},
-              {"members with objects", "{", "+\"%d\":{}", "}"},
-              {"one name again and again", "{", "+\"a\":0", "}"},
-              {"depth", "", "[", ""},
-              {"depth of objects", "", "{\"a\":", ""},
-              {"a long string", "\"", "long text ", "\""},
-              {"a string of escapes", "\"", "\\u0001", "\""},
-              {"a long number", "1", "0", ""},
-              {"a long real", "0.", "0", "1"},
-              {"zeros", "\"", "0", "1\""},
-              {"filters", "[", "+{\"attribute\":\"a\",\"operator\":\"in\",\"value\":[1,[],{}]}", "]"},
-              {"names of media", "[", "+\"medium %d\"", "]"}};
+} shapes[] = {
+    {"short strings", "[", "+\"x\"", "]"},
+    {"empty strings", "[", "+\"\"", "]"},
+    {"numbers", "[", "+0", "]"},
+    {"reals", "[", "+.5" /* no JSON: refused at the first one */, "]"},
+    {"good reals", "[", "+1e9", "]"},
+    {"nulls", "[", "+null", "]"},
+    {"empty arrays", "[", "+[]", "]"},
+    {"empty objects", "[", "+{}", "]"},
+    {"objects of one", "[", "+{\"a\":{}}", "]"},
+    {"members", "{", "+\"%d\":0", "}"},
+    {"members with objects", "{", "+\"%d\":{}", "}"},
+    {"one name again and again", "{", "+\"a\":0", "}"},
+    {"depth", "", "[", ""},
+    {"depth of objects", "", "{\"a\":", ""},
+    {"a long string", "\"", "long text ", "\""},
+    {"a string of escapes", "\"", "\\u0001", "\""},
+    {"a long number", "1", "0", ""},
+    {"a long real", "0.", "0", "1"},
+    {"zeros", "\"", "0", "1\""},
+    {"filters", "[", "+{\"attribute\":\"a\",\"operator\":\"in\",\"value\":[1,[],{}]}", "]"},
+    {"names of media", "[", "+\"medium %d\"", "]"}};
 
 /* Where a body has a value: the text before it, and behind it. */
 #define PARAMS_BEFORE                                                                              \
@@ -191,36 +192,35 @@ static const struct {
     "\"schedulerParam\":{},\"suspended\":false,\"jobParams\":{\"type\":\"Contact\",\"media\":[],"
 static const struct {
     const char *before, *after;
-} places[] = {{"", ""},
-              {"{\"source\":", "}"},
-              {"{\"type\":", "}"},
-              {"{\"title\":", "}"},
-              {"{\"description\":", "}"},
-              {"{\"suspended\":", "}"},
-              {"{\"fileSplitSize\":", "}"},
-              {"{\"timeFrame\":", "}"},
-              {"{\"timeFrame\":{\"all\":", "}}"},
-              {"{\"timeFrame\":{\"dateFrom\":", "}}"},
-              {"{\"timeFrame\":{\"dateTo\":", "}}"},
-              {"{\"schedulerParam\":", "}"},
-              {"{\"schedulerParam\":{\"immediately\":", "}}"},
-              {"{\"schedulerParam\":{\"cron\":", "}}"},
-              {"{\"schedulerParam\":{\"runs\":", "}}"},
-              {"{\"schedulerParam\":{\"startDate\":", "}}"},
-              {"{\"jobParams\":", "}"},
-              {"{\"jobParams\":{\"type\":", "}}"},
-              {"{\"jobParams\":{\"media\":", "}}"},
-              {"{\"jobParams\":{\"exportAttachments\":", "}}"},
-              {"{\"jobParams\":{\"fileSplitSize\":", "}}"},
-              {PARAMS_BEFORE "\"filters\":", "}}"},
-              {PARAMS_BEFORE "\"filters\":[{\"attribute\":", "}]}}"},
-              {PARAMS_BEFORE "\"filters\":[{\"operator\":", "}]}}"},
-              {PARAMS_BEFORE "\"filters\":[{\"attribute\":\"a\",\"operator\":\"eq\",\"value\":",
-               "}]}}"},
-              {PARAMS_BEFORE "\"filters\":[{\"attribute\":\"a\",\"operator\":\"in\",\"value\":",
-               "}]}}"},
-              {PARAMS_BEFORE "\"unknown\":", "}}"},
-              {"{\"unknown\":", "}"}};
+} places[] = {
+    {"", ""},
+    {"{\"source\":", "}"},
+    {"{\"type\":", "}"},
+    {"{\"title\":", "}"},
+    {"{\"description\":", "}"},
+    {"{\"suspended\":", "}"},
+    {"{\"fileSplitSize\":", "}"},
+    {"{\"timeFrame\":", "}"},
+    {"{\"timeFrame\":{\"all\":", "}}"},
+    {"{\"timeFrame\":{\"dateFrom\":", "}}"},
+    {"{\"timeFrame\":{\"dateTo\":", "}}"},
+    {"{\"schedulerParam\":", "}"},
+    {"{\"schedulerParam\":{\"immediately\":", "}}"},
+    {"{\"schedulerParam\":{\"cron\":", "}}"},
+    {"{\"schedulerParam\":{\"runs\":", "}}"},
+    {"{\"schedulerParam\":{\"startDate\":", "}}"},
+    {"{\"jobParams\":", "}"},
+    {"{\"jobParams\":{\"type\":", "}}"},
+    {"{\"jobParams\":{\"media\":", "}}"},
+    {"{\"jobParams\":{\"exportAttachments\":", "}}"},
+    {"{\"jobParams\":{\"fileSplitSize\":", "}}"},
+    {PARAMS_BEFORE "\"filters\":", "}}"},
+    {PARAMS_BEFORE "\"filters\":[{\"attribute\":", "}]}}"},
+    {PARAMS_BEFORE "\"filters\":[{\"operator\":", "}]}}"},
+    {PARAMS_BEFORE "\"filters\":[{\"attribute\":\"a\",\"operator\":\"eq\",\"value\":", "}]}}"},
+    {PARAMS_BEFORE "\"filters\":[{\"attribute\":\"a\",\"operator\":\"in\",\"value\":", "}]}}"},
+    {PARAMS_BEFORE "\"unknown\":", "}}"},
+    {"{\"unknown\":", "}"}};
 
 /* `_i` is the shape. */
 START_TEST(test_bodies)
@@ -233,8 +233,7 @@ START_TEST(test_bodies)
         return;
     }
     for (k = 0; k < 2; k++) {
-        char *value =
-            repeated(shapes[_i].before, shapes[_i].piece, shapes[_i].after, sizes[k]);
+        char *value = repeated(shapes[_i].before, shapes[_i].piece, shapes[_i].after, sizes[k]);
 
         for (place = 0; place < sizeof(places) / sizeof(places[0]); place++) {
             const char *text =
@@ -256,9 +255,10 @@ START_TEST(test_faults_have_an_end)
 {
     char *value = repeated("[", "+{}", "]", 45000);
     char *ones = repeated("[", "+1", "]", 1900);
-    const char *text = apr_pstrcat(pool, PARAMS_BEFORE "\"filters\":[{\"attribute\":\"a\","
-                                                       "\"operator\":\"in\",\"value\":", value,
-                                   "}]}}", NULL);
+    const char *text = apr_pstrcat(pool,
+                                   PARAMS_BEFORE "\"filters\":[{\"attribute\":\"a\","
+                                                 "\"operator\":\"in\",\"value\":",
+                                   value, "}]}}", NULL);
     udm_error_t *error;
     udm_job_t *job;
     json_t *body;
@@ -305,8 +305,8 @@ static void read_query(apr_pool_t *p, const char *text, apr_size_t size, int ver
 
 START_TEST(test_queries)
 {
-    static const char *const pieces[] = {"&",  "a&",       "a=&",      "=&",    "%41=%41&", "a%d&",
-                                         "a,", "title=x&", "status=x&", "size=&", "0"};
+    static const char *const pieces[] = {
+        "&", "a&", "a=&", "=&", "%41=%41&", "a%d&", "a,", "title=x&", "status=x&", "size=&", "0"};
     static const char *const before[] = {"", "title=", "status=", "jobId=", "size=", "orderField="};
     size_t i, k;
 
