@@ -221,9 +221,6 @@ udm_error_t *udm_route_find(const udm_route_t **route, const char **parameter, c
     if (error) {
         return error;
     }
-    if (size > 1 && path[size - 1] == '/') {
-        size--;
-    }
     /* which path is meant does not depend on the method; a literal one beats a {parameter} */
     for (r = table; r->method; r++) {
         if (matches(&value, &value_size, r->path, path, size) && (!found || !value)) {
@@ -233,7 +230,9 @@ udm_error_t *udm_route_find(const udm_route_t **route, const char **parameter, c
         }
     }
     if (!found) {
-        return udm_error_make(p, UDM_E_NOT_FOUND, "there is no such resource");
+        return udm_error_make(
+            p, UDM_E_NOT_FOUND, "there is no such resource%s",
+            size > 1 && path[size - 1] == '/' ? ": an address here has no slash at its end" : "");
     }
     if (found_value) {
         *parameter = apr_pstrmemdup(p, found_value, found_size);

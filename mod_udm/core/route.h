@@ -75,8 +75,8 @@ typedef struct udm_route_t {
 } udm_route_t;
 
 /*
- * Finds the operation for a method and a path below the mount ("/v10/version"; one trailing slash
- * is forgiven). `path` is already unescaped by the server; `versions` is a mask of those that are
+ * Finds the operation for a method and a path below the mount ("/v10/version"; no part of it is empty,
+ * so "/v10/version/" is none). `path` is already unescaped by the server; `versions` is a mask of those that are
  * switched on. `parameter` gets what {…} matched, in `p`, or NULL.
  * @return UDM_E_NOT_FOUND for an unknown path, and for everything below a version that is off or
  *         unknown, with a reason that says so and names those that are on; UDM_E_METHOD for a known

@@ -8,7 +8,7 @@
 
 #include "tenant.h"
 
-#define UDM_FILES_MAX 100 /* names in one request */
+#define UDM_FILES_MAX 100 /* links in one request */
 
 /* One downloadable file. */
 typedef struct udm_file_info_t {

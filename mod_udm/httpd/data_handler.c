@@ -143,9 +143,10 @@ int udm_handle_source_list(request_rec *r, udm_request_t *q)
 
 int udm_handle_type_list(request_rec *r, udm_request_t *q)
 {
+    static const char *const known[] = {"source", NULL};
     catalog_read_t read = {.r = r, .who = q->who};
     apr_table_t *query;
-    udm_error_t *error = udm_handler_query(&query, r);
+    udm_error_t *error = udm_handler_query(&query, r, known);
     json_t *list;
     int i;
 
@@ -176,9 +177,10 @@ static udm_error_t *read_sub_types(udm_db_t *db, void *baton)
 
 int udm_handle_sub_type_list(request_rec *r, udm_request_t *q)
 {
+    static const char *const known[] = {"source", "dataType", NULL};
     catalog_read_t read = {.r = r, .who = q->who};
     apr_table_t *query;
-    udm_error_t *error = udm_handler_query(&query, r);
+    udm_error_t *error = udm_handler_query(&query, r, known);
     json_t *list;
     int i;
 
@@ -211,9 +213,10 @@ static udm_error_t *read_attributes(udm_db_t *db, void *baton)
 
 int udm_handle_attribute_list(request_rec *r, udm_request_t *q)
 {
+    static const char *const known[] = {"entities", NULL};
     catalog_read_t read = {.r = r, .who = q->who};
     apr_table_t *query;
-    udm_error_t *error = udm_handler_query(&query, r);
+    udm_error_t *error = udm_handler_query(&query, r, known);
     json_t *list;
     int i;
 

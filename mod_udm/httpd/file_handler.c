@@ -49,21 +49,21 @@ static const char *link_to(request_rec *r, const udm_request_t *q, const udm_lin
                        udm_link_query(r->pool, keys, name, end), NULL);
 }
 
-/* Reads the parameter filename. */
-static udm_error_t *read_names(apr_array_header_t **names, request_rec *r)
+/* Reads the parameter filename: 1 to `most` names, or with 0 as many as the request line holds. */
+static udm_error_t *read_names(apr_array_header_t **names, request_rec *r, int most)
 {
+    static const char *const known[] = {"filename", NULL};
     apr_table_t *query;
-    udm_error_t *error = udm_handler_query(&query, r);
+    udm_error_t *error = udm_handler_query(&query, r, known);
 
     if (error) {
         return error;
     }
     *names = udm_handler_items(r, query, "filename");
-    if ((*names)->nelts == 0 || (*names)->nelts > UDM_FILES_MAX) {
-        return udm_error_make(r->pool, UDM_E_INVALID,
-                              "the parameter filename must name 1 to %d files, with commas between "
-                              "them",
-                              UDM_FILES_MAX);
+    if ((*names)->nelts == 0 || (most > 0 && (*names)->nelts > most)) {
+        return udm_error_make(
+            r->pool, UDM_E_INVALID, "the parameter filename must name %s, with commas between them",
+            most > 0 ? apr_psprintf(r->pool, "1 to %d files", most) : "the files");
     }
     return NULL;
 }
@@ -108,7 +108,7 @@ int udm_handle_file_link_many(request_rec *r, udm_request_t *q)
     file_work_t work = {.r = r, .q = q};
     const udm_link_keys_t *keys = udm_keys_link(udm_config_main()->link_keys, r);
     apr_time_t end = link_end(q);
-    udm_error_t *error = read_names(&work.names, r);
+    udm_error_t *error = read_names(&work.names, r, UDM_FILES_MAX);
     json_t *list;
     int i;
 
@@ -146,7 +146,7 @@ static udm_error_t *delete_files(udm_db_t *db, void *baton)
 int udm_handle_file_delete_many(request_rec *r, udm_request_t *q)
 {
     file_work_t work = {.r = r, .q = q};
-    udm_error_t *error = read_names(&work.names, r);
+    udm_error_t *error = read_names(&work.names, r, 0);
 
     if (!error) {
         error = udm_dbd_with(r, false, delete_files, &work);

@@ -100,15 +100,19 @@ int udm_handler(request_rec *r)
 
 udm_error_t *udm_handler_id(apr_int64_t *id, request_rec *r, const udm_request_t *q)
 {
-    if (udm_text_parse_id(id, q->parameter)) {
+    /* an id has one spelling */
+    if (*q->parameter != '0' && udm_text_parse_id(id, q->parameter)) {
         return NULL;
     }
-    return udm_error_make(r->pool, UDM_E_INVALID, "the id in the path must be a positive number");
+    return udm_error_make(r->pool, UDM_E_INVALID,
+                          "the id in the path must be a positive number without leading zeros");
 }
 
-udm_error_t *udm_handler_query(apr_table_t **query, request_rec *r)
+udm_error_t *udm_handler_query(apr_table_t **query, request_rec *r, const char *const *known)
 {
-    return udm_listing_query(query, r->pool, r->args ? r->args : "");
+    udm_error_t *error = udm_listing_query(query, r->pool, r->args ? r->args : "");
+
+    return error || !known ? error : udm_listing_names(r->pool, *query, known);
 }
 
 const char *udm_handler_parameter(const apr_table_t *query, const char *name)
@@ -129,7 +133,7 @@ apr_array_header_t *udm_handler_items(request_rec *r, const apr_table_t *query, 
     for (i = 0; i < all->nelts; i++) {
         const apr_table_entry_t *entry = &APR_ARRAY_IDX(all, i, apr_table_entry_t);
 
-        for (rest = ap_cstr_casecmp(entry->key, name) ? "" : entry->val; *rest;) {
+        for (rest = strcmp(entry->key, name) ? "" : entry->val; *rest;) {
             item = ap_getword(r->pool, &rest, ',');
             for (; apr_isspace(*item); item++) {
             }
@@ -159,9 +163,10 @@ static bool has_id(const apr_array_header_t *ids, apr_int64_t id)
 
 udm_error_t *udm_handler_ids(apr_array_header_t **ids, request_rec *r)
 {
+    static const char *const known[] = {"jobIDs", NULL};
     apr_array_header_t *items;
     apr_table_t *query;
-    udm_error_t *error = udm_handler_query(&query, r);
+    udm_error_t *error = udm_handler_query(&query, r, known);
     apr_int64_t id;
     int i;
 

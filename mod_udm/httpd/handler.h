@@ -19,8 +19,12 @@ int udm_handler(request_rec *r);
 /* Reads the {id} of a path. @return UDM_E_INVALID that says what an id is */
 udm_error_t *udm_handler_id(apr_int64_t *id, request_rec *r, const udm_request_t *q);
 
-/* The query of the request, decoded. */
-udm_error_t *udm_handler_query(apr_table_t **query, request_rec *r);
+/*
+ * The query of the request, decoded. `known` names the parameters that the operation has, ended by NULL;
+ * NULL where another function knows them.
+ * @return UDM_E_INVALID also for a name that differs from a known one in case alone
+ */
+udm_error_t *udm_handler_query(apr_table_t **query, request_rec *r, const char *const *known);
 
 /* A parameter of the query; NULL when it is absent or empty. */
 const char *udm_handler_parameter(const apr_table_t *query, const char *name);

@@ -168,7 +168,7 @@ static int handle_list(request_rec *r, udm_request_t *q, udm_list_kind kind,
     list_read_t read = {.r = r, .q = q, .kind = kind};
     udm_listing_t *listing;
     apr_table_t *query;
-    udm_error_t *error = udm_handler_query(&query, r);
+    udm_error_t *error = udm_handler_query(&query, r, NULL);
 
     if (!error) {
         error = udm_listing_parse(&listing, r->pool, spec, q->route->version, query);

@@ -216,7 +216,7 @@ def test_lists(site, client):
     none = client.get("/v10/export/history?title=there%20is%20none")
     assert (none.status_code, none.content) == (204, b"")
     assert client.get("/v10/export/jobs?title=there%20is%20none").status_code == 204
-    for bad in ("orderField=nonsense", "size=0", "from=-1", "descAsc=perhaps", "suspend=7"):
+    for bad in ("orderField=nonsense", "size=-1", "from=-1", "descAsc=perhaps", "suspend=7"):
         problem(client.get("/v10/export/jobs?" + bad), 400)
     problem(client.get("/v10/export/history?status=nonsense"), 400)
     problem(client.get("/v10/export/jobs?title=%ff"), 400)

@@ -155,13 +155,39 @@ def test_put_replaces_the_definition(world):
     assert (info["id"], info["title"], info["type"], info["fileSplitSize"], info["description"],
             info["status"]) == (job, "after", "Contact", "1 MiB", "", "SCHEDULED")
     definition = world.client().get(f"/v4/export/jobs/{job}").json()
-    assert definition["schedulerParam"] == {"startDate": "2099-01-01"}
+    assert definition["schedulerParam"] == {"startDate": "2099-01-01T00:00:00.000Z"}
     assert definition["jobParams"]["type"] == "Contact"
     # what v4 shows can be sent back as it is
     definition["title"] = "and again"
     again = world.client().put(f"/v4/export/jobs/{job}", json=definition)
     assert again.status_code == 200, again.text
     assert world.client().get(f"/v4/export/jobs/{job}").json() == definition
+
+
+def test_v4_keeps_what_it_cannot_say(world):
+    """A client of v4 that sends back what it has read does not widen the export."""
+    client = world.client()
+    body = client.job(schedule={"startDate": "2099-01-01"}, attachments=True)
+    body["jobParams"]["filters"] = [{"attribute": "subject", "operator": "eq", "value": "a"}]
+    job = client.post("/v10/export/jobs", json=body).json()["id"]
+
+    def stored():
+        return world.site.sql("SELECT export_attachments, filters FROM udm.job WHERE id = %s", [job])
+
+    before = stored()
+    assert before == [(True, body["jobParams"]["filters"])]
+    definition = client.get(f"/v4/export/jobs/{job}").json()
+    assert list(definition["jobParams"]) == ["fileSplitSize", "type", "media"]
+    definition["title"] = "only another title"
+    assert client.put(f"/v4/export/jobs/{job}", json=definition).status_code == 200
+    assert stored() == before
+    # what it does say, and other data, is another matter
+    definition["jobParams"]["filters"] = []
+    assert client.put(f"/v4/export/jobs/{job}", json=definition).status_code == 200
+    assert stored() == [(True, [])]
+    definition["jobParams"] = {"type": "Contact", "media": []}
+    assert client.put(f"/v4/export/jobs/{job}", json=definition).status_code == 200
+    assert stored() == [(False, [])]
 
 
 def test_nobody_overwrites_what_he_has_not_seen(world):

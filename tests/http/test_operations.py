@@ -25,6 +25,8 @@ BAD_QUERY = {
     "data type": [("NOPE", ["Interaction", "Note"])],
     "ids": [("x", []), ("1,x", []), ("0", []), (" , ", []), ("1;2", []), ("1,99999999999999999999", [])],
     "names": [(",".join([MADE_UP["file"]] * 101), ["100"]), (" , ", [])],
+    "any names": [(" , ", [])],
+    "cursor": [("x", ["next"]), ("WyJhIiwxLCIxOjE6IiwiayIsMV0", ["next"])],
     "any": [],
 }
 
@@ -100,11 +102,63 @@ def succeeds_with(**change):
         target = world.good(operation)
         for name, value in change.get("query", {}).items():
             target.params.setdefault(name, value)
-        path = target.path + change.get("suffix", "")
-        answer = world.send(target, world.caller(operation, wrapped), path=path,
-                            headers=change.get("headers"))
+        answer = world.send(target, world.caller(operation, wrapped), headers=change.get("headers"))
         world.check_success(target, answer, wrapped)
     return case
+
+
+def empty_part(suffix, below=False):
+    """A path with an empty part at its end is none, nor is one whose parameter is empty."""
+    def case(world, target, wrapped):
+        path = target.path.partition(str(target.name))[0].rstrip("/") if below else target.path
+        answer = world.send(target, world.caller(target.operation, wrapped), path=path + suffix)
+        problem(answer, 404, wrapped=wrapped)
+    return unchanged(case)
+
+
+def other_capitals(name):
+    def case(world, target, wrapped):
+        for other in (name.upper(), name.lower(), name.swapcase()):
+            if other != name:
+                target.params[other] = target.params.get(name, "1")
+                answer = world.send(target, world.caller(target.operation, wrapped))
+                problem(answer, 400, f"{other} must be written {name}", wrapped=wrapped)
+                del target.params[other]
+    return unchanged(case)
+
+
+def size_zero(world, operation, wrapped):
+    """Nothing but the count, and nothing at all where there is none."""
+    target = world.good(operation)
+    target.params.update({"from": 0, "size": 0})
+    client = world.caller(operation, wrapped)
+    page = unwrap(world.send(target, client), wrapped)
+    del target.params["size"]
+    assert page == {"count": unwrap(world.send(target, client), wrapped)["count"], "from": 0,
+                    "items": [], "size": 0} and page["count"] > 0
+    if operation.empty:
+        target.params.update({"title": "there is none", "size": 0})
+        answer = world.send(target, client)
+        assert (answer.status_code, answer.content) == (operation.empty, b"")
+
+
+def pages(world, operation, wrapped):
+    """Page by page to the end: all there was, and no further."""
+    for _ in range(45):
+        target = world.good(operation)
+    client = world.caller(operation, wrapped)
+    whole = unwrap(world.send(target, client), wrapped)
+    assert "next" not in whole
+    items, after = [], {"cursor": "true"}
+    while after:
+        target.kwargs["params"] = {"size": 40, **after}
+        page = unwrap(world.send(target, client), wrapped)
+        assert set(page) == {"count", "from", "items", "size"} | ({"next"} & set(page))
+        assert (page["count"], page["from"], page["size"]) == (whole["count"], 0, 40)
+        items += page["items"]
+        after = {"after": page["next"]} if "next" in page else None
+        world.good(operation)
+    assert items == whole["items"] and len(items) == whole["count"]
 
 
 def question_mark(world, operation, _wrapped):
@@ -419,8 +473,11 @@ def query_cases(operation):
     for name, kind in operation.query.items():
         for number, (value, words) in enumerate(BAD_QUERY[kind]):
             yield f"bad {name} {number + 1}", 400, bad_query(name, value, words)
+        yield f"other capitals of {name}", 400, other_capitals(name)
     if "size" in operation.query:
-        yield "bad size 0", 400, bad_query("size", "0", [])
+        yield "size 0", 200, size_zero
+    if "cursor" in operation.query:
+        yield "pages", 200, pages
     for name in operation.required:
         yield f"no {name}", 400, missing_query(name)
     optional = [n for n in operation.query if n not in operation.required]
@@ -439,7 +496,7 @@ def object_cases(operation):
     kind = operation.parameter or operation.many
     if kind in ("job", "run"):
         if operation.parameter:
-            for value in ("x", "0", "-1", "1e3", "99999999999999999999", "1%202"):
+            for value in ("x", "0", "-1", "1e3", "99999999999999999999", "1%202", "007"):
                 yield f"bad id {value}", 400, bad_id(value)
         if operation.method == "DELETE":
             yield "in progress", 400 if operation.parameter else 500, in_progress
@@ -512,7 +569,10 @@ def cases(operation):
     if operation.method == "GET":
         yield "HEAD", operation.success, head
     yield "unknown parameter", operation.success, succeeds_with(query={"nonsense": "1"})
-    yield "trailing slash", operation.success, succeeds_with(suffix="/")
+    yield "trailing slash", 404, empty_part("/")
+    if operation.parameter:
+        yield "empty parameter", 404, empty_part("/", below=True)
+        yield "empty parts", 404, empty_part("//", below=True)
     if not operation.required and not operation.body:
         yield "trailing question mark", operation.success, question_mark
     if operation.shape:

@@ -74,9 +74,7 @@ def definition(_version, value):
     assert value["suspended"] in ("true", "false")
     assert value["timeFrame"]["all"] in (True, False)
     assert set(value["timeFrame"]) <= {"all", "dateFrom", "dateTo"}
-    assert list(value["jobParams"])[:3] == ["fileSplitSize", "type", "media"]
-    assert set(value["jobParams"]) <= {"fileSplitSize", "type", "media", "filters",
-                                       "exportAttachments"}
+    assert list(value["jobParams"]) == ["fileSplitSize", "type", "media"]
 
 
 def labels(_version, value):

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_strings.h>
+
 #include "core/listing.h"
 #include "unit.h"
 
@@ -111,7 +113,7 @@ START_TEST(test_paging)
 {
     udm_listing_t *listing;
 
-    unit_ok(parse(&listing, "from=20&size=10&descAsc=TRUE&orderField=title&size=11&Size=12"));
+    unit_ok(parse(&listing, "from=20&size=10&descAsc=TRUE&orderField=title&size=11"));
     ck_assert_int_eq(listing->from, 20);
     ck_assert_int_eq(listing->size, 10);
     ck_assert(listing->descending);
@@ -120,16 +122,14 @@ START_TEST(test_paging)
     ck_assert_int_eq(listing->from, 0);
     ck_assert_int_eq(listing->size, 1);
     ck_assert(!listing->descending);
-    /* names count as they are written */
-    unit_ok(parse(&listing, "SIZE=5&TITLE=x"));
-    ck_assert_int_eq(listing->size, 999999999);
-    ck_assert_int_eq(listing->filters->nelts, 0);
+    unit_ok(parse(&listing, "from=0&size=0"));
+    ck_assert_int_eq(listing->size, 0);
 
     fails("from=-1", "from must be a whole number from 0");
     fails("from=x", "from must be");
     fails("from=1.5", "from must be");
     fails("from=9223372036854775808", "from must be");
-    fails("size=0", "size must be a whole number from 1");
+    fails("size=-1", "size must be a whole number from 0");
     fails("size=-5", "size must be");
     fails("size=10abc", "size must be");
     fails("size=+5", "size must be"); /* a + is a space */
@@ -137,6 +137,136 @@ START_TEST(test_paging)
     fails("orderField=nothing", "orderField must be one of: exportAttachments, id, title, "
                                 "createdDate");
     fails("orderField=created_at", "orderField must be one of");
+}
+END_TEST
+
+/* Names count as they are written; what differs in case alone is a mistake that is told. */
+START_TEST(test_names)
+{
+    static const char *const known[] = {"jobIDs", "a", NULL};
+    udm_listing_t *listing;
+    apr_table_t *query;
+
+    fails("SIZE=5", "the parameter SIZE must be written size");
+    fails("TITLE=x", "the parameter TITLE must be written title");
+    fails("title=x&Title=y", "Title must be written title");
+    fails("JobID=1", "JobID must be written jobId");
+    fails("DescAsc=&x=1", "DescAsc must be written descAsc");
+    fails("orderfield=title", "orderfield must be written orderField");
+    fails("bgupdate=1", "bgUpdate");
+    fails("Cursor=1", "cursor");
+    fails("%41fter=x", "after");
+    /* what a version does not have is unknown to it in any spelling */
+    unit_ok(parse_version(&listing, "JOBID=1&Cursor=x&AFTER=x&after=x&BGUPDATE=1", UDM_V4));
+    unit_ok(parse_version(&listing, "STATUS=1", UDM_V3));
+    unit_ok(parse(&listing, "titles=x&itle=x&tit le=x&%C4%B0d=1"));
+    unit_ok(udm_listing_query(&query, pool, "b=1&jobids=2"));
+    unit_fails(udm_listing_names(pool, query, known), UDM_E_INVALID,
+               "jobids must be written jobIDs");
+    unit_ok(udm_listing_query(&query, pool, "b=1&jobIDs=2&jobID=3"));
+    unit_ok(udm_listing_names(pool, query, known));
+}
+END_TEST
+
+/* The print of a list as it is asked for. */
+static const char *print_of(const char *raw)
+{
+    udm_listing_t *listing;
+
+    unit_ok(parse(&listing, raw));
+    return listing->print;
+}
+
+START_TEST(test_cursor)
+{
+    static const char *const others[] = {"descAsc=true&title=a",
+                                         "orderField=id&title=a",
+                                         "title=b",
+                                         "title=a&suspend=true",
+                                         "",
+                                         "title=A",
+                                         "status=FAILED"};
+    udm_cursor_t cursor = {print_of("title=a"), 3000, "77:80:78,79", "k\xc3\xa4y \"'\\", 42};
+    const char *text = udm_cursor_text(pool, &cursor);
+    udm_listing_t *listing;
+    size_t i;
+
+    unit_ok(parse(&listing, ""));
+    ck_assert(!listing->cursor && !listing->after);
+    unit_ok(parse(&listing, "cursor=false&from=7"));
+    ck_assert(!listing->cursor && !listing->after);
+    unit_ok(parse(&listing, "cursor=TRUE&from=7"));
+    ck_assert(listing->cursor && !listing->after);
+    fails("cursor=maybe", "cursor must be true or false");
+
+    unit_ok(parse(&listing, apr_pstrcat(pool, "size=5&from=0&title=a&after=", text, NULL)));
+    ck_assert(listing->cursor);
+    ck_assert_int_eq(listing->after->count, 3000);
+    ck_assert_str_eq(listing->after->snapshot, "77:80:78,79");
+    ck_assert_str_eq(listing->after->key, "k\xc3\xa4y \"'\\");
+    ck_assert_int_eq(listing->after->id, 42);
+    for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        fails(apr_pstrcat(pool, others[i], "&after=", text, NULL), "for the same orderField");
+    }
+    ck_assert_str_ne(print_of("title=a%0A1%0Ab"), print_of("title=a&suspend=true"));
+    fails(apr_pstrcat(pool, "title=a&from=1&after=", text, NULL), "from must be 0 beside after");
+    fails(apr_pstrcat(pool, "title=a&size=0&after=", text, NULL), "size must be at least 1");
+    fails("cursor=true&size=0", "size must be at least 1");
+    unit_ok(parse_version(&listing, "cursor=maybe&after=x&size=0", UDM_V4));
+    ck_assert(!listing->cursor && !listing->after);
+}
+END_TEST
+
+/* Texts that were never made here. */
+START_TEST(test_bad_cursors)
+{
+    static const char *const snapshots[] = {
+        "",          "1",       "1:2",    "x",
+        "0:5:",      "5:4:",    "5:9:4",  "5:9:9",
+        "5:9:7,6",   "5:9:7,7", "5:9:7,", "5:9:,7",
+        "5:9: 7",    "-1:9:",   "5:9:7;", "18446744073709551616:18446744073709551617:",
+        "5:9:7,8'--"};
+    static const char *const texts[] = {"x",
+                                        "!",
+                                        "a=b",
+                                        "W10",
+                                        "W10=",
+                                        "bnVsbA",
+                                        "e30",
+                                        "WyJhIiwxLCIxOjE6IiwiayIsMSwxXQ",
+                                        "WyJhIiwtMSwiMToxOiIsImsiLDFd",
+                                        "WyJhIiwxLCIxOjE6IiwiayIsMF0",
+                                        "\xc3\xa4",
+                                        "WyJhIiwxLCIxOjE6IixudWxsLDFd"};
+    udm_cursor_t good = {"a", 1, "5:9:6,8", "k", 1}, cursor = {NULL, -1, NULL, NULL, -1};
+    uint32_t state = 4711;
+    const char *text;
+    size_t i;
+
+    ck_assert(udm_cursor_parse(&cursor, pool, udm_cursor_text(pool, &good)));
+    ck_assert_str_eq(cursor.snapshot, "5:9:6,8");
+    cursor.count = -1;
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        ck_assert_msg(!udm_cursor_parse(&cursor, pool, texts[i]), "%s", texts[i]);
+    }
+    for (i = 0; i < sizeof(snapshots) / sizeof(snapshots[0]); i++) {
+        good.snapshot = snapshots[i];
+        text = udm_cursor_text(pool, &good);
+        ck_assert_msg(!udm_cursor_parse(&cursor, pool, text), "%s", snapshots[i]);
+    }
+    ck_assert_int_eq(cursor.count, -1);
+    good.snapshot = "5:9:";
+    text = udm_cursor_text(pool, &good);
+    for (i = 0; i < 20000; i++) {
+        char *changed = unit_mutate(&state, text);
+
+        if (udm_cursor_parse(&cursor, pool, changed)) {
+            ck_assert(cursor.id > 0 && cursor.count >= 0);
+        }
+        free(changed);
+        apr_pool_clear(pool);
+        text = udm_cursor_text(pool, &good);
+    }
 }
 END_TEST
 
@@ -231,7 +361,7 @@ START_TEST(test_mutations)
             ck_assert_int_eq(error->kind, UDM_E_INVALID);
         }
         else {
-            ck_assert(listing->from >= 0 && listing->size >= 1);
+            ck_assert(listing->from >= 0 && listing->size >= 0);
         }
         free(raw);
         apr_pool_clear(pool);
@@ -249,6 +379,9 @@ TCase *listing_case(void)
     tcase_add_test(tc, test_broken_query);
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_paging);
+    tcase_add_test(tc, test_names);
+    tcase_add_test(tc, test_cursor);
+    tcase_add_test(tc, test_bad_cursors);
     tcase_add_test(tc, test_filters);
     tcase_add_test(tc, test_versions);
     tcase_add_test(tc, test_mutations);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_strings.h>
+
 #include "core/route.h"
 #include "unit.h"
 
@@ -115,14 +117,24 @@ START_TEST(test_finds_every_operation)
 }
 END_TEST
 
-START_TEST(test_forgives_one_slash)
+START_TEST(test_no_empty_part)
 {
-    finds("GET", "/v10/version/", UDM_OP_VERSION, NULL);
-    finds("GET", "/v10/export/jobs/17/", UDM_OP_JOB_GET, "17");
-    finds("POST", "/v10/export/jobs/", UDM_OP_JOB_CREATE, NULL);
-    unknown("/v10/version//");
-    unknown("/v10/export/jobs//");
+    const udm_route_t *route;
+
+    for (route = udm_route_table(); route->method; route++) {
+        unknown(apr_pstrcat(pool, route->path, "/", NULL));
+        unknown(apr_pstrcat(pool, route->path, "//", NULL));
+        /* and what a {parameter} stands for is not empty, either */
+        if (strchr(route->path, '{')) {
+            unknown(apr_pstrmemdup(pool, route->path, strcspn(route->path, "{")));
+        }
+    }
+    unknown("/v10/export/jobs/17/");
+    unknown("/v10/export//jobs");
+    unknown("//v10/version");
     unknown("/v10/export/history//progress");
+    unknown("/");
+    unknown("");
 }
 END_TEST
 
@@ -335,7 +347,7 @@ TCase *route_case(void)
     TCase *tc = unit_case("route");
 
     tcase_add_test(tc, test_finds_every_operation);
-    tcase_add_test(tc, test_forgives_one_slash);
+    tcase_add_test(tc, test_no_empty_part);
     tcase_add_test(tc, test_head);
     tcase_add_test(tc, test_other_methods);
     tcase_add_test(tc, test_unknown_paths);
