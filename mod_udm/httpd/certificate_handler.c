@@ -7,6 +7,7 @@
 #include <httpd.h>
 #include <http_protocol.h>
 
+#include <apr_strings.h>
 #include <jansson.h>
 
 #include "core/certificate.h"
@@ -100,6 +101,18 @@ static udm_error_t *check_name(apr_pool_t *p, const char *name)
     return NULL;
 }
 
+/* Whether the body is a form: its type says so, or names a boundary, of whatever media type it is. */
+static bool is_form(const request_rec *r)
+{
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+
+    if (type && udm_multipart_announced(r->pool, type)) {
+        type = apr_pstrmemdup(r->pool, type, strcspn(type, "; \t"));
+        return udm_request_has_type(r, type); /* which also sees to Content-Encoding */
+    }
+    return udm_request_has_type(r, "multipart/form-data");
+}
+
 /* Takes the certificate file out of the body. */
 static udm_error_t *read_file(const char **file, apr_size_t *file_size, request_rec *r)
 {
@@ -116,14 +129,14 @@ static udm_error_t *read_file(const char **file, apr_size_t *file_size, request_
             "the request has no body: send the certificate as multipart/form-data "
             "in the field \"file\"");
     }
-    if (udm_request_has_type(r, "application/x-pem-file")) {
-        *file = data;
-        *file_size = size;
-    }
-    else if (udm_request_has_type(r, "multipart/form-data")) {
+    if (is_form(r)) {
         error =
             udm_multipart_field(file, file_size, r->pool,
                                 apr_table_get(r->headers_in, "Content-Type"), data, size, "file");
+    }
+    else if (udm_request_has_type(r, "application/x-pem-file")) {
+        *file = data;
+        *file_size = size;
     }
     else {
         error = udm_error_make(r->pool, UDM_E_MEDIA_TYPE,

@@ -68,6 +68,11 @@ static const char *parameter(apr_pool_t *p, const char *value, apr_size_t size, 
     return NULL;
 }
 
+bool udm_multipart_announced(apr_pool_t *p, const char *content_type)
+{
+    return parameter(p, content_type, strlen(content_type), "boundary") != NULL;
+}
+
 /* The value of one header in the head of a part. */
 static const char *header(const char *head, const char *end, const char *name, apr_size_t *size)
 {
@@ -101,7 +106,9 @@ static const char *part_name(apr_pool_t *p, const char *head, const char *end, b
              (size == 4 && !strncasecmp(value, "8bit", 4)) ||
              (size == 6 && !strncasecmp(value, "binary", 6));
     value = header(head, end, "Content-Disposition", &size);
-    if (!value || size < 9 || strncasecmp(value, "form-data", 9)) {
+    /* curl says attachment when its user gave the form another media type */
+    if (!value || ((size < 9 || strncasecmp(value, "form-data", 9)) &&
+                   (size < 10 || strncasecmp(value, "attachment", 10)))) {
         return NULL;
     }
     return parameter(p, value, size, "name");

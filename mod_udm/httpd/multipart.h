@@ -5,6 +5,8 @@
 #ifndef UDM_HTTPD_MULTIPART_H
 #define UDM_HTTPD_MULTIPART_H
 
+#include <stdbool.h>
+
 #include <apr_pools.h>
 
 #include "core/error.h"
@@ -17,5 +19,11 @@
 udm_error_t *udm_multipart_field(const char **field, apr_size_t *field_size, apr_pool_t *p,
                                  const char *content_type, const char *body, apr_size_t size,
                                  const char *name);
+
+/*
+ * @return true when a Content-Type names a boundary: then the body is a form, whatever media type stands
+ *         before it. curl -F adds the boundary to the type that its user gave.
+ */
+bool udm_multipart_announced(apr_pool_t *p, const char *content_type);
 
 #endif

@@ -1,4 +1,6 @@
 """Forms as different clients write them are all taken."""
+import subprocess
+
 import pytest
 
 
@@ -16,3 +18,42 @@ def test_form_is_taken(site, client, form, disposition):
                          headers={"Content-Type": 'multipart/form-data; boundary="b"'})
     assert (answer.status_code, answer.text) == (201, '"form.pem"')
     assert client.get("/v10/cipher").json()["size"] == len(site.env.certificate.pem)
+
+
+@pytest.mark.parametrize("kind", [
+    "application/json; boundary=b", "application/json;boundary=b", "application/json ; Boundary=\"b\"",
+    "text/plain; charset=utf-8; boundary=b", "application/x-pem-file; boundary=b",
+    "application/octet-stream; boundary=b", "MULTIPART/Form-Data; boundary=b"])
+def test_a_boundary_makes_a_form(site, client, kind):
+    """Whatever media type its client gave: the boundary says how the body is to be read."""
+    body = "--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n{}\r\n--b--\r\n"
+    answer = client.post("/v10/cipher/form.pem", data=body.format(site.env.certificate.pem),
+                         headers={"Content-Type": kind})
+    assert (answer.status_code, answer.text) == (201, '"form.pem"')
+    answer = client.post("/v10/cipher/form.pem", data=site.env.certificate.pem,
+                         headers={"Content-Type": kind})
+    assert answer.status_code == 400 and "does not occur" in answer.json()["detail"]
+    answer = client.post("/v10/cipher/form.pem", data=body.format(site.env.certificate.pem),
+                         headers={"Content-Type": kind, "Content-Encoding": "gzip"})
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "boundary=b",
+                                  "application/json; x=boundary", "text/plain; boundaries=b"])
+def test_without_a_boundary_the_type_counts(site, client, kind):
+    answer = client.post("/v10/cipher/form.pem", data=site.env.certificate.pem,
+                         headers={"Content-Type": kind})
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("version", ["v10", "v3"])
+def test_the_documented_line(site, client, version, tmp_path):
+    """Usage lines send a form as application/json; curl then adds the boundary to that."""
+    path = tmp_path / "my.pem"
+    path.write_text(site.env.certificate.pem)
+    headers = ["-H", "x-api-key: " + client.key, "-H", "Authorization: Bearer " + client.token]
+    done = subprocess.run(["curl", "-sS", "-X", "POST", "--header", "Content-Type: application/json",
+                           "--header", "Accept: application/json", *headers, "-F", f"file=@{path}",
+                           f"{client.base}/{version}/cipher/my.pem"], stdout=subprocess.PIPE,
+                          text=True, check=True)
+    assert done.stdout == '"my.pem"'
