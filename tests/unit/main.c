@@ -2,8 +2,10 @@
 /*
  * main.c: runs the unit tests; CK_RUN_CASE=name in the environment runs one case.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <apr_general.h>
 #include <apr_tables.h>
@@ -65,6 +67,17 @@ void unit_fails_at(const udm_error_t *error, udm_error_kind kind, const char *wo
         }
     }
     ck_abort_msg("%s:%d: '%s' does not say '%s'", file, line, udm_error_line(pool, error), words);
+}
+
+size_t unit_memory(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 uint32_t unit_random(uint32_t *state)
@@ -144,6 +157,7 @@ int main(void)
     suite_add_tcase(suite, apikey_case());
     suite_add_tcase(suite, token_case());
     suite_add_tcase(suite, link_case());
+    suite_add_tcase(suite, redact_case());
     suite_add_tcase(suite, certificate_case());
     suite_add_tcase(suite, certificate_odd_case());
     suite_add_tcase(suite, encode_case());

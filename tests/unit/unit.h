@@ -31,6 +31,9 @@ void unit_fails_at(const udm_error_t *error, udm_error_kind kind, const char *wo
 /* A small generator with the same numbers on every machine; `state` must not start as 0. */
 uint32_t unit_random(uint32_t *state);
 
+/* Bytes of memory that this process has mapped, to see what a call took of it. */
+size_t unit_memory(void);
+
 /*
  * A copy of `text` in memory of exactly its size (so that AddressSanitizer sees one byte too many),
  * with a few bytes changed, removed, doubled or inserted; the caller frees it.
@@ -53,6 +56,7 @@ TCase *listing_case(void);
 TCase *memory_case(void);
 TCase *openapi_case(void);
 TCase *principal_case(void);
+TCase *redact_case(void);
 TCase *route_case(void);
 TCase *schedule_case(void);
 TCase *spool_case(void);
