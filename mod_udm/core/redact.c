@@ -17,7 +17,7 @@
 #include "redact.h"
 
 #define DECODINGS    4  /* a URL within a URL within a URL is encoded once for each */
-#define HEX_RUN      32 /* so many hex digits in a row are half a secret at least */
+#define HEX_RUN      33 /* so many hex digits in a row are a piece of a secret: ids have 32 */
 #define OPAQUE_RUN   80 /* likewise of base64url, which the signature of a token is */
 #define TOKEN_MIN    16 /* "eyJ" and what follows, with a dot in it */
 #define TOKEN_PIECE  40 /* the same without */

@@ -83,9 +83,12 @@ typedef struct udm_server_t {
     udm_key_file_t *link_keys;
     apr_array_header_t *mounts;    /* of udm_mount_t; every server has its own list */
     apr_array_header_t *key_files; /* of udm_key_file_t *; likewise */
-    udm_child_t *child;            /* NULL until there is a child */
-    udm_batches_t batches;         /* empty until then; every server has its own */
-    udm_supervisor_t *supervisor;  /* of the worker that httpd runs; NULL if none */
+    /* of const char *: the paths of all mounts of all servers; NULL until the check */
+    apr_array_header_t *mount_paths;
+    bool log_forensic;            /* mod_log_forensic is there */
+    udm_child_t *child;           /* NULL until there is a child */
+    udm_batches_t batches;        /* empty until then; every server has its own */
+    udm_supervisor_t *supervisor; /* of the worker that httpd runs; NULL if none */
 } udm_server_t;
 
 /* What a section says. Read through the functions below, which know the defaults. */
@@ -144,6 +147,10 @@ bool udm_config_wrapped(const udm_dir_t *dir);
  * @return OK, or a status once every fault is logged
  */
 int udm_config_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s);
+
+/* A check_config hook that goes before mod_info's: keeps passwords out of what that shows. */
+int udm_config_hide_passwords(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                              server_rec *s);
 
 /* What UDMWorker On runs. */
 const char *udm_config_worker_program(const udm_server_t *conf);

@@ -12,8 +12,10 @@
 #include <unixd.h>
 
 #include <apr_file_info.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 #include <apr_user.h>
+#include <libpq-fe.h>
 
 #include "httpd/config.h"
 #include "httpd/dbd.h"
@@ -48,6 +50,74 @@ static bool has_pgsql_driver(const ap_directive_t *tree)
     return false;
 }
 
+/* @return true when a connection string holds a password, for whichever database it is */
+static bool has_password(const char *params)
+{
+    PQconninfoOption *options = PQconninfoParse(params, NULL), *option;
+    const char *at;
+    bool found = false;
+
+    for (option = options; option && option->keyword && !found; option++) {
+        found = option->val && strstr(option->keyword, "password");
+    }
+    PQconninfoFree(options);
+    /* none of libpq's: "pass=", "password=", "passwd=" ... */
+    for (at = params; (at = ap_strcasestr(at, "pass")) != NULL && !found; at++) {
+        const char *end = at;
+
+        for (; apr_isalpha(*end); end++) {
+        }
+        for (; apr_isspace(*end); end++) {
+        }
+        found = *end == '=' && ap_cstr_casecmpn(at, "passfile", 8);
+    }
+    return found;
+}
+
+/* Takes passwords out of what mod_info shows of the configuration, and says where they stand. */
+static void hide_passwords(ap_directive_t *tree, apr_pool_t *pconf, apr_pool_t *ptemp,
+                           server_rec *s)
+{
+    for (; tree; tree = tree->next) {
+        const char *args = tree->args;
+
+        hide_passwords(tree->first_child, pconf, ptemp, s);
+        if (!ap_cstr_casecmp(tree->directive, "DBDParams") &&
+            has_password(ap_getword_conf(ptemp, &args))) {
+            tree->args = apr_pstrdup(pconf, "\"(holds a password)\"");
+            ap_log_error(
+                APLOG_MARK, APLOG_WARNING, 0, s,
+                "UDM0420: DBDParams (%s:%d): holds a password, which whoever can read the "
+                "configuration can read, too: put it into a file that only httpd's user can "
+                "read, and name that with passfile= in place of it",
+                tree->filename, tree->line_num);
+        }
+    }
+}
+
+int udm_config_hide_passwords(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    hide_passwords(ap_conftree, pconf, ptemp, s);
+    return OK;
+}
+
+/* @return true when there are requests that are not answered without a token */
+static bool asks_for_token(const udm_dir_t *dir)
+{
+    switch (dir->require) {
+    case UDM_REQUIRE_TOKEN:
+    case UDM_REQUIRE_BOTH:
+        return true;
+    case UDM_REQUIRE_KEY:
+    case UDM_REQUIRE_ANY:
+        return false;
+    case UDM_REQUIRE_UNSET:
+    case UDM_REQUIRE_DEFAULT:
+        break;
+    }
+    return (udm_config_versions(dir) & UDM_V10) != 0; /* the older ones ask for the key alone */
+}
+
 /* What sections with UDM On need. */
 static int check_mounts(const udm_server_t *conf, server_rec *s, apr_pool_t *p)
 {
@@ -61,12 +131,13 @@ static int check_mounts(const udm_server_t *conf, server_rec *s, apr_pool_t *p)
         mount = &APR_ARRAY_IDX(own->mounts, i, udm_mount_t);
         dir = udm_config_merge_dir(p, ap_get_module_config(s->lookup_defaults, &udm_module),
                                    (void *)mount->dir);
-        if (!dir->token_keys && dir->require != UDM_REQUIRE_KEY) {
+        if (!dir->token_keys && asks_for_token(dir)) {
             /* another section of the same path may set them, so this is no fault */
-            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                         "UDM0021: UDM On (%s): without UDMTokenKeys no token can be verified; "
-                         "UDMRequire key asks for none",
-                         mount->where);
+            ap_log_error(
+                APLOG_MARK, APLOG_WARNING, 0, s,
+                "UDM0021: UDM On (%s): asks for tokens, and without UDMTokenKeys none can be "
+                "verified; UDMRequire key asks for none",
+                mount->where);
         }
         if (!conf->store) {
             FAULT(s, "UDM0010: UDM On (%s): needs UDMStore, the directory of the finished files",
@@ -85,6 +156,30 @@ static int check_mounts(const udm_server_t *conf, server_rec *s, apr_pool_t *p)
         }
     }
     return faults;
+}
+
+/* Notes where the API begins, on any server. */
+static void note_mounts(udm_server_t *conf, apr_pool_t *pconf, server_rec *s)
+{
+    int i, k;
+
+    conf->mount_paths = apr_array_make(pconf, 2, sizeof(const char *));
+    for (; s; s = s->next) {
+        const udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);
+
+        for (i = 0; i < own->mounts->nelts; i++) {
+            const char *path = APR_ARRAY_IDX(own->mounts, i, udm_mount_t).dir->mount;
+
+            for (k = 0; k < conf->mount_paths->nelts &&
+                        strcmp(path, APR_ARRAY_IDX(conf->mount_paths, k, const char *)) != 0;
+                 k++) {
+            }
+            if (k == conf->mount_paths->nelts) {
+                APR_ARRAY_PUSH(conf->mount_paths, const char *) = path;
+            }
+        }
+    }
+    conf->log_forensic = ap_find_linked_module("mod_log_forensic.c") != NULL;
 }
 
 /* What UDMWorker On, or a dump of the worker's settings, needs. */
@@ -118,7 +213,7 @@ static int check_worker(const udm_server_t *conf, server_rec *s, apr_pool_t *p, 
 
 int udm_config_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 {
-    const udm_server_t *conf = udm_config_main();
+    udm_server_t *conf = udm_config_main();
     const struct {
         const char *directive;
         const char *path;
@@ -130,6 +225,7 @@ int udm_config_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     int faults = 0;
     int i;
 
+    note_mounts(conf, pconf, s);
     for (server = s; server; server = server->next) {
         const udm_server_t *own = ap_get_module_config(server->module_config, &udm_module);
 

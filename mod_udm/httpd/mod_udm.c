@@ -26,6 +26,7 @@
 #include "httpd/handler.h"
 #include "httpd/request.h"
 #include "httpd/respond.h"
+#include "httpd/secrets.h"
 #include "httpd/supervisor.h"
 
 #define ERROR_FILTER "UDM_PROBLEM"
@@ -49,9 +50,6 @@ static int udm_translate_name(request_rec *r)
 
     if (!udm_request_get(r)) {
         return DECLINED;
-    }
-    if (r->args) {
-        udm_request_hide(r);
     }
     for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
         ap_custom_response(r, statuses[i], "\"refused");
@@ -117,48 +115,15 @@ static apr_status_t udm_problem_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, bb);
 }
 
-/* An error page is about to be written for a request of ours. */
+/* An error page is about to be written. */
 static void udm_insert_error_filter(request_rec *r)
 {
     const udm_request_t *q = udm_request_known(r);
 
+    udm_secrets_refused(r);
     if (q && q->path && !q->ours && ap_is_HTTP_ERROR(r->status)) {
         ap_add_output_filter(ERROR_FILTER, NULL, r, r->connection);
     }
-}
-
-/* @return true when the raw path of a request lies below a section with UDM On */
-static bool is_below_mount(const request_rec *r, const udm_server_t *conf)
-{
-    const char *path = r->parsed_uri.path;
-    int i;
-
-    for (i = 0; path && i < conf->mounts->nelts; i++) {
-        const char *mount = APR_ARRAY_IDX(conf->mounts, i, udm_mount_t).dir->mount;
-
-        if (!strncmp(path, mount, strlen(mount))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Runs before the access log is written; also for what httpd refused before it was ours. */
-static int udm_log_transaction(request_rec *r)
-{
-    const udm_server_t *own = ap_get_module_config(r->server->module_config, &udm_module);
-    const request_rec *any = r;
-    /* a request line that httpd could not read has no path to go by */
-    bool ours = !r->parsed_uri.path || r->assbackwards || r->status == HTTP_REQUEST_URI_TOO_LARGE ||
-                is_below_mount(r, own) || is_below_mount(r, udm_config_main());
-
-    for (; any && !ours; any = any->next) {
-        ours = udm_request_known(any) != NULL;
-    }
-    if (ours) {
-        udm_request_redact(r);
-    }
-    return DECLINED;
 }
 
 static int udm_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -217,12 +182,18 @@ static int udm_monitor(apr_pool_t *p, server_rec *s)
 static void udm_register_hooks(apr_pool_t *p)
 {
     static const char *const after[] = {"mod_rewrite.c", "mod_alias.c", "mod_proxy.c", NULL};
+    static const char *const info[] = {"mod_info.c", NULL};
+    static const char *const forensic[] = {"mod_log_forensic.c", NULL};
 
+    ap_hook_check_config(udm_config_hide_passwords, NULL, info, APR_HOOK_REALLY_FIRST);
     ap_hook_check_config(udm_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(udm_test_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(udm_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(udm_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_monitor(udm_monitor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_read_request(udm_secrets_hold, NULL, forensic, APR_HOOK_REALLY_FIRST - 1);
+    ap_hook_post_read_request(udm_secrets_release, forensic, NULL, APR_HOOK_REALLY_FIRST + 1);
+    ap_hook_translate_name(udm_secrets_translate, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(udm_translate_name, after, NULL, APR_HOOK_LAST);
     ap_hook_map_to_storage(udm_map_to_storage, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_force_authn(udm_auth_force, NULL, NULL, APR_HOOK_MIDDLE);
@@ -232,7 +203,7 @@ static void udm_register_hooks(apr_pool_t *p)
     ap_hook_handler(udm_handler, NULL, NULL, APR_HOOK_FIRST);
     ap_register_output_filter(ERROR_FILTER, udm_problem_filter, NULL, AP_FTYPE_CONTENT_SET);
     ap_hook_insert_error_filter(udm_insert_error_filter, NULL, NULL, APR_HOOK_LAST);
-    ap_hook_log_transaction(udm_log_transaction, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_log_transaction(udm_secrets_log, NULL, NULL, APR_HOOK_REALLY_FIRST);
 }
 
 AP_DECLARE_MODULE(udm) = {STANDARD20_MODULE_STUFF,

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * request.c: recognises requests, reads bodies, keeps secrets out of the logs.
+ * request.c: recognises requests and reads bodies.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,20 +9,20 @@
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
-#include <scoreboard.h>
 #include <util_filter.h>
 
 #include <apr_buckets.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include "core/apikey.h"
+#include "core/redact.h"
 #include "core/text.h"
 #include "httpd/request.h"
+#include "httpd/secrets.h"
 
 #define REQUEST_ID_MAX 128
 
-/* The id that the client sent, if it is harmless in a header, a log line and the audit. */
+/* The id that the client sent, if it is harmless in a header, a log line and the audit: no key. */
 static const char *request_id(request_rec *r)
 {
     const char *id = apr_table_get(r->headers_in, "X-Request-Id");
@@ -32,7 +32,8 @@ static const char *request_id(request_rec *r)
         while (id[length] && (apr_isalnum(id[length]) || strchr("._-:+/=@", id[length]))) {
             length++;
         }
-        if (length > 0 && !id[length] && length <= REQUEST_ID_MAX) {
+        if (length > 0 && !id[length] && length <= REQUEST_ID_MAX &&
+            udm_redact(r->pool, id, UDM_REDACT_OTHERS) == id) {
             return id;
         }
     }
@@ -112,6 +113,9 @@ static udm_request_t *make_request(request_rec *r, const udm_dir_t *dir, const c
     q->audit.request_id = q->id;
     apr_table_setn(r->notes, "udm-request-id", q->id);
     ap_set_module_config(r->request_config, &udm_module, q);
+    if (path) {
+        udm_secrets_ours(r);
+    }
     return q;
 }
 
@@ -287,64 +291,4 @@ bool udm_request_takes_json(const request_rec *r)
         }
     }
     return false;
-}
-
-/* Replaces what stands between two places of a text. @return the place behind it in the new text */
-static char *replace(char **text, apr_pool_t *p, char *from, const char *to)
-{
-    apr_size_t before = from - *text;
-
-    *text = apr_pstrcat(p, apr_pstrmemdup(p, *text, before), "REDACTED", to, NULL);
-    return *text + before + sizeof("REDACTED") - 1;
-}
-
-/*
- * Without signatures of links and without API keys, which some clients put into a query. A signature
- * ends its URL, so everything up to a blank goes, whatever somebody put between its digits.
- */
-static char *redacted(apr_pool_t *p, char *text)
-{
-    static const char signature[] = "signature=";
-    static const char key[] = "udm_";
-    char *at, *end;
-
-    for (at = text; at && (at = ap_strcasestr(at, signature)) != NULL;) {
-        at += sizeof(signature) - 1;
-        for (end = at; *end && !apr_isspace(*end); end++) {
-        }
-        at = end > at ? replace(&text, p, at, end) : end;
-    }
-    for (at = text; at && (at = ap_strcasestr(at, key)) != NULL;) {
-        at += sizeof(key) - 1;
-        for (end = at; apr_isalnum(*end) || *end == '_'; end++) {
-        }
-        /* "udm_" and an id of 12 digits stay readable, the secret does not */
-        if (end - at > UDM_APIKEY_ID_SIZE) {
-            at = replace(&text, p, at + UDM_APIKEY_ID_SIZE, end);
-        }
-    }
-    return text;
-}
-
-void udm_request_hide(request_rec *r)
-{
-    char *line = r->the_request;
-
-    r->the_request = redacted(r->pool, line);
-    ap_update_child_status(r->connection->sbh, SERVER_BUSY_WRITE, r);
-    r->the_request = line;
-}
-
-void udm_request_redact(request_rec *r)
-{
-    /* the whole chain of an internal redirect: the log picks what it likes from either end */
-    while (r->prev) {
-        r = r->prev;
-    }
-    for (; r; r = r->next) {
-        r->the_request = redacted(r->pool, r->the_request);
-        r->args = redacted(r->pool, r->args);
-        r->unparsed_uri = redacted(r->pool, r->unparsed_uri);
-        r->parsed_uri.query = redacted(r->pool, r->parsed_uri.query);
-    }
 }

@@ -53,10 +53,4 @@ bool udm_request_has_type(const request_rec *r, const char *type);
 /* @return true when the client takes JSON */
 bool udm_request_takes_json(const request_rec *r);
 
-/* Shows the request without the signature of its link in the scoreboard (mod_status). */
-void udm_request_hide(request_rec *r);
-
-/* Hides signatures of links from the access log; runs once the request is over. */
-void udm_request_redact(request_rec *r);
-
 #endif

@@ -127,7 +127,7 @@ START_TEST(test_spellings)
         "GET /udm/v10/x?key=udm_" ID "/../" SECRET " HTTP/1.1",
         "GET /udm/v10/x?key=udm-" ID "-" SECRET " HTTP/1.1",
         "GET /udm/v10/x?key=" SECRET " HTTP/1.1",
-        "GET /udm/v10/x?secret=00112233445566778899aabbccddeeff HTTP/1.1",
+        "GET /udm/v10/x?secret=00112233445566778899aabbccddeeffc HTTP/1.1",
         "GET /udm/v10/x?access_token=" JWT " HTTP/1.1",
         "GET /udm/v10/x?access_token=%65yJhbGciOiJSUzI1NiJ9%2EeyJzdWIiOiJhIn0.c2lnbmF0 HTTP/1.1",
         "GET /udm/v10/x?Authorization=Bearer%20" JWT " HTTP/1.1",
@@ -187,6 +187,8 @@ START_TEST(test_what_is_left)
         {"/udm/v10/x?key=udm_" ID "&size=1000000", NULL, NULL},
         {"/udm/v10/keys/udm_" ID "/export-6f1c2d3e", NULL, NULL},
         {"/udm/v10/x?title=100%&name=%zz%4", NULL, NULL},
+        {"/udm/v10/x?id=0123456789abcdef0123456789abcdef", NULL, NULL},
+        {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", NULL, NULL},
         {"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)", NULL, NULL},
         {"%", NULL, NULL},
         {"", NULL, NULL}};

@@ -1,0 +1,293 @@
+"""No log holds a credential, however it was spelled and wherever it was put: the access log in any
+format, the error log, mod_status, mod_log_forensic, mod_info."""
+import base64
+import os
+import re
+import socket
+import urllib.parse
+
+import pytest
+
+from udmtest.api import Client
+from udmtest.process import wait_for
+from udmtest.site import Site
+
+# Everything that a log format can name and a credential can get into.
+FORMAT = (r"%r|%q|%U|%f|%m|%u|%{Referer}i|%{User-Agent}i|%{x-api-key}i|%{Authorization}i|%{Cookie}i"
+          r"|%{X-Other}i|%{X-Request-Id}i|%{X-Request-Id}o|%{Location}o|%{COPY}e|%{TOKEN}e|%{QUERY}e"
+          r"|%{udm-request-id}n|%V|%>s")
+SIGNATURE = "8f14e45fceea167a5a36dedd4bea2543f4a0b2c5d9e1a7b3c6d8e0f1a2b3c4d5"
+LINK = "/udm/download/export-6f1c2d3e-1111-4222-8333-abcdefabcdef.zip.smime?expires=1767225600"
+
+
+@pytest.fixture(scope="module")
+def site(env):
+    result = Site(env)
+    result.offsets = {}
+    httpd = result.httpd
+    forensic = os.path.join(httpd.directory, "forensic.log")
+    env.logs.append(forensic)
+    httpd.modules += ["status", "info", "log_forensic", "rewrite", "setenvif", "authz_host"]
+    httpd.server = [
+        "LogLevel info", "ExtendedStatus On", f'LogFormat "{FORMAT}" all', f'ForensicLog "{forensic}"',
+        "SetEnvIf x-api-key (.*) COPY=$1", "SetEnvIf Authorization (.*) TOKEN=$1",
+        "RewriteEngine On", "RewriteRule ^/short/(.*) /udm/$1 [PT]",
+        "RewriteRule .* - [E=QUERY:%{QUERY_STRING}]",
+        '<Location "/status">', "SetHandler server-status", "</Location>",
+        '<Location "/info">', "SetHandler server-info", "</Location>",
+        '<Location "/denied">', "Require all denied", "</Location>"]
+    httpd.location = ["</Location>", '<Location "/udm/v10/denied">', "Require all denied"]
+    # a password that nothing asks for: the connections are trusted
+    httpd.dbd = [line.replace('DBDParams "', 'DBDParams "password=correct-horse-battery ') for line in httpd.dbd]
+    httpd.allow_log("UDM0420")
+    result.start_httpd()
+    yield result
+    result.close()
+
+
+def talk(site, line, headers=()):
+    """A request as it is written here, byte by byte; gives the answer."""
+    text = "\r\n".join([line, "Host: localhost", "Connection: close", *headers, "", ""])
+    with socket.create_connection(("127.0.0.1", site.httpd.port), 10) as raw:
+        raw.sendall(text.encode("latin-1"))
+        answer = b""
+        while data := raw.recv(65536):
+            answer += data
+    return answer.decode("latin-1")
+
+
+def logs(site):
+    """All that was written since the last call, the last request too."""
+    marker = site.env.unique("marker")
+    talk(site, f"GET /udm/{marker} HTTP/1.1")
+    paths = [site.httpd.access_log, site.httpd.error_log, os.path.join(site.httpd.directory, "forensic.log")]
+
+    def read():
+        texts = []
+        for path in paths:
+            with open(path, encoding="latin-1") as f:
+                f.seek(site.offsets.get(path, 0))
+                texts.append(f.read())
+        return texts if marker in texts[0] and marker in texts[2] else None
+    texts = wait_for(read, 20, "the logs")
+    for path, text in zip(paths, texts):
+        site.offsets[path] = site.offsets.get(path, 0) + len(text)
+    return "".join(texts)
+
+
+def pieces(secret):
+    """A log must not hold twelve characters of it in a row."""
+    return {secret[i:i + 12].lower() for i in range(len(secret) - 11)}
+
+
+def decoded(text):
+    """As a reader may see it: httpd escapes, and a URL in a URL is encoded again."""
+    text = re.sub(r"\\x([0-9a-f]{2})", r"%\1", text)
+    for _ in range(4):
+        text = urllib.parse.unquote(text, encoding="latin-1")
+    return text.lower()
+
+
+def assert_hidden(text, *secrets):
+    text = decoded(text)
+    for secret in secrets:
+        found = sorted(piece for piece in pieces(secret) if piece in text)
+        assert not found, re.findall(".*" + re.escape(found[0]) + ".*", text)[:3]
+
+
+def encode(text):
+    return "".join(f"%{ord(c):02x}" for c in text)
+
+
+def spellings(key, token):
+    """Request targets that hold a credential, each in a spelling of its own."""
+    ident, secret = key.split("_")[1:]
+    link = LINK + "&signature="
+    return [
+        link + SIGNATURE, LINK + "&SIGNATURE=" + SIGNATURE, LINK + "&signature%3D" + SIGNATURE,
+        LINK + "&signatur%65=" + SIGNATURE, link + "%20" + SIGNATURE, link + "+" + SIGNATURE,
+        LINK + "&signature%20=" + SIGNATURE, link + "&" + SIGNATURE, link + encode(SIGNATURE),
+        LINK + "&signature%253D" + SIGNATURE, LINK + "%26signature=" + SIGNATURE,
+        LINK.replace("?", "%3F") + "&signature=" + SIGNATURE, "/udm/download/" + SIGNATURE,
+        LINK.replace("download/", "download%2f") + "&signature=" + SIGNATURE,
+        LINK.replace("/udm", "//udm/./") + "&signature=" + SIGNATURE,
+        LINK.replace("/udm", "/%75dm") + "&signature=" + SIGNATURE,
+        LINK.replace("/udm", "/UDM") + "&signature=" + SIGNATURE,
+        LINK.replace("/udm", "/other") + "&signature=" + SIGNATURE,
+        LINK.replace("/udm", "/short") + "&signature=" + SIGNATURE,
+        "http://localhost" + link + SIGNATURE, "http://elsewhere.example" + link + SIGNATURE,
+        "/udm/../../download/x?expires=1&signature=" + SIGNATURE,
+        "/udm/../../udm/download/x?expires=1&signatur%65=%20" + SIGNATURE,
+        "/udm/../../" + key, "/..%2f" + key, "/udm/%00" + key, "/udm/%zz?k=" + key,
+        "/udm/v10/" + key, "/udm/v10/denied/" + key, "/denied/" + key, "/udm/v10/files/" + key,
+        "/udm/v10/export/jobs?key=" + key, "/udm/v10/export/jobs?x-api-key=udm%5F" + ident + "%5f" + secret,
+        "/udm/v10/export/jobs?k=" + encode(key), "/udm/v10/export/jobs?k=" + key.upper(),
+        "/udm/v10/export/jobs?k=udm_" + ident + "_%20" + secret, "/udm/v10/export/jobs?k=" + secret,
+        "/udm/v10/" + encode(key), "/udm/v10/%75dm_" + ident + "/" + secret, "/udm?" + key, "/short/" + key,
+        "/other?" + key, "/other/" + encode(key),
+        "/udm/v10/version?access_token=" + token, "/udm/v10/" + token, "/udm/v10/version?t=" + encode(token)]
+
+
+@pytest.fixture(scope="module")
+def credentials(site):
+    """A key and a token that are good, and their secret parts."""
+    key, token = site.new_key(), site.env.tokens.token()
+    return key, token, (key.split("_")[2], token.split(".")[1], token.split(".")[2], SIGNATURE)
+
+
+def allow(site):
+    # what httpd itself says of paths that it refuses, and of what a section denies
+    site.httpd.allow_log("AH10244|AH01630|AH00135")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "X"])
+def test_request_lines(site, credentials, method):
+    key, token, secrets = credentials
+    allow(site)
+    for target in spellings(key, token):
+        talk(site, f"{method} {target} HTTP/1.1")
+    text = logs(site)
+    assert_hidden(text, *secrets)
+    assert "AH10244" in text and "AH01630" in text
+    assert LINK + "&signature=REDACTED" in text, "what is no secret is still there"
+    assert key[:16] + "REDACTED" in text
+
+
+@pytest.mark.parametrize("line", [
+    # without a method, with blanks, with a version that there is none of, too long
+    "{target}", "GET {target}", "GET  {target} HTTP/1.1", "GET {target} x HTTP/1.1", "GET {target} HTTP/9.9",
+    "GET {target} HTTX/1.1", "GET\t{target} HTTP/1.1", "{target} GET HTTP/1.1", "GET {target}{long} HTTP/1.1",
+    "GET {target}\x7f HTTP/1.1", "GET {target}\xff HTTP/1.1", "CONNECT {target} HTTP/1.1"])
+@pytest.mark.parametrize("unsafe", [False, True])
+def test_lines_that_are_refused(site, credentials, line, unsafe):
+    """httpd refuses them before any module sees a request, or takes them in its unsafe mode."""
+    key, token, secrets = credentials
+    allow(site)
+    if unsafe != ("HttpProtocolOptions Unsafe" in site.httpd.server):
+        site.httpd.server = [x for x in site.httpd.server if not x.startswith("HttpProtocolOptions")]
+        site.httpd.server += ["HttpProtocolOptions Unsafe"] if unsafe else []
+        site.httpd.allow_log("UDM0420")
+        site.httpd.stop()
+        site.httpd.start()
+    for target in (LINK + "&signature=" + SIGNATURE, LINK + "&signature= " + SIGNATURE, "/udm/v10/" + key,
+                   "/udm/v10/version?key=" + key, "/udm/x?access_token=" + token):
+        talk(site, line.format(target=target, long="x" * 9000))
+    assert_hidden(logs(site), *secrets)
+
+
+def test_a_bad_header_beside_them(site, credentials):
+    """The request line is read, and the request refused before a module sees it."""
+    key, token, secrets = credentials
+    for header in ("nonsense", "Content-Length: x", "Transfer-Encoding: x", "Host: bad host", "X: " + "y" * 9000,
+                   "Content-Length: -1", "x y: z", "Expect: magic"):
+        for target in (LINK + "&signature=" + SIGNATURE, "/udm/v10/version?key=" + key, "/x?k=" + key):
+            talk(site, f"GET {target} HTTP/1.1", [header])
+    assert_hidden(logs(site), *secrets)
+    assert_hidden(Client(site.httpd.at("/status")).get("/").text, *secrets)
+
+
+@pytest.mark.parametrize("name", ["Referer", "User-Agent", "Cookie", "X-Other", "X-Request-Id", "x-api-key",
+                                  "Authorization", "Host", "Origin"])
+@pytest.mark.parametrize("path", ["/udm/v10/version", "/udm/v10/denied", "/denied", "/udm/../../x",
+                                  "/short/v10/version", "/udm/download/x"])
+def test_headers(site, credentials, name, path):
+    """Where another request's URL goes, and where a credential belongs."""
+    key, token, secrets = credentials
+    allow(site)
+    ours = path not in ("/denied", "/short/v10/version")  # that is seen to be ours too late for one log
+    values = ["http://localhost" + LINK + "&signature=" + SIGNATURE,
+              "http://localhost" + LINK + "&signatur%65%3d%20" + SIGNATURE,
+              "http://localhost/udm/v10/" + key, "http://localhost/x?k=" + encode(key), key]
+    if ours:
+        values += [LINK + "&signature=" + SIGNATURE[:20] + "&" + SIGNATURE[20:], "curl " + SIGNATURE + "?",
+                   "http://localhost/x?access_token=" + token, "/" + token]
+    if name in ("x-api-key", "Authorization") and ours:
+        values += [token, "Bearer " + token, "Basic " + base64.b64encode(key.encode()).decode(), key[4:],
+                   "Bearer " + key]
+    for value in values:
+        talk(site, f"GET {path} HTTP/1.1", [f"{name}: {value}"])
+    hidden = [*secrets]
+    if ours and name == "Authorization":
+        hidden.append(base64.b64encode(key.encode()).decode()[20:])
+    assert_hidden(logs(site), *hidden)
+
+
+def test_a_key_is_no_request_id(site, credentials):
+    key, _, secrets = credentials
+    answer = site.client().get("/v10/export/jobs/1", headers={"X-Request-Id": key})
+    assert answer.headers["X-Request-Id"] != key
+    request = "0123456789abcdef0123456789abcdef"  # as other servers make them
+    assert site.client().get("/v10/export/jobs/1", headers={"X-Request-Id": request}).headers["X-Request-Id"] == request
+    text = logs(site)
+    assert_hidden(text, *secrets)
+    assert f"|{request}|{request}|" in text
+
+
+def test_good_credentials_and_links(site, credentials):
+    """What works is no more in a log than what does not."""
+    key, token, secrets = credentials
+    client = Client(site.httpd.url, key, token)
+    assert client.get("/v10/export/jobs").status_code in (200, 204)
+    assert client.get("/v10/export/jobs?k=" + key).status_code in (200, 204)
+    assert client.post("/v10/export/jobs", data=b"x").status_code in (400, 415)
+    assert_hidden(logs(site), *secrets)
+
+
+def test_another_application_is_left_alone(site):
+    """What looks like a secret elsewhere is that application's, and stays as it is."""
+    commit, signed = "/git/" + "ab12" * 10, "/app?expires=1&signature=" + "cd34" * 16
+    referer = "http://h/app?expires=2&signature=" + "ef56" * 16
+    for target in (commit, signed):
+        talk(site, f"GET {target} HTTP/1.1", ["Referer: " + referer, "Authorization: Basic dXNlcjpwYXNz"])
+    text = logs(site)
+    for whole in (commit, signed, referer, "Basic dXNlcjpwYXNz"):
+        assert whole in text
+
+
+def test_status_shows_none(site, credentials):
+    """Neither afterwards nor while a request is under way."""
+    key, token, secrets = credentials
+    allow(site)
+    page = Client(site.httpd.at("/status"))
+    for target in spellings(key, token):
+        talk(site, f"GET {target} HTTP/1.1")
+        assert_hidden(page.get("/").text, *secrets)
+    for target in (f"/udm/v10/export/jobs?key={key}", f"/short/v10/export/jobs?x=%75dm{key[3:]}"):
+        with socket.create_connection(("127.0.0.1", site.httpd.port), 10) as raw:
+            raw.sendall((f"POST {target} HTTP/1.1\r\nHost: localhost\r\nx-api-key: {key}\r\n"
+                         f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+                         "Content-Length: 9\r\n\r\n").encode())
+            shown = wait_for(lambda: (text := page.get("/").text) and "POST " in text and text, 10,
+                             "the request to be shown")
+            assert_hidden(shown, *secrets)
+    assert_hidden(logs(site), *secrets)
+
+
+def test_a_password_is_not_shown(site):
+    assert "UDM0420" in site.httpd.watch.text()
+    page = Client(site.httpd.at("/info")).get("/").text
+    assert "DBDParams" in page and "holds a password" in page
+    assert "correct-horse" not in page and "correct-horse" not in site.httpd.watch.text()
+    assert site.client().get("/v10/export/jobs").status_code in (200, 204), "it is still used"
+
+
+@pytest.mark.parametrize("params, warned", [
+    ("dbname=udm password=battery", True), ("dbname=udm password = 'a b'", True),
+    ("dbname=udm sslpassword=battery", True), ("postgresql://u:battery@h/udm", True),
+    ("postgresql://h/udm?password=battery", True), ("host=h,user=u,pass=battery", True),
+    ("dbname=udm passfile=/etc/udm/pass", False), ("dbname=password", False), ("dbname=udm", False)])
+def test_a_password_in_the_configuration(site, params, warned):
+    """Said by apache2 -t, and kept out of its dump; a VirtualHost's, too."""
+    before = list(site.httpd.dbd), list(site.httpd.server)
+    try:
+        site.httpd.dbd = ["DBDriver pgsql", f'DBDParams "{params}"']
+        site.httpd.server = [*before[1], "<VirtualHost *:1>", *site.httpd.dbd, "</VirtualHost>"]
+        for more in ([], ["-D", "DUMP_CONFIG"]):
+            status, text = site.httpd.check(*more)
+            assert status == 0, text
+            assert text.count("UDM0420") == (2 if warned else 0), text
+            assert "battery" not in text
+            assert not more or "DBDParams" in text
+    finally:
+        site.httpd.dbd, site.httpd.server = before
+        site.httpd.write()
