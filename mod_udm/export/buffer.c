@@ -125,6 +125,26 @@ static apr_size_t sequence(const unsigned char *s, const unsigned char *end)
 #undef TAIL
 }
 
+/*
+ * Whether the sequence at `s` ends a line to readers that know Unicode's line ends: U+0085, U+2028,
+ * U+2029. JSON lets them stand in a string, but whoever cuts JSON Lines with such a reader would cut
+ * there, so they are escaped. All of them are longer escaped than as they are.
+ */
+static inline bool ends_line(const unsigned char *s)
+{
+    if (s[0] == 0xe2) {
+        return s[1] == 0x80 && (s[2] & 0xfe) == 0xa8;
+    }
+    return s[0] == 0xc2 && s[1] == 0x85;
+}
+
+static char *escape_line_end(char *to, const unsigned char *s)
+{
+    memcpy(to, s[0] == 0xc2 ? "\\u0085" : s[2] == 0xa8 ? "\\u2028" : "\\u2029", 6);
+    return to + 6;
+}
+
+/* What a byte that cannot stand in a string becomes: up to six characters. */
 static char *escape(char *to, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
@@ -230,17 +250,25 @@ bool udm_buffer_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size)
                 if (length == 0) {
                     return false;
                 }
+                if (ends_line(s)) {
+                    break;
+                }
                 memcpy(to, s, length);
                 to += length;
                 s += length;
             } while (s < end && *s >= 0x80);
+            if (s == end || *s < 0x80) {
+                continue;
+            }
+            to = escape_line_end(to, s);
+            s += length;
         }
         else {
             to = escape(to, *s++);
-            buffer->size = (apr_size_t)(to - buffer->data);
-            udm_buffer_reserve(buffer, (apr_size_t)(end - s) + 16);
-            to = buffer->data + buffer->size;
         }
+        buffer->size = (apr_size_t)(to - buffer->data);
+        udm_buffer_reserve(buffer, (apr_size_t)(end - s) + 16);
+        to = buffer->data + buffer->size;
     }
     buffer->size = (apr_size_t)(to - buffer->data);
     return true;
@@ -262,7 +290,7 @@ bool udm_buffer_json(udm_buffer_t *buffer, const char *json, apr_size_t size)
     const unsigned char *end = s + size;
     char *to;
 
-    udm_buffer_reserve(buffer, size);
+    udm_buffer_reserve(buffer, size + 16);
     to = buffer->data + buffer->size;
     while (s < end) {
         apr_size_t run = copy_run(to, s, end, false);
@@ -273,14 +301,28 @@ bool udm_buffer_json(udm_buffer_t *buffer, const char *json, apr_size_t size)
             break;
         }
         if (*s >= 0x80) {
-            apr_size_t length = sequence(s, end);
+            apr_size_t length;
 
-            if (length == 0) {
-                return false;
+            do {
+                length = sequence(s, end);
+                if (length == 0) {
+                    return false;
+                }
+                if (ends_line(s)) { /* which is inside a string: JSON allows it nowhere else */
+                    break;
+                }
+                memcpy(to, s, length);
+                to += length;
+                s += length;
+            } while (s < end && *s >= 0x80);
+            if (s == end || *s < 0x80) {
+                continue;
             }
-            memcpy(to, s, length);
-            to += length;
+            to = escape_line_end(to, s);
             s += length;
+            buffer->size = (apr_size_t)(to - buffer->data);
+            udm_buffer_reserve(buffer, (apr_size_t)(end - s) + 16);
+            to = buffer->data + buffer->size;
         }
         else if (*s == '\0') {
             return false;

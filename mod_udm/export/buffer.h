@@ -67,7 +67,8 @@ void udm_buffer_base64(udm_buffer_t *buffer, const void *data, apr_size_t size);
 
 /*
  * A JSON string with its quotes, escaped as PostgreSQL does it: \" \\ \b \f \n \r \t, \u00XX for the
- * other controls, everything else as it is.
+ * other controls, everything else as it is; but U+0085, U+2028 and U+2029, which some readers take for
+ * the end of a line, are escaped, too.
  * @return false when `text` is not well-formed UTF-8; the buffer then holds a part of it
  */
 bool udm_buffer_string(udm_buffer_t *buffer, const char *text, apr_size_t size);
@@ -80,7 +81,7 @@ bool udm_buffer_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size)
 
 /*
  * JSON as it is, on one line: a raw line break can stand only outside of strings and becomes a
- * space. @return false when `json` is not well-formed UTF-8, or has a NUL
+ * space; U+0085, U+2028 and U+2029 can stand only inside, and are escaped. @return false when `json` is not well-formed UTF-8, or has a NUL
  */
 bool udm_buffer_json(udm_buffer_t *buffer, const char *json, apr_size_t size);
 

@@ -1,7 +1,8 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * encode.c: a row as JSON, each value exactly as to_json of PostgreSQL gives it; the exceptions are
- * timestamptz (UTC, always microseconds, a Z) and bytea (base64).
+ * timestamptz (UTC, always microseconds, a Z), bytea (base64), and U+0085, U+2028 and U+2029, which are
+ * escaped so that a row is one line to every reader.
  *
  * What a column needs is chosen once, when the encoder is made: its name as `,"name":` and the
  * function for its type.
@@ -191,11 +192,19 @@ static const char *value_text(udm_buffer_t *out, const unsigned char *data, apr_
     return udm_buffer_string(out, (const char *)data, size) ? NULL : bad_utf8;
 }
 
-/* One byte; zero stands for the empty text. */
+/*
+ * One byte; zero stands for the empty text. Above 0x7f it is no character of UTF-8: PostgreSQL 16 and
+ * later write its octal digits behind a backslash, older ones write the byte, which no reader of JSON
+ * takes.
+ */
 static const char *value_char(udm_buffer_t *out, const unsigned char *data, apr_size_t size)
 {
     if (size != 1) {
         return bad_form;
+    }
+    if (data[0] > 0x7f) {
+        udm_buffer_format(out, "\"\\\\%03o\"", (unsigned)data[0]);
+        return NULL;
     }
     return value_text(out, data, data[0] != 0);
 }
@@ -326,26 +335,30 @@ static const char *value_array(udm_buffer_t *out, const unsigned char *data, apr
 {
     array_t array;
     const char *fault;
+    bool empty;
 
     if (size < 12) {
         return bad_form;
     }
     array.depth = get32(data);
     array.element = element;
+    /* int2vector and oidvector have one level also when they are empty. */
+    empty = array.depth == 0;
     if (array.depth > ARRAY_DEPTH_MAX || size < 12 + 8 * (apr_size_t)array.depth) {
         return bad_form;
     }
     for (uint32_t i = 0; i < array.depth; i++) {
         array.length[i] = get32(data + 12 + 8 * i);
-        if (array.length[i] == 0 || array.length[i] > size) {
+        empty = empty || array.length[i] == 0;
+        if (array.length[i] > size) {
             return bad_form;
         }
     }
     array.data = data + 12 + 8 * (apr_size_t)array.depth;
     array.size = size - 12 - 8 * (apr_size_t)array.depth;
-    if (array.depth == 0) {
+    if (empty) {
         udm_buffer_text(out, "[]");
-        return NULL;
+        return array.size == 0 ? NULL : bad_form;
     }
     fault = array_level(out, &array, 0);
     return fault != NULL || array.size == 0 ? fault : bad_form;

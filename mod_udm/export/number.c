@@ -375,7 +375,8 @@ bool udm_number_numeric(udm_buffer_t *out, const unsigned char *data, apr_size_t
     if (size < 8) {
         return false;
     }
-    count = get16(data);
+    /* Unlike the others without a sign: a numeric may have more than 32,767 of them. */
+    count = get16(data) & 0xffff;
     weight = get16(data + 2);
     sign = get16(data + 4) & 0xffff;
     scale = get16(data + 6) & 0x3fff;
@@ -386,7 +387,7 @@ bool udm_number_numeric(udm_buffer_t *out, const unsigned char *data, apr_size_t
                                               : "\"-Infinity\"");
         return true;
     }
-    if ((sign != 0 && sign != 0x4000) || count < 0 || size != 8 + 2 * (apr_size_t)count) {
+    if ((sign != 0 && sign != 0x4000) || size != 8 + 2 * (apr_size_t)count) {
         return false;
     }
     for (i = 0; i < count; i++) {
