@@ -33,7 +33,8 @@ static const attribute_t *find_attribute(const relation_t *relation, const char 
     return NULL;
 }
 
-/* The columns of a relation, with domains followed down to the type below them. */
+/* The columns of a relation, with domains, also those of elements, followed down to the type below
+ * them. */
 static udm_error_t *load_relation(relation_t *relation, udm_source_t *s, const char *schema,
                                   const char *name)
 {
@@ -58,7 +59,12 @@ static udm_error_t *load_relation(relation_t *relation, udm_source_t *s, const c
                          " SELECT b.attnum, b.attname, t.typbasetype"
                          "   FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd')"
                          "SELECT b.attname, b.typid::bigint,"
-                         "       CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END::bigint,"
+                         "       CASE WHEN t.typcategory = 'A' THEN (WITH RECURSIVE element AS ("
+                         "         SELECT t.typelem AS typid UNION ALL SELECT d.typbasetype"
+                         "           FROM element e JOIN pg_type d ON d.oid = e.typid"
+                         "          WHERE d.typtype = 'd')"
+                         "        SELECT e.typid FROM element e JOIN pg_type d ON d.oid = e.typid"
+                         "         WHERE d.typtype <> 'd') ELSE 0 END::bigint,"
                          "       format_type(b.typid, -1)"
                          "  FROM base b JOIN pg_type t ON t.oid = b.typid"
                          " WHERE t.typtype <> 'd' ORDER BY b.attnum",

@@ -4,6 +4,7 @@
  * unpacked by other people's tools and compared with what PostgreSQL's own to_json says.
  */
 #include "dbtest.h"
+#include "export_edges.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -461,6 +462,98 @@ START_TEST(as_to_json)
 }
 END_TEST
 
+/* The SQL of `format`, with `sql` for each of its places. */
+static const char *filled(const char *format, const char *sql)
+{
+    const char *text = "";
+
+    for (const char *at = format; *at != '\0';) {
+        apr_size_t plain = strcspn(at, "%");
+        bool place = at[plain] == '%';
+
+        text = apr_pstrcat(pool, text, apr_pstrmemdup(pool, at, plain), place ? sql : "", NULL);
+        at += plain + (!place ? 0 : strncmp(at + plain, "%1$s", 4) == 0 ? 4 : 2);
+    }
+    return text;
+}
+
+/* The SQL of a value in one of its shapes. */
+static const char *edge_value(int i)
+{
+    const edge_t *edge = &edges[i / EDGE_SHAPES];
+
+    return edge_is_alone(edge) ? edge->value
+                               : filled(edge_shapes[i % EDGE_SHAPES].value, edge->value);
+}
+
+/* The JSON in SQL that is expected of a shape of a value. */
+static const char *edge_wanted(const edge_t *edge, int shape, const char *value)
+{
+    const char *text = edge->text != NULL ? filled(edge->text, edge->value) : NULL;
+
+    if (text == NULL) {
+        return apr_psprintf(pool, "to_json(%s)::text", value);
+    }
+    return edge_shapes[shape].text != NULL ? filled(edge_shapes[shape].text, text) : text;
+}
+
+/*
+ * Every built-in type, at its edges, by itself and in arrays: a view with a column for each, of which
+ * a single value that cannot be read would fail the export.
+ */
+START_TEST(edges_of_types)
+{
+    const char *columns = "1 AS id", *wanted = "1", *names = "", *unseen;
+    bench_t *b = prepare();
+    udm_result_t *expected;
+    const char *got;
+
+    for (int i = 0; i < EDGE_COUNT; i++) {
+        names = apr_pstrcat(pool, names, i == 0 ? "\"" : ",\"", edges[i].type, "\"", NULL);
+    }
+    unseen = dbtest_value(apr_psprintf(
+        pool,
+        "SELECT string_agg(typname, ' ') FROM pg_type WHERE oid < 10000 AND typtype IN"
+        " ('b', 'r', 'm') AND typname NOT LIKE '\\_%%' AND typname NOT IN (%s) AND typname <>"
+        " ALL ('{%s}')",
+        edge_without_values, names));
+    ck_assert_msg(unseen == NULL, "no value of %s", unseen);
+    dbtest_exec(edge_types);
+    for (int i = 0; i < EDGE_COUNT * EDGE_SHAPES; i++) {
+        const edge_t *edge = &edges[i / EDGE_SHAPES];
+        const char *value = edge_value(i);
+
+        columns = apr_psprintf(pool, "%s, %s AS c%d", columns, value, i);
+        wanted = apr_psprintf(pool, "%s, coalesce(%s, 'null')", wanted,
+                              edge_wanted(edge, i % EDGE_SHAPES, value));
+    }
+    dbtest_exec(apr_psprintf(pool,
+                             "CREATE VIEW demo.edges AS SELECT %s;"
+                             "GRANT SELECT ON demo.edges TO udm_test_reader;"
+                             "SELECT udm.register_type('iWD', 'Edges', 'demo.edges', 'id', "
+                             "tenants => ARRAY['acme'])",
+                             columns));
+    dbtest_exec("SET timezone = 'UTC'; SET search_path = pg_catalog");
+    dbtest_ok(udm_db_query_text(&expected, pool, dbtest_admin(),
+                                apr_pstrcat(pool, "SELECT ", wanted, NULL), 0, NULL));
+    export_and_unpack(b, "iWD", "Edges");
+    got = out_file(b, "Edges-12.json");
+    ck_assert_int_eq(strncmp(got, "{\"id\":1", 7), 0);
+    got += 7;
+    for (int i = 0; i < EDGE_COUNT * EDGE_SHAPES; i++) {
+        const char *text = udm_result_text(expected, 0, i + 1);
+        const char *member = apr_psprintf(pool, ",\"c%d\":%s", i, text);
+
+        if (strncmp(got, member, strlen(member)) != 0) {
+            ck_abort_msg("%s, as %s: expected %.200s, got %.200s", edges[i / EDGE_SHAPES].value,
+                         edge_shapes[i % EDGE_SHAPES].value, member, got);
+        }
+        got += strlen(member);
+    }
+    ck_assert_str_eq(got, "}\n");
+}
+END_TEST
+
 /* A large relation in 64 KiB files, and the largest number of rows in progress. */
 START_TEST(split)
 {
@@ -649,6 +742,7 @@ TCase *export_case(void)
     tcase_add_test(tc, records_of_one_key);
     tcase_add_test(tc, no_rows);
     tcase_add_test(tc, as_to_json);
+    tcase_add_test(tc, edges_of_types);
     tcase_add_test(tc, split);
     tcase_add_loop_test(tc, cms_gcm, 0, 4);
     tcase_add_test(tc, large_attachment);
