@@ -5,7 +5,11 @@
  * there are three): those get a number that they would not have needed, which harms nobody.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
+
+#include <openssl/sha.h>
 
 #include "names.h"
 
@@ -15,6 +19,12 @@
 
 /* After so many numbers of one name, those of all names are used: a key of ever the same value. */
 #define TRIES_MAX 16
+
+/* No file system that people use takes a name of more than 255 bytes: this, "-<number>", ".json". */
+#define STEM_MAX (255 - 21 - 5)
+
+/* What stands for the end of a name that would be longer: a dash and 32 hex digits. */
+#define HASH_SIZE 33
 
 struct udm_names_t {
     unsigned char *filter; /* made with the first name; its pages come as they are needed */
@@ -72,10 +82,75 @@ static bool note(udm_names_t *names, const udm_buffer_t *name)
     return fresh;
 }
 
+/*
+ * Cuts a name that is put together of several and so too long, at the end and not within a %XX; a hash
+ * of all of it keeps it apart from others that begin so.
+ */
+static void shorten(udm_buffer_t *name)
+{
+    unsigned char hash[SHA256_DIGEST_LENGTH];
+    apr_size_t keep = STEM_MAX - HASH_SIZE;
+
+    if (name->size <= STEM_MAX) {
+        return;
+    }
+    SHA256((const unsigned char *)name->data, name->size, hash);
+    if (name->data[keep - 1] == '%') {
+        keep -= 1;
+    }
+    else if (name->data[keep - 2] == '%') {
+        keep -= 2;
+    }
+    name->size = keep;
+    udm_buffer_char(name, '-');
+    for (int i = 0; i < 16; i++) {
+        udm_buffer_format(name, "%02x", hash[i]);
+    }
+}
+
+/*
+ * Whether Windows takes a name for a device, whatever follows its first dot. Those with other
+ * characters than letters and digits (CONIN$, COM and a superscript) are none once they are encoded.
+ */
+static bool is_device(const udm_buffer_t *name)
+{
+    static const char *const plain[] = {"con", "prn", "aux", "nul"};
+    const char *dot = memchr(name->data, '.', name->size);
+    apr_size_t size = dot != NULL ? (apr_size_t)(dot - name->data) : name->size;
+
+    if (size == 4) {
+        return (strncasecmp(name->data, "com", 3) == 0 || strncasecmp(name->data, "lpt", 3) == 0) &&
+               name->data[3] >= '0' && name->data[3] <= '9';
+    }
+    for (apr_size_t i = 0; size == 3 && i < sizeof(plain) / sizeof(plain[0]); i++) {
+        if (strncasecmp(name->data, plain[i], 3) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Percent-encodes the first character: no other name begins so, for letters stay as they are. */
+static void encode_first(udm_buffer_t *name)
+{
+    char code[4];
+
+    snprintf(code, sizeof(code), "%%%02X", (unsigned)(unsigned char)name->data[0]);
+    udm_buffer_reserve(name, 2);
+    memmove(name->data + 3, name->data + 1, name->size - 1);
+    memcpy(name->data, code, 3);
+    name->size += 2;
+}
+
 void udm_names_finish(udm_names_t *names, udm_buffer_t *name)
 {
-    apr_size_t stem = name->size;
+    apr_size_t stem;
 
+    if (is_device(name)) {
+        encode_first(name);
+    }
+    shorten(name);
+    stem = name->size;
     if (names->filter == NULL) {
         names->filter = calloc(1, FILTER_SIZE);
         if (names->filter == NULL) {

@@ -304,6 +304,23 @@ START_TEST(records)
 }
 END_TEST
 
+/* Keys that Windows takes for devices, and a key and an id that are too long together. */
+START_TEST(records_of_odd_keys)
+{
+    bench_t *b = prepare();
+
+    dbtest_exec("UPDATE demo.interaction SET id = 'Nul.txt' WHERE id = 'ixn2';"
+                "UPDATE demo.document SET entityid = repeat('k', 190), id = repeat('i', 190)"
+                " WHERE id = 'doc1';"
+                "UPDATE demo.interaction SET id = repeat('k', 190) WHERE id = 'ixn1'");
+    b->run.export_attachments = true;
+    export_and_unpack(b, "UCSX", "Interaction");
+    ck_assert_ptr_nonnull(strstr(out_file(b, "%4Eul.txt.json"), "\"id\":\"Nul.txt\""));
+    ck_assert_int_eq(scratch_run("test $(ls %s/out | grep -c ^kkk) = 2", b->dir), 0);
+    json_decref(check_manifest(b));
+}
+END_TEST
+
 /* No row is lost when two have one key. */
 START_TEST(records_of_one_key)
 {
@@ -739,6 +756,7 @@ TCase *export_case(void)
     tcase_add_test(tc, filtered);
     tcase_add_test(tc, unknown_sub_type);
     tcase_add_test(tc, records);
+    tcase_add_test(tc, records_of_odd_keys);
     tcase_add_test(tc, records_of_one_key);
     tcase_add_test(tc, no_rows);
     tcase_add_test(tc, as_to_json);

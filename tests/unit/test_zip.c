@@ -461,6 +461,84 @@ START_TEST(names_of_one_key)
 }
 END_TEST
 
+/* Of keys, as rows have them. */
+static const char *of_key(udm_names_t *names, const char *key, const char *behind)
+{
+    udm_buffer_t *name = udm_buffer_make(pool);
+
+    udm_zip_name(name, key, strlen(key));
+    udm_buffer_text(name, behind);
+    udm_names_finish(names, name);
+    udm_buffer_char(name, '\0');
+    return name->data;
+}
+
+/* What Windows takes for a device, with whatever ending, is no name; what only looks so is one. */
+START_TEST(names_of_devices)
+{
+    static const char *const keys[][2] = {
+        {"con", "%63on.json"},
+        {"CON", "%43ON.json"},
+        {"Prn", "%50rn.json"},
+        {"aux", "%61ux.json"},
+        {"nul", "%6Eul.json"},
+        {"com0", "%63om0.json"},
+        {"COM1", "%43OM1.json"},
+        {"lpt9", "%6Cpt9.json"},
+        {"aux.txt", "%61ux.txt.json"},
+        {"nul.tar.gz", "%6Eul.tar.gz.json"},
+        {"%63on", "%2563on.json"},
+        {"con.", "con%2E.json"},
+        {"con ", "con%20.json"},
+        {" con", "%20con.json"},
+        {"COM\xc2\xb9", "COM%C2%B9.json"},
+        {"CONIN$", "CONIN%24.json"},
+        {"con:", "con%3A.json"},
+        {"cons", "cons.json"},
+        {"co", "co.json"},
+        {"com", "com.json"},
+        {"com10", "com10.json"},
+        {"lpta", "lpta.json"},
+        {"a.con", "a.con.json"},
+        {"con-1", "con-1.json"},
+        {".con", "%2Econ.json"},
+    };
+    udm_names_t *names = udm_names_make(pool);
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        ck_assert_str_eq(of_key(names, keys[i][0], ""), keys[i][1]);
+    }
+    ck_assert_str_eq(of_key(names, "CON", ""), "%43ON-2.json");
+    ck_assert_str_eq(of_key(names, "nul", "-attachment-1"), "nul-attachment-1.json");
+    ck_assert_str_eq(of_key(names, "lpt1.x", "-attachment-1"), "%6Cpt1.x-attachment-1.json");
+}
+END_TEST
+
+/* Two long keys in one name: no file system takes more than 255 bytes. */
+START_TEST(names_of_two_keys)
+{
+    udm_names_t *names = udm_names_make(pool);
+    const char *long_key = apr_pstrndup(pool, noise(400, 7), 180);
+
+    for (int i = 0; i < 40; i++) {
+        const char *behind = apr_psprintf(pool, "%.*s%%2F-attachment-%s", i,
+                                          "0123456789012345678901234567890123456789", long_key);
+        const char *name = of_key(names, "a", behind);
+        const char *other = of_key(names, "a", apr_pstrcat(pool, behind, "x", NULL));
+        const char *again = of_key(names, "a", behind);
+        const char *code = strrchr(name, '%');
+
+        ck_assert_uint_le(strlen(again), 255);
+        ck_assert_str_ne(name, other);
+        ck_assert_str_ne(name, again);
+        ck_assert(code == NULL || (code[1] != '-' && code[2] != '-'));
+    }
+    for (int size = 1; size < 500; size++) {
+        ck_assert_uint_le(strlen(of_key(names, "k", apr_psprintf(pool, "%0*d", size, 1))), 255);
+    }
+}
+END_TEST
+
 TCase *zip_case(void)
 {
     TCase *tc = unit_case("zip");
@@ -477,5 +555,7 @@ TCase *zip_case(void)
     tcase_add_test(tc, long_names);
     tcase_add_test(tc, names_are_unique);
     tcase_add_test(tc, names_of_one_key);
+    tcase_add_test(tc, names_of_devices);
+    tcase_add_test(tc, names_of_two_keys);
     return tc;
 }
