@@ -100,6 +100,7 @@ udm_error_t *udm_error_copy(apr_pool_t *p, const udm_error_t *error)
     copy = apr_pmemdup(p, error, sizeof(*error));
     copy->reason = apr_pstrdup(p, error->reason);
     copy->detail = apr_pstrdup(p, error->detail);
+    copy->about = apr_pstrdup(p, error->about);
     if (error->faults) {
         copy->faults = apr_array_copy(p, error->faults);
         for (i = 0; i < copy->faults->nelts; i++) {
@@ -148,6 +149,11 @@ int udm_error_http_status(const udm_error_t *error)
         break;
     }
     return 500;
+}
+
+const char *udm_error_told(apr_pool_t *p, const udm_error_t *error)
+{
+    return error->about ? apr_pstrcat(p, error->reason, ": ", error->about, NULL) : error->reason;
 }
 
 const char *udm_error_line(apr_pool_t *p, const udm_error_t *error)

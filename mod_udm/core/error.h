@@ -5,7 +5,8 @@
  * A function that can fail returns `udm_error_t *`: NULL is success. The error, and every string in
  * it, lives in the pool it was made with. `reason` is for the person at the other end (a client, or
  * whoever reads a run's statusReason): it never holds a credential, a connection string, a libpq
- * message or another tenant's data. `detail` is for the log.
+ * message or another tenant's data. `detail` is for the log. `about` is for the tenant alone, behind
+ * the reason: it may hold a value of theirs, and never goes into a log.
  */
 #ifndef UDM_ERROR_H
 #define UDM_ERROR_H
@@ -49,6 +50,7 @@ typedef struct udm_error_t {
     char sqlstate[6];           /* of the statement that failed, else "" */
     const char *reason;         /* never NULL */
     const char *detail;         /* NULL when there is no more to say */
+    const char *about;          /* which of the tenant's own data it is about; NULL: none */
     apr_array_header_t *faults; /* of udm_fault_t; NULL when there are none */
     bool more_faults;           /* than are kept */
 } udm_error_t;
@@ -82,6 +84,9 @@ udm_error_t *udm_error_copy(apr_pool_t *p, const udm_error_t *error);
 
 /* @return the HTTP status that answers this error, 400 to 503 */
 int udm_error_http_status(const udm_error_t *error);
+
+/* What the tenant is told: the reason, and what of their data it is about. */
+const char *udm_error_told(apr_pool_t *p, const udm_error_t *error);
 
 /* One line for the log: reason, detail, SQLSTATE. */
 const char *udm_error_line(apr_pool_t *p, const udm_error_t *error);

@@ -76,6 +76,22 @@ udm_error_t *udm_source_explain_error(const udm_source_t *s, udm_error_t *error,
     return error;
 }
 
+/* Longest value that a reason holds. */
+#define ABOUT_MAX 200
+
+const char *udm_source_about(apr_pool_t *p, const char *value)
+{
+    apr_size_t size = strlen(value);
+
+    if (size <= ABOUT_MAX) {
+        return apr_pstrcat(p, "\"", value, "\"", NULL);
+    }
+    for (size = ABOUT_MAX; size > ABOUT_MAX - 4 && ((unsigned char)value[size] & 0xc0) == 0x80;) {
+        size--;
+    }
+    return apr_psprintf(p, "\"%.*s...\"", (int)size, value);
+}
+
 udm_error_t *udm_source_query(udm_result_t **result, udm_source_t *s, const char *rel,
                               const char *sql, int count, const char *const *values)
 {
@@ -576,12 +592,40 @@ static udm_error_t *open_slices(udm_source_t *s)
     return error;
 }
 
+/* What is wrong with content that could be another one's. */
+static udm_error_t *twins_error(udm_source_t *s, const udm_content_t *of)
+{
+    udm_error_t *error = udm_source_lasting(
+        udm_error_make(s->pool, UDM_E_SOURCE,
+                       "two attachments in %s of source \"%s\" have the same entity, id and size, "
+                       "and more than %d "
+                       "bytes: nothing tells their contents apart, so give each an id of its own",
+                       s->files.shown, s->type->source, UDM_SOURCE_SLICE));
+
+    error->about = apr_psprintf(s->pool, "id %s of %s", udm_source_about(s->pool, of->id),
+                                udm_source_about(s->pool, of->entity));
+    return error;
+}
+
+/* More than one row has what is known of a content: a view may well show the same one twice. */
+static udm_error_t *check_twins(udm_source_t *s, const udm_content_t *of)
+{
+    const char *values[] = {of->entity, of->id, of->size};
+    udm_result_t *result;
+    udm_error_t *error = udm_db_query_text(&result, s->pool, s->slices, s->twins_sql, 3, values);
+
+    if (error) {
+        return udm_source_explain_error(s, error, s->files.shown);
+    }
+    return udm_result_int(result, 0, 0) > 1 ? twins_error(s, of) : NULL;
+}
+
 udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t *source,
-                              const char *entity, const char *id, apr_int64_t offset,
-                              apr_size_t size)
+                              const udm_content_t *of, apr_int64_t offset, apr_size_t size)
 {
     udm_source_t *s = source;
-    const char *values[4];
+    bool places = s->twins_sql == NULL;
+    const char *values[6];
     char from[32], length[32];
     udm_error_t *error = NULL;
     PGresult *result = NULL;
@@ -603,19 +647,25 @@ udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t
     /* No pool here: an attachment may have many slices, and the pool lives as long as the run. */
     apr_snprintf(from, sizeof(from), "%" APR_INT64_T_FMT, offset + 1);
     apr_snprintf(length, sizeof(length), "%" APR_SIZE_T_FMT, size);
-    values[0] = entity;
-    values[1] = id;
-    values[2] = from;
-    values[3] = length;
-    if (PQsendQueryParams(s->slices->conn, s->slice_sql, 4, NULL, values, NULL, NULL, 1)) {
+    values[0] = places ? of->table : of->entity;
+    values[1] = places ? of->place : of->id;
+    values[2] = of->size;
+    values[3] = from;
+    values[4] = length;
+    /* A second one is looked for once: the snapshot stays as it is. */
+    values[5] = offset == 0 && !places ? "2" : "1";
+    if (PQsendQueryParams(s->slices->conn, s->slice_sql, 6, NULL, values, NULL, NULL, 1)) {
         result = udm_wait_result(s->slices->conn, s->stop);
     }
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {
         error =
             udm_source_explain_error(s, udm_db_error(s->pool, s->slices, result), s->files.shown);
     }
-    else if (PQntuples(result) == 1 && !PQgetisnull(result, 0, 0) &&
-             (apr_size_t)PQgetlength(result, 0, 0) <= size) {
+    else if (PQntuples(result) > 1) {
+        error = check_twins(s, of);
+    }
+    if (!error && PQntuples(result) > 0 && !PQgetisnull(result, 0, 0) &&
+        (apr_size_t)PQgetlength(result, 0, 0) <= size) {
         *got = (apr_size_t)PQgetlength(result, 0, 0);
         memcpy(data, PQgetvalue(result, 0, 0), *got);
     }

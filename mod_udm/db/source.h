@@ -99,21 +99,32 @@ udm_error_t *udm_source_rows(udm_source_t *source);
 
 /*
  * Begins to read the attachments of the rows: subtype, entity, id, name, mimeType, size (all as
- * text), content (bytea). Content above UDM_SOURCE_SLICE bytes comes as NULL, to be fetched with
+ * text), content (bytea), table and place (as text; NULL unless rows of the relation have a place of
+ * their own). Content above UDM_SOURCE_SLICE bytes comes as NULL, to be fetched with
  * udm_source_slice; NULL content has a NULL size too.
  */
 udm_error_t *udm_source_attachments(udm_source_t *source);
 
 #define UDM_SOURCE_SLICE 1048576
 
+/* Whose content is fetched: the fields of an attachment's row. */
+typedef struct udm_content_t {
+    const char *entity; /* without a place neither of the two is NULL */
+    const char *id;
+    const char *size;
+    const char *table; /* NULL without a place */
+    const char *place;
+} udm_content_t;
+
 /*
  * Reads `size` bytes from `offset` (0-based) of one attachment's content into `data`, in the same
- * snapshot but over a second connection, so that it works while rows are being read. `got` gets how
- * many there were.
+ * snapshot but over a second connection, so that it works while rows are being read. The first slice is
+ * the one from 0. `got` gets how many there were.
+ * @return also a lasting UDM_E_SOURCE at the first slice when it cannot be told from another one: same
+ * entity, id and size in a relation whose rows have no place, and other content
  */
 udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t *source,
-                              const char *entity, const char *id, apr_int64_t offset,
-                              apr_size_t size);
+                              const udm_content_t *of, apr_int64_t offset, apr_size_t size);
 
 /*
  * The next row as COPY's binary tuple: a 16-bit field count, then length and bytes of each field, all

@@ -50,6 +50,7 @@ struct udm_source_t {
     const char *rows_sql;
     const char *files_sql;
     const char *slice_sql;
+    const char *twins_sql; /* how many contents an entity, id and size stand for; NULL: by place */
     const char *snapshot;
     const char *exported; /* snapshot id for the second connection */
     apr_int64_t estimate;
@@ -93,7 +94,10 @@ udm_error_t *udm_source_filter_sql(const char **sql, const udm_source_t *s,
                                    const source_filter_t *filter, const char *column,
                                    const attribute_t *a);
 
-/* Makes rows_sql and columns and, with `files`, files_sql and slice_sql, from what the catalog of the
+/* A value of the tenant's for udm_error_t.about: cut where it is long. */
+const char *udm_source_about(apr_pool_t *p, const char *value);
+
+/* Makes rows_sql and columns and, with `files`, files_sql, slice_sql and twins_sql, from what the catalog of the
  * source's database says about the relations. */
 udm_error_t *udm_source_make_statements(udm_source_t *s, bool files);
 

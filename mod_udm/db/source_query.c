@@ -307,15 +307,47 @@ static udm_error_t *make_rows_sql(udm_source_t *s)
     return NULL;
 }
 
+/*
+ * Whether each row of a relation can be found again by its table and its place there (ctid), which
+ * stay the same for a snapshot: those of tables can, those of views and foreign tables cannot. A reader
+ * to whom only some columns were granted may not ask for it.
+ */
+static udm_error_t *rows_have_places(bool *places, udm_source_t *s, const char *schema,
+                                     const char *name)
+{
+    const char *values[] = {schema, name};
+    udm_result_t *result;
+    udm_error_t *error =
+        udm_source_query(&result, s, s->files.shown,
+                         "WITH RECURSIVE tree AS ("
+                         " SELECT c.oid, has_table_privilege(c.oid, 'SELECT') AS granted"
+                         "   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                         "  WHERE n.nspname = $1::text AND c.relname = $2::text"
+                         " UNION"
+                         " SELECT i.inhrelid, true"
+                         "   FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)"
+                         "SELECT coalesce(bool_and(t.granted AND (c.relkind = 'p'"
+                         " OR (c.relkind IN ('r', 'm') AND m.amname = 'heap'))), false)"
+                         "  FROM tree t JOIN pg_class c ON c.oid = t.oid"
+                         "  LEFT JOIN pg_am m ON m.oid = c.relam",
+                         2, values);
+
+    if (!error) {
+        *places = udm_result_bool(result, 0, 0);
+    }
+    return error;
+}
+
 static udm_error_t *make_files_sql(udm_source_t *s)
 {
     const udm_data_type_t *type = s->type;
     apr_array_header_t *conditions = apr_array_make(s->pool, 4, sizeof(const char *));
     const attribute_t *id_type, *entity_type, *content_type, *tenant_type, *key_type, *other;
-    const char *id, *entity, *name, *mime, *content, *tenant, *key, *subtype, *same;
+    const char *id, *entity, *name, *mime, *content, *tenant, *key, *subtype, *same, *that;
     const relation_t *f = &s->files;
     apr_pool_t *p = s->pool;
     udm_error_t *error;
+    bool places;
 
     error = column_sql(&id, &id_type, s, f, "a", type->attachment_id_column);
     error = error ? error
@@ -355,19 +387,33 @@ static udm_error_t *make_files_sql(udm_source_t *s)
         tenant = is_tenants(p, tenant, tenant_type);
         add_condition(conditions, tenant);
     }
+    error = rows_have_places(&places, s, type->attachment_schema, type->attachment_relation);
+    if (error) {
+        return error;
+    }
     same = key_type->type == entity_type->type ? "" : "::text";
     s->files_sql = apr_psprintf(
         p,
         "SELECT %s::text, %s::text, %s::text, %s::text, %s::text, octet_length(%s)::text, "
-        "CASE WHEN octet_length(%s) <= %d THEN %s END "
+        "CASE WHEN octet_length(%s) <= %d THEN %s END, %s "
         "FROM %s a JOIN %s r ON %s%s = %s%s%s",
         subtype ? subtype : "NULL", entity, id, name, mime, content, content, UDM_SOURCE_SLICE,
-        content, f->sql, s->rows.sql, entity, same, key, same, where(p, conditions));
-    s->slice_sql = apr_psprintf(p,
-                                "SELECT substring(%s FROM $3::integer FOR $4::integer) FROM %s a "
-                                "WHERE %s = $1::%s AND %s = $2::%s%s%s LIMIT 1",
-                                content, f->sql, entity, entity_type->cast, id, id_type->cast,
-                                tenant ? " AND " : "", tenant ? tenant : "");
+        content, places ? "a.tableoid::text, a.ctid::text" : "NULL::text, NULL::text", f->sql,
+        s->rows.sql, entity, same, key, same, where(p, conditions));
+    /* The values are compared as they came out, too: equal to a collation is not the same. */
+    that = places ? "a.ctid = $2::tid AND a.tableoid = $1::oid"
+                  : apr_psprintf(p,
+                                 "%s = $1::text::%s AND %s = $2::text::%s"
+                                 " AND %s::text COLLATE \"C\" = $1::text"
+                                 " AND %s::text COLLATE \"C\" = $2::text",
+                                 entity, entity_type->cast, id, id_type->cast, entity, id);
+    that = apr_pstrcat(p, " FROM ", f->sql, " a WHERE ", that, " AND octet_length(", content,
+                       ") = $3::integer", tenant ? " AND " : "", tenant ? tenant : "", NULL);
+    s->slice_sql =
+        apr_pstrcat(p, "SELECT substring(", content, " FROM $4::integer FOR $5::integer)", that,
+                    " LIMIT $6::bigint", NULL);
+    s->twins_sql =
+        places ? NULL : apr_pstrcat(p, "SELECT count(DISTINCT md5(", content, "))", that, NULL);
     return NULL;
 }
 

@@ -32,6 +32,8 @@ enum {
     ATTACHMENT_MIME_TYPE,
     ATTACHMENT_SIZE,
     ATTACHMENT_CONTENT,
+    ATTACHMENT_TABLE,
+    ATTACHMENT_PLACE,
     ATTACHMENT_FIELDS
 };
 
@@ -365,16 +367,20 @@ static udm_error_t *add_content(reader_t *r, stream_t *stream, const unsigned ch
 
 /* Content that was too large to come with its row, slice by slice. */
 static udm_error_t *add_slices(reader_t *r, stream_t *stream, const udm_field_t *fields,
-                               apr_int64_t size, apr_pool_t *scratch)
+                               apr_pool_t *scratch)
 {
-    const char *entity = field_text(scratch, &fields[ATTACHMENT_ENTITY]);
-    const char *id = field_text(scratch, &fields[ATTACHMENT_ID]);
+    const udm_content_t of = {field_text(scratch, &fields[ATTACHMENT_ENTITY]),
+                              field_text(scratch, &fields[ATTACHMENT_ID]),
+                              field_text(scratch, &fields[ATTACHMENT_SIZE]),
+                              field_text(scratch, &fields[ATTACHMENT_TABLE]),
+                              field_text(scratch, &fields[ATTACHMENT_PLACE])};
+    apr_int64_t size = apr_atoi64(of.size);
     unsigned char *slice;
     udm_error_t *error = NULL;
 
-    if (entity == NULL || id == NULL) {
+    if (of.place == NULL && (of.entity == NULL || of.id == NULL)) {
         error = udm_error_make(r->pool, UDM_E_SOURCE, "an attachment has no %s",
-                               id == NULL ? "id" : "entity");
+                               of.id == NULL ? "id" : "entity");
         error->status = APR_EINVAL;
         return error;
     }
@@ -386,7 +392,7 @@ static udm_error_t *add_slices(reader_t *r, stream_t *stream, const udm_field_t 
         apr_size_t want = size - offset < SLICE_SIZE ? (apr_size_t)(size - offset) : SLICE_SIZE;
         apr_size_t got;
 
-        error = udm_source_slice(slice, &got, r->source, entity, id, offset, want);
+        error = udm_source_slice(slice, &got, r->source, &of, offset, want);
         if (error == NULL && got != want) {
             error = udm_error_make(r->pool, UDM_E_SOURCE,
                                    "an attachment has less content than its size says");
@@ -433,7 +439,7 @@ static udm_error_t *write_attachment(reader_t *r, stream_t *stream, const udm_fi
         error = add_content(r, stream, content->data, (apr_size_t)content->size);
     }
     else {
-        error = add_slices(r, stream, fields, apr_atoi64(field_text(scratch, size)), scratch);
+        error = add_slices(r, stream, fields, scratch);
     }
     if (error == NULL) {
         udm_buffer_text(stream->block->bytes, "\"}");

@@ -445,7 +445,7 @@ static bool may_pass(const udm_error_t *error)
 static void try_later(desk_t *d, const udm_run_t *run, const udm_error_t *error)
 {
     const udm_settings_t *settings = d->worker->settings;
-    ending_t ending = {.kind = END_FAIL, .reason = error->reason};
+    ending_t ending = {.kind = END_FAIL, .reason = udm_error_told(d->run_pool, error)};
     apr_int64_t delay = settings->retry_delay;
     udm_error_t *failed;
     int i;

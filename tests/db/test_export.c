@@ -647,6 +647,92 @@ START_TEST(large_attachment)
 }
 END_TEST
 
+/* Large contents of two attachments with one entity and id. `relation`: what demo.document becomes. */
+static void make_twins(const char *relation)
+{
+    dbtest_exec("UPDATE demo.document SET id = 'doc1', entityid = 'ixn1' WHERE ccid = 'acme';"
+                "UPDATE demo.document SET content = decode(repeat('ab', 1100000), 'hex')"
+                " WHERE name = 'file1.txt';"
+                "UPDATE demo.document SET content = decode(repeat('cd', 1100000), 'hex')"
+                " WHERE name = 'file4.txt'");
+    dbtest_exec(relation);
+    dbtest_exec("GRANT SELECT ON demo.document TO udm_test_reader");
+}
+
+/* Each has its own content, whatever kind of table they are in. */
+START_TEST(twin_attachments)
+{
+    static const char *const relations[] = {
+        "SELECT 1",
+        "CREATE MATERIALIZED VIEW demo.m AS SELECT * FROM demo.document;"
+        "ALTER TABLE demo.document RENAME TO paper;"
+        "ALTER MATERIALIZED VIEW demo.m RENAME TO document",
+        "ALTER TABLE demo.document RENAME TO paper;"
+        "CREATE TABLE demo.document (LIKE demo.paper) PARTITION BY LIST (name);"
+        "CREATE TABLE demo.d1 PARTITION OF demo.document FOR VALUES IN ('file1.txt');"
+        "CREATE TABLE demo.d2 PARTITION OF demo.document DEFAULT;"
+        "INSERT INTO demo.document SELECT * FROM demo.paper",
+        "CREATE TABLE demo.child () INHERITS (demo.document);"
+        "WITH gone AS (DELETE FROM ONLY demo.document WHERE name = 'file4.txt' RETURNING *)"
+        " INSERT INTO demo.child SELECT * FROM gone",
+        /* Of different sizes also a view tells them apart. */
+        "UPDATE demo.document SET content = content || '\\x00' WHERE name = 'file1.txt';"
+        "ALTER TABLE demo.document RENAME TO paper;"
+        "CREATE VIEW demo.document AS SELECT * FROM demo.paper",
+        /* Two of the same content are no trouble in a view either. */
+        "UPDATE demo.document SET content = decode(repeat('ab', 1100000), 'hex')"
+        " WHERE name = 'file4.txt'; ALTER TABLE demo.document RENAME TO paper;"
+        "CREATE VIEW demo.document AS SELECT * FROM demo.paper",
+    };
+    bench_t *b = prepare();
+    const char *text;
+
+    make_twins(relations[_i]);
+    b->run.export_attachments = true;
+    export_and_unpack(b, "UCS", "Interaction");
+    text = out_file(b, "CHAT-Attachment-12.json");
+    for (int n = 1; n <= 4; n += 3) {
+        const char *name = apr_psprintf(pool, "\"name\":\"file%d.txt\"", n);
+        const char *line = strstr(text, name);
+
+        ck_assert_ptr_nonnull(line);
+        line = strstr(line, "\"content\":\"") + 11;
+        ck_assert_str_eq(
+            apr_pstrmemdup(pool, line, strcspn(line, "\"")),
+            dbtest_value(apr_psprintf(pool,
+                                      "SELECT translate(encode(content, 'base64'), E'\n', '')"
+                                      " FROM demo.document WHERE name = 'file%d.txt'",
+                                      n)));
+    }
+}
+END_TEST
+
+/* Where nothing tells the two apart, the run fails for good and says which they are. */
+START_TEST(twin_attachments_of_a_view)
+{
+    bench_t *b = prepare();
+    udm_error_t *error;
+
+    make_twins(_i == 0 ? "ALTER TABLE demo.document RENAME TO paper;"
+                         "CREATE VIEW demo.document AS SELECT * FROM demo.paper"
+                       : "REVOKE ALL ON demo.document FROM udm_test_reader");
+    if (_i == 1) { /* a reader that may read the columns alone */
+        dbtest_exec("REVOKE ALL ON demo.document FROM udm_test_reader;"
+                    "GRANT SELECT (id, ccid, entityid, name, mimetype, content) ON demo.document"
+                    " TO udm_test_reader");
+    }
+    b->run.export_attachments = true;
+    error = try_export(b, "UCS", "Interaction");
+    dbtest_fails(error, UDM_E_SOURCE, "nothing tells their contents apart");
+    ck_assert(udm_source_permanent(error));
+    ck_assert_str_eq(error->about, "id \"doc1\" of \"ixn1\"");
+    ck_assert_ptr_null(strstr(udm_error_line(pool, error), "doc1"));
+    ck_assert_ptr_nonnull(strstr(udm_error_told(pool, error), "apart, so give each an id of its "
+                                                              "own: id \"doc1\" of \"ixn1\""));
+    check_nothing_left(b);
+}
+END_TEST
+
 START_TEST(no_certificate)
 {
     bench_t *b = prepare();
@@ -764,6 +850,8 @@ TCase *export_case(void)
     tcase_add_test(tc, split);
     tcase_add_loop_test(tc, cms_gcm, 0, 4);
     tcase_add_test(tc, large_attachment);
+    tcase_add_loop_test(tc, twin_attachments, 0, 6);
+    tcase_add_loop_test(tc, twin_attachments_of_a_view, 0, 2);
     tcase_add_test(tc, no_certificate);
     tcase_add_test(tc, source_missing);
     tcase_add_test(tc, spool_missing);

@@ -505,9 +505,15 @@ START_TEST(attachments_and_slices)
     unsigned char *data = apr_palloc(pool, 3000000);
     udm_source_t *source;
     const unsigned char *tuple;
+    udm_content_t of = {"ixn4", "doc4", "2000000", NULL, NULL};
     apr_size_t size, got;
 
     sourcetest_folder();
+    if (_i == 1) { /* whose rows have no place */
+        dbtest_exec("ALTER TABLE demo.document RENAME TO paper;"
+                    "CREATE VIEW demo.document AS SELECT * FROM demo.paper;"
+                    "GRANT SELECT ON demo.document TO udm_test_reader");
+    }
     dbtest_exec(
         "UPDATE demo.document SET content = convert_to(repeat('0123456789', 200000), 'UTF8')"
         " WHERE id = 'doc4'; UPDATE demo.document SET content = NULL WHERE id = 'doc1';"
@@ -517,17 +523,22 @@ START_TEST(attachments_and_slices)
         " 'm', 'abc')");
     run->export_attachments = true;
     source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
+    if (_i == 0) {
+        of.table = dbtest_value("SELECT 'demo.document'::regclass::oid::text");
+        of.place = dbtest_value("SELECT ctid::text FROM demo.document"
+                                " WHERE id = 'doc4' AND ccid = 'acme'");
+    }
     dbtest_ok(udm_source_attachments(source));
     dbtest_ok(udm_source_next(&tuple, &size, source));
     ck_assert_ptr_nonnull(tuple);
     /* While rows are being read. */
-    dbtest_ok(udm_source_slice(data, &got, source, "ixn4", "doc4", 0, 1048576));
+    dbtest_ok(udm_source_slice(data, &got, source, &of, 0, 1048576));
     ck_assert_uint_eq(got, 1048576);
     ck_assert_int_eq(memcmp(data, "0123456789", 10), 0);
-    dbtest_ok(udm_source_slice(data, &got, source, "ixn4", "doc4", 1999995, 1048576));
+    dbtest_ok(udm_source_slice(data, &got, source, &of, 1999995, 1048576));
     ck_assert_uint_eq(got, 5);
     ck_assert_int_eq(memcmp(data, "56789", 5), 0);
-    dbtest_ok(udm_source_slice(data, &got, source, "ixn4", "doc4", 2000000, 10));
+    dbtest_ok(udm_source_slice(data, &got, source, &of, 2000000, 10));
     ck_assert_uint_eq(got, 0);
     sourcetest_rest(source, 0);
     dbtest_ok(udm_source_attachments(source));
@@ -573,7 +584,7 @@ TCase *source_case(void)
     tcase_add_test(tc, one_snapshot);
     tcase_add_test(tc, estimates);
     tcase_add_test(tc, uses_an_index);
-    tcase_add_test(tc, attachments_and_slices);
+    tcase_add_loop_test(tc, attachments_and_slices, 0, 2);
     tcase_add_test(tc, attachments_follow_the_window);
     return tc;
 }
