@@ -90,7 +90,7 @@ typedef struct udm_job_info_t {
     const char *file_name;       /* NULL until there is a file */
     apr_int64_t file_size;
     const char *status;
-    const char *status_reason; /* NULL unless FAILED or CANCELLED */
+    const char *status_reason; /* NULL when there is nothing to say; never of what is COMPLETED */
     apr_time_t created;
     apr_time_t date_from; /* UDM_NO_TIME when open */
     apr_time_t date_to;

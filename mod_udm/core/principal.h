@@ -17,6 +17,7 @@ typedef struct udm_right_t {
     const char *type;
     bool read;
     bool write;
+    bool gone; /* not registered any more: the right is for the jobs, history and files of it */
 } udm_right_t;
 
 typedef struct udm_principal_t {

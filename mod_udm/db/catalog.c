@@ -11,7 +11,8 @@
 
 #include "db/row.h"
 
-/* That data type `t` is one of the pairs in $1 and $2, which udm_row_rights makes. */
+/* That data type `t` is one of the pairs in $1 and $2, which
+ * udm_row_rights_registered makes. */
 #define VISIBLE "(t.source, t.name) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
 
 /* A name beats an alias, should an alias be like another source's name. */
@@ -161,7 +162,7 @@ udm_error_t *udm_catalog_sources(apr_array_header_t **sources, apr_pool_t *p, ud
     int i;
 
     *sources = apr_array_make(p, 4, sizeof(udm_value_t));
-    udm_row_rights(&names, &types, p, who, false);
+    udm_row_rights_registered(&names, &types, p, who);
     error = udm_db_query(&rows, p, db, &sources_select, 1, &names);
     if (error) {
         return error;
@@ -190,7 +191,7 @@ udm_error_t *udm_catalog_types(apr_array_header_t **types, apr_pool_t *p, udm_db
     int i;
 
     *types = apr_array_make(p, 8, sizeof(udm_type_name_t));
-    udm_row_rights(&values[0], &values[1], p, who, false);
+    udm_row_rights_registered(&values[0], &values[1], p, who);
     error = udm_db_query(&rows, p, db, &types_select, 3, values);
     if (error) {
         return error;
@@ -324,7 +325,7 @@ udm_error_t *udm_catalog_sub_types(apr_array_header_t **sub_types, apr_pool_t *p
     int i;
 
     *sub_types = apr_array_make(p, 8, sizeof(udm_sub_type_t));
-    udm_row_rights(&values[0], &values[1], p, who, false);
+    udm_row_rights_registered(&values[0], &values[1], p, who);
     error = udm_db_query(&rows, p, db, &sub_types_select, 2, values);
     if (!error && source) {
         error = visible_source(&source, p, rows, source);
@@ -373,7 +374,7 @@ udm_error_t *udm_catalog_attributes(apr_array_header_t **attributes, apr_pool_t 
     int i;
 
     *attributes = apr_array_make(p, 16, sizeof(udm_attribute_t));
-    udm_row_rights(&values[0], &values[1], p, who, false);
+    udm_row_rights_registered(&values[0], &values[1], p, who);
     values[2] = entities ? udm_db_array(p, entities) : NULL;
     error = udm_db_query(&rows, p, db, &attributes_select, 3, values);
     for (i = 0; !error && i < rows->rows; i++) {
@@ -421,7 +422,7 @@ udm_error_t *udm_catalog_labels(udm_labels_t *labels, apr_pool_t *p, udm_db_t *d
     labels->types = apr_array_make(p, 8, sizeof(udm_value_t));
     labels->sources = apr_array_make(p, 4, sizeof(udm_value_t));
     labels->media = apr_array_make(p, 32, sizeof(udm_value_t));
-    udm_row_rights(&values[0], &values[1], p, who, false);
+    udm_row_rights_registered(&values[0], &values[1], p, who);
     error = udm_db_query(&rows, p, db, &labels_select, 2, values);
     for (i = 0; !error && i < rows->rows; i++) {
         const char *what = udm_result_text(rows, i, 0);

@@ -67,6 +67,7 @@ static const udm_statement_t run_suspend = {
 static const udm_statement_t run_resume = {
     "udm_control_run_resume",
     "UPDATE udm.run SET status = 'QUEUED', ready_at = greatest(ready_at, now()), worker_id = NULL,"
+    " status_reason = NULL,"
     " attempt = CASE WHEN worker_id IS NULL THEN attempt ELSE greatest(attempt - 1, 0) END"
     " WHERE id = $1::bigint"};
 
@@ -79,7 +80,8 @@ static const udm_statement_t job_forget_run = {
 
 static const udm_statement_t job_update = {
     "udm_control_job_update",
-    "UPDATE udm.job SET status = coalesce($2, status), suspended = $3::boolean,"
+    "UPDATE udm.job SET status = coalesce($2, status), suspended = $3::boolean, status_reason = "
+    "NULL,"
     " next_run_at = CASE WHEN NOT $4::boolean THEN next_run_at END, changed_at = now()"
     " WHERE id = $1::bigint"};
 
@@ -107,6 +109,9 @@ typedef struct control_t {
     const char *source;
     const char *type;
 } control_t;
+
+static const udm_statement_t registered = {"udm_control_registered",
+                                           "SELECT udm.is_registered($1, $2, $3)"};
 
 static udm_run_state run_state(const char *status)
 {
@@ -209,6 +214,22 @@ static udm_error_t *check_right(const control_t *control, apr_pool_t *p)
                           "this needs a role that may change exports of type \"%s\" of source "
                           "\"%s\"",
                           control->type, control->source);
+}
+
+/* What is gone does not go on. */
+static udm_error_t *check_registered(const control_t *control, apr_pool_t *p, udm_db_t *db)
+{
+    const char *values[3] = {control->source, control->type, control->audit->who->ccid};
+    udm_result_t *row;
+    udm_error_t *error = udm_db_query(&row, p, db, &registered, 3, values);
+
+    if (!error && !udm_result_bool(row, 0, 0)) {
+        error = udm_error_make(p, UDM_E_INVALID,
+                               "this job cannot be resumed: type \"%s\" of source \"%s\" is not "
+                               "registered any more",
+                               control->type, control->source);
+    }
+    return error;
 }
 
 /* Holds If-Match against the job as it stands under the lock. */
@@ -346,6 +367,9 @@ static udm_error_t *change_job(apr_pool_t *p, udm_db_t *db, void *baton)
     }
     if (!error) {
         error = udm_transition_job(&to, p, control->change, &control->state);
+    }
+    if (!error && control->change == UDM_CHANGE_RESUME && !to.same) {
+        error = check_registered(control, p, db);
     }
     if (error) {
         return error;

@@ -127,7 +127,7 @@ static const udm_statement_t job_replace = {
     " export_attachments = plan.attachments, file_split_size = plan.split_size,"
     " file_split_bytes = plan.split_bytes, schedule_type = plan.schedule_type,"
     " schedule = plan.schedule, next_run_at = CASE WHEN due THEN next ELSE start END,"
-    " suspended = plan.suspended, status = plan.status, latest_run_id = coalesce(plan.run_id,"
+    " suspended = plan.suspended, status_reason = NULL, status = plan.status, latest_run_id = coalesce(plan.run_id,"
     /* a run of other data is not shown to those who may see this */
     " CASE WHEN (j.source, j.type) = (plan.source, plan.type) THEN j.latest_run_id END),"
     " filters = plan.filters, runs_left = runs - due::integer, changed_at = now(),"

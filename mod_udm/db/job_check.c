@@ -97,7 +97,7 @@ static apr_array_header_t *writable(apr_pool_t *p, const udm_principal_t *who, c
         const udm_right_t *right = &APR_ARRAY_IDX(who->rights, i, udm_right_t);
         const char *name = source ? right->type : right->source;
 
-        if (right->write && (!source || strcmp(right->source, source) == 0) &&
+        if (right->write && !right->gone && (!source || strcmp(right->source, source) == 0) &&
             find(names, name, false) < 0) {
             APR_ARRAY_PUSH(names, const char *) = name;
         }

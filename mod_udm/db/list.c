@@ -108,9 +108,7 @@ static const udm_order_spec_t run_orders[] = {
     {"description", LONG_TEXT("r.description"), "text", UDM_ALL_VERSIONS},
     {"progress", UDM_RUN_PROGRESS, "integer", UDM_ALL_VERSIONS},
     {"parentId", "r.job_id", "bigint", UDM_ALL_VERSIONS},
-    {"statusReason",
-     LONG_TEXT("CASE WHEN r.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END"), "text",
-     UDM_ALL_VERSIONS},
+    {"statusReason", LONG_TEXT(UDM_RUN_REASON), "text", UDM_ALL_VERSIONS},
     {"exportAttachments", "r.export_attachments", "boolean", UDM_V10},
     {NULL, NULL, NULL, 0}};
 

@@ -333,6 +333,7 @@ static const udm_statement_t release = {
     "                                     WHERE j.id = r.job_id AND j.suspended)"
     "                       THEN 'SUSPENDED' ELSE 'QUEUED' END,"
     "         ready_at = now() + make_interval(secs => $5::integer), worker_id = NULL,"
+    "         status_reason = coalesce($7, r.status_reason),"
     "         attempt = CASE WHEN $6::boolean THEN r.attempt ELSE greatest(r.attempt - 1, 0) END"
     "   WHERE " OURS " RETURNING r.id, r.job_id, r.status),"
     " progress AS ("
@@ -344,20 +345,41 @@ static const udm_statement_t release = {
 /* clang-format on */
 
 udm_error_t *udm_queue_release(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, int delay,
-                               bool counts)
+                               bool counts, const char *reason)
 {
-    const char *values[FENCE_VALUES + 2];
+    const char *values[FENCE_VALUES + 3];
     udm_result_t *result;
     udm_error_t *error;
 
     fence_values(values, p, run);
     values[FENCE_VALUES] = udm_db_int(p, delay);
     values[FENCE_VALUES + 1] = counts ? "true" : "false";
-    error = udm_db_query(&result, p, db, &release, FENCE_VALUES + 2, values);
+    values[FENCE_VALUES + 2] = reason;
+    error = udm_db_query(&result, p, db, &release, FENCE_VALUES + 3, values);
     if (!error && udm_result_int(result, 0, 0) == 0) {
         return lost(p, run);
     }
     return error;
+}
+
+static const udm_statement_t hold = {
+    "udm_queue_hold", "SELECT udm.hold_gone($1::bigint, $2::text, $3::integer, $4::uuid)"};
+
+udm_error_t *udm_queue_hold(apr_pool_t *p, udm_db_t *db, const udm_run_t *run)
+{
+    const char *values[FENCE_VALUES];
+    udm_result_t *result;
+    udm_error_t *error;
+
+    fence_values(values, p, run);
+    error = udm_db_query(&result, p, db, &hold, FENCE_VALUES, values);
+    if (error || strcmp(udm_result_text(result, 0, 0), "held") == 0) {
+        return error;
+    }
+    if (strcmp(udm_result_text(result, 0, 0), "registered") == 0) {
+        return udm_queue_release(p, db, run, 0, false, NULL);
+    }
+    return lost(p, run);
 }
 
 /* ---- files and retries that are over ---- */

@@ -97,10 +97,17 @@ udm_error_t *udm_queue_fail(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, c
 
 /*
  * Back to QUEUED: handed back (`delay` 0, the attempt does not count), or to be tried again after
- * `delay` seconds. SUSPENDED instead when the job is.
+ * `delay` seconds. SUSPENDED instead when the job is. `reason`: a sentence on what this attempt
+ * failed of; NULL: none that is new.
  */
 udm_error_t *udm_queue_release(apr_pool_t *p, udm_db_t *db, const udm_run_t *run, int delay,
-                               bool counts);
+                               bool counts, const char *reason);
+
+/*
+ * SUSPENDED, and its job, too: for a run whose data type is not registered any more. When it is after
+ * all, under the name that the run has now, the run goes back to QUEUED.
+ */
+udm_error_t *udm_queue_hold(apr_pool_t *p, udm_db_t *db, const udm_run_t *run);
 
 /* A file that is to leave the store. */
 typedef struct udm_purge_t {

@@ -4,8 +4,8 @@
  */
 #include "db/row.h"
 
-void udm_row_rights(const char **sources, const char **types, apr_pool_t *p,
-                    const udm_principal_t *who, bool write)
+static void put_rights(const char **sources, const char **types, apr_pool_t *p,
+                       const udm_principal_t *who, bool write, bool gone)
 {
     apr_array_header_t *s = apr_array_make(p, who->rights->nelts, sizeof(const char *));
     apr_array_header_t *t = apr_array_make(p, who->rights->nelts, sizeof(const char *));
@@ -14,13 +14,25 @@ void udm_row_rights(const char **sources, const char **types, apr_pool_t *p,
     for (i = 0; i < who->rights->nelts; i++) {
         const udm_right_t *right = &APR_ARRAY_IDX(who->rights, i, udm_right_t);
 
-        if (right->read && (right->write || !write)) {
+        if (right->read && (right->write || !write) && (!right->gone || gone)) {
             APR_ARRAY_PUSH(s, const char *) = right->source;
             APR_ARRAY_PUSH(t, const char *) = right->type;
         }
     }
     *sources = udm_db_array(p, s);
     *types = udm_db_array(p, t);
+}
+
+void udm_row_rights(const char **sources, const char **types, apr_pool_t *p,
+                    const udm_principal_t *who, bool write)
+{
+    put_rights(sources, types, p, who, write, true);
+}
+
+void udm_row_rights_registered(const char **sources, const char **types, apr_pool_t *p,
+                               const udm_principal_t *who)
+{
+    put_rights(sources, types, p, who, false, false);
 }
 
 udm_job_info_t *udm_row_job(apr_pool_t *p, const udm_result_t *result, int row)

@@ -23,7 +23,7 @@
 #define UDM_RUN_COLUMNS                                                                            \
     "r.id, r.job_id, r.type, r.source, r.title, coalesce(r.file_split_size, ''), r.file_name,"     \
     " coalesce(r.file_size, 0), r.status,"                                                         \
-    " CASE WHEN r.status IN ('FAILED', 'CANCELLED') THEN r.status_reason END,"                     \
+    UDM_RUN_REASON ","                                                                             \
     UDM_DB_TIME("r.created_at") "," UDM_DB_TIME("r.window_from") "," UDM_DB_TIME("r.window_to")    \
     ", coalesce(r.description, ''), to_json(r.media)::text," UDM_RUN_PROGRESS                      \
     ", r.export_attachments"
@@ -36,9 +36,48 @@
 /* A job that was cancelled before its first run has no record that would say why, nor has one whose
  * record was deleted. */
 #define UDM_CANCELLED_REASON "cancelled on request"
+/* clang-format off */
 #define UDM_JOB_REASON                                                                             \
-    " CASE j.status WHEN 'FAILED' THEN coalesce(r.status_reason, 'the record of it was deleted')"  \
-    " WHEN 'CANCELLED' THEN coalesce(r.status_reason, '" UDM_CANCELLED_REASON "') END"
+    " CASE j.status WHEN 'COMPLETED' THEN NULL"                                                    \
+    " WHEN 'FAILED' THEN coalesce(r.status_reason, 'the record of it was deleted')"                \
+    " WHEN 'CANCELLED' THEN coalesce(j.status_reason, r.status_reason, '" UDM_CANCELLED_REASON "')" \
+    " WHEN 'SUSPENDED' THEN coalesce(j.status_reason,"                                             \
+    " CASE WHEN r.status = 'SUSPENDED' THEN r.status_reason END)"                                  \
+    " WHEN 'SCHEDULED' THEN CASE WHEN j.next_run_at < " UDM_ROW_LATE " THEN"                       \
+    " 'it was due at ' || " UDM_ROW_UTC("j.next_run_at") " || '; ' || " UDM_ROW_WORKERS " END"     \
+    UDM_ROW_REASON_ACTIVE " END"
+#define UDM_RUN_REASON                                                                             \
+    " CASE r.status WHEN 'COMPLETED' THEN NULL"                                                    \
+    " WHEN 'FAILED' THEN r.status_reason WHEN 'CANCELLED' THEN r.status_reason"                    \
+    " WHEN 'SUSPENDED' THEN r.status_reason"                                                       \
+    UDM_ROW_REASON_ACTIVE " END"
+
+/*
+ * Why a run `r` waits: what its last attempt failed of, what its window waits for, and whether there
+ * is anybody to take it. Who works is asked at most once for a statement, and only if it has a row
+ * that waits: the subselects depend on no row.
+ */
+#define UDM_ROW_LATE "now() - interval '30 seconds'"
+#define UDM_ROW_UTC(x) "to_char(" x " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+#define UDM_ROW_REASON_ACTIVE                                                                      \
+    " WHEN 'QUEUED' THEN nullif(concat_ws('; ',"                                                   \
+    " CASE WHEN r.status_reason IS NOT NULL THEN 'attempt ' || r.attempt || ' failed: ' ||"        \
+    " r.status_reason || '; the next one is due at ' || " UDM_ROW_UTC("r.ready_at")                \
+    " WHEN r.settle_since IS NOT NULL THEN 'waits for transactions in the source that began"       \
+    " before ' || " UDM_ROW_UTC("r.settle_since")                                                  \
+    " WHEN r.moves_watermark AND r.ready_at > now() THEN 'its window settles until ' || "          \
+    UDM_ROW_UTC("r.ready_at") " END,"                                                              \
+    " CASE WHEN r.ready_at < " UDM_ROW_LATE " THEN " UDM_ROW_WORKERS " END), '')"                  \
+    " WHEN 'IN_PROGRESS' THEN (SELECT 'interrupted; no worker has been seen since ' || "           \
+    UDM_ROW_UTC("max(w.seen_at)") " FROM udm.worker w HAVING max(w.seen_at) < " UDM_ROW_LATE ")"
+#define UDM_ROW_WORKERS                                                                            \
+    "(SELECT CASE WHEN count(*) = 0 THEN 'no worker has been seen yet'"                            \
+    " WHEN bool_or(w.state = 'ready' AND w.fresh) THEN 'waits for a free slot of a worker'"        \
+    " WHEN bool_or(w.state = 'no-store' AND w.fresh) THEN 'no worker can use its store'"           \
+    " WHEN bool_or(w.state = 'ending' AND w.fresh) THEN 'the worker takes no more: it is ending'"  \
+    " ELSE 'no worker has been seen since ' || " UDM_ROW_UTC("max(w.seen_at)") " END"              \
+    " FROM (SELECT state, seen_at, seen_at >= " UDM_ROW_LATE " AS fresh FROM udm.worker) w)"
+/* clang-format on */
 
 /* What waits has come no way yet, whatever an earlier attempt had reached. Most runs are completed,
  * so how far they came is looked up for the others alone. */
@@ -70,6 +109,10 @@
  * equal length. */
 void udm_row_rights(const char **sources, const char **types, apr_pool_t *p,
                     const udm_principal_t *who, bool write);
+
+/* Those of them to read that are registered: what the catalog shows. */
+void udm_row_rights_registered(const char **sources, const char **types, apr_pool_t *p,
+                               const udm_principal_t *who);
 
 /* One row of the columns above. Its strings are those of the result. */
 udm_job_info_t *udm_row_job(apr_pool_t *p, const udm_result_t *result, int row);

@@ -13,7 +13,7 @@
 
 /*
  * A row for each, whatever is sent: the key's columns are NULL for an unknown id, the token's tenant
- * is NULL for an unknown one.
+ * is NULL for one that is unknown or being removed.
  */
 static const udm_statement_t credentials_select = {
     "udm_credentials",
@@ -23,7 +23,8 @@ static const udm_statement_t credentials_select = {
     " coalesce(k.last_used_at < now() - interval '1 minute', true), t.ccid, g.generation"
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS a (key_id, ccid, n)"
     " LEFT JOIN udm.api_key k ON k.key_id = a.key_id"
-    " LEFT JOIN udm.tenant t ON t.ccid = a.ccid CROSS JOIN udm.rights_generation g"};
+    " LEFT JOIN udm.tenant t ON t.ccid = a.ccid AND t.ending_since IS NULL"
+    " CROSS JOIN udm.rights_generation g"};
 
 enum {
     ROW_INDEX,
@@ -41,11 +42,12 @@ enum {
 
 /* $1 roles of the key, $2 of the token, $3 tenant. */
 static const udm_statement_t rights_select = {
-    "udm_rights", "SELECT (SELECT json_agg(json_build_array(source, type, may_read, may_write))"
-                  " FROM udm.rights($1::text[], $3))::text, udm.may_certificate($1::text[]),"
-                  " (SELECT json_agg(json_build_array(source, type, may_read, may_write))"
-                  " FROM udm.rights($2::text[], $3))::text, udm.may_certificate($2::text[]),"
-                  " generation FROM udm.rights_generation"};
+    "udm_rights",
+    "SELECT (SELECT json_agg(json_build_array(source, type, may_read, may_write, gone))"
+    " FROM udm.rights($1::text[], $3))::text, udm.may_certificate($1::text[]),"
+    " (SELECT json_agg(json_build_array(source, type, may_read, may_write, gone))"
+    " FROM udm.rights($2::text[], $3))::text, udm.may_certificate($2::text[]),"
+    " generation FROM udm.rights_generation"};
 
 enum { RIGHTS_KEY, CERTIFICATE_KEY, RIGHTS_TOKEN, CERTIFICATE_TOKEN, RIGHTS_GENERATION };
 
@@ -54,7 +56,7 @@ static const udm_statement_t key_used = {
     "udm_key_used", "UPDATE udm.api_key SET last_used_at = now() WHERE key_id = $1"
                     " AND coalesce(last_used_at < now() - interval '1 minute', true)"};
 
-/* Reads json_agg([source, type, read, write], ...); NULL is the empty set. */
+/* Reads json_agg([source, type, read, write, gone], ...); NULL is the empty set. */
 static apr_array_header_t *read_rights(apr_pool_t *p, const char *text)
 {
     apr_array_header_t *rights = apr_array_make(p, 8, sizeof(udm_right_t));
@@ -70,6 +72,7 @@ static apr_array_header_t *read_rights(apr_pool_t *p, const char *text)
         right->type = apr_pstrdup(p, json_string_value(json_array_get(item, 1)));
         right->read = json_is_true(json_array_get(item, 2));
         right->write = json_is_true(json_array_get(item, 3));
+        right->gone = json_is_true(json_array_get(item, 4));
     }
     json_decref(json);
     return rights;

@@ -21,6 +21,9 @@
 /* How much udm_spool_copy gives back at a time. */
 #define PUNCH_SIZE (1 << 20)
 
+/* How much udm_spool_try writes: 1 MiB. */
+#define TRY_BLOCKS 32
+
 struct udm_spool_t {
     apr_pool_t *pool;
     const char *dir;
@@ -284,5 +287,24 @@ udm_error_t *udm_spool_empty(udm_spool_t *spool, const udm_sink_t *sink)
         }
     }
     udm_spool_close(spool);
+    return error;
+}
+
+udm_error_t *udm_spool_try(apr_pool_t *p, const char *dir)
+{
+    static const char zeros[BLOCK_SIZE];
+    udm_spool_t *spool = NULL;
+    udm_error_t *error = udm_spool_open(&spool, p, dir);
+    int i;
+
+    for (i = 0; !error && i < TRY_BLOCKS; i++) {
+        error = udm_spool_write(spool, zeros, sizeof(zeros));
+    }
+    if (!error) {
+        error = udm_spool_rewind(spool);
+    }
+    if (spool) {
+        udm_spool_close(spool);
+    }
     return error;
 }

@@ -31,6 +31,12 @@ udm_error_t *udm_spool_read(void *data, apr_size_t *got, udm_spool_t *spool, apr
 /* Moves all of it into `sink`, and closes it. */
 udm_error_t *udm_spool_empty(udm_spool_t *spool, const udm_sink_t *sink);
 
+/*
+ * Whether a spool can be had in `dir`: makes one, fills it a little, and gives it back.
+ * @return UDM_E_STORE
+ */
+udm_error_t *udm_spool_try(apr_pool_t *p, const char *dir);
+
 /* Gives back the file, the memory and the key. */
 void udm_spool_close(udm_spool_t *spool);
 

@@ -17,6 +17,7 @@ void *udm_config_create_server(apr_pool_t *p, server_rec *s)
     conf->worker = UDM_UNSET;
     conf->worker_slots = UDM_UNSET;
     conf->retention = UDM_UNSET;
+    conf->history_retention = conf->tombstone_retention = conf->audit_retention = 0;
     conf->max_part_size = UDM_UNSET;
     conf->mounts = apr_array_make(p, 2, sizeof(udm_mount_t));
     conf->key_files = apr_array_make(p, 2, sizeof(udm_key_file_t *));

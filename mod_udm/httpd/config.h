@@ -78,7 +78,10 @@ typedef struct udm_server_t {
     const char *source_dir;
     const char *store;
     const char *spool_dir;
-    int retention; /* days */
+    int retention;           /* days */
+    int history_retention;   /* days; 0: for ever; */
+    int tombstone_retention; /* likewise; */
+    int audit_retention;     /* likewise */
     apr_int64_t max_part_size;
     udm_key_file_t *link_keys;
     apr_array_header_t *mounts;    /* of udm_mount_t; every server has its own list */

@@ -179,6 +179,45 @@ static const char *set_retention(cmd_parms *cmd, void *dirv, const char *arg)
     return error ? error : read_int(cmd, &server_conf(cmd)->retention, arg, 1, 3650);
 }
 
+#define KEEP_MAX 36500
+
+/* A number of days, or 0 for ever. */
+static const char *read_keep(cmd_parms *cmd, int *days, const char *arg, int min)
+{
+    apr_int64_t value = 0;
+
+    if (ap_cstr_casecmp(arg, "forever") &&
+        (!udm_text_parse_id(&value, arg) || value < min || value > KEEP_MAX)) {
+        return bad(cmd, arg,
+                   apr_psprintf(cmd->pool, "\"forever\", or a number of days from %d to %d", min,
+                                KEEP_MAX));
+    }
+    *days = (int)value;
+    return NULL;
+}
+
+static const char *set_history_retention(cmd_parms *cmd, void *dirv, const char *arg)
+{
+    const char *error = once(cmd);
+
+    return error ? error : read_keep(cmd, &server_conf(cmd)->history_retention, arg, 1);
+}
+
+static const char *set_tombstone_retention(cmd_parms *cmd, void *dirv, const char *arg)
+{
+    const char *error = once(cmd);
+
+    return error ? error : read_keep(cmd, &server_conf(cmd)->tombstone_retention, arg, 1);
+}
+
+/* The database refuses less, too: see udm.purge_audit(). */
+static const char *set_audit_retention(cmd_parms *cmd, void *dirv, const char *arg)
+{
+    const char *error = once(cmd);
+
+    return error ? error : read_keep(cmd, &server_conf(cmd)->audit_retention, arg, 30);
+}
+
 static const char *set_max_part_size(cmd_parms *cmd, void *dirv, const char *arg)
 {
     const char *error = once(cmd);
@@ -444,6 +483,14 @@ const command_rec udm_config_commands[] = {
                   "The directory for the worker's encrypted spool files; default: the store."),
     AP_INIT_TAKE1("UDMRetention", set_retention, NULL, RSRC_CONF,
                   "For how many days files are kept, 1 to 3650; default 30."),
+    AP_INIT_TAKE1("UDMHistoryRetention", set_history_retention, NULL, RSRC_CONF,
+                  "For how many days the records of runs that are over are kept, and jobs that are "
+                  "over with them; default forever."),
+    AP_INIT_TAKE1("UDMTombstoneRetention", set_tombstone_retention, NULL, RSRC_CONF,
+                  "For how many days it is known of a removed file that there was one (410, then "
+                  "404); default forever."),
+    AP_INIT_TAKE1("UDMAuditRetention", set_audit_retention, NULL, RSRC_CONF,
+                  "For how many days the audit is kept, at least 30; default forever."),
     AP_INIT_TAKE1("UDMMaxPartSize", set_max_part_size, NULL, RSRC_CONF,
                   "The size of the largest downloadable file, at least 64KiB; default 512MiB."),
     AP_INIT_TAKE1("UDMLinkKeyFile", set_link_key_file, NULL, RSRC_CONF,

@@ -5,6 +5,10 @@
  * It never waits for a slot, and no slot waits for it. All it knows of the outside comes through
  * one poll(2): the database's socket, signals, stdin of a supervised worker, and the slots' bell.
  */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
 #include "worker/keeper.h"
 
 #include <errno.h>
@@ -18,11 +22,14 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
+#include "db/heartbeat.h"
+#include "export/spool.h"
 #include "worker/purge.h"
 #include "worker/storage.h"
 
 #define RENEW_MS      3000
 #define POLL_MS       (UDM_POLL_SECONDS * 1000)
+#define BEAT_MS       (UDM_HEARTBEAT_SECONDS * 1000)
 #define LEASE_MS      (UDM_LEASE_SECONDS * 1000)
 #define HINT_GAP_MS   200 /* a burst of notifications is answered this often */
 #define REST_MS       25 /* after the slots: for due jobs and files, which can wait for a run to begin */
@@ -30,6 +37,10 @@
 #define HAND_BACK_MS  20000 /* then the process ends, whatever its slots do */
 #define CLOCK_MS      1000  /* more than a clock that is kept right moves at once */
 #define CONTROL_LINES 256
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
 
 typedef struct keeper_t {
     udm_worker_t *worker;
@@ -46,6 +57,8 @@ typedef struct keeper_t {
     apr_int64_t connect_at;
     apr_int64_t renew_at;
     apr_int64_t schedule_at;
+    apr_int64_t beat_at;
+    const char *beaten;   /* the state that was noted last; NULL: none */
     apr_int64_t purge_at; /* when to wake the purger; 0: at no time known */
     apr_int64_t next_at;  /* when a job is due or a run ready; 0: not known */
     apr_int64_t clock;    /* the host's clock less the one that is never set */
@@ -189,6 +202,36 @@ static void read_signal(keeper_t *k)
 
 /* ---- the database ---- */
 
+/* Notes that this worker is there, and what it does; with `ended` that it is not there any more. */
+static void beat(keeper_t *k, bool ended)
+{
+    udm_worker_t *worker = k->worker;
+    udm_heartbeat_t heartbeat = {.id = worker->name,
+                                 .host = worker->host,
+                                 .pid = (int)getpid(),
+                                 .version = PACKAGE_VERSION,
+                                 .slots = worker->slot_count};
+    apr_int64_t now = udm_worker_now();
+    udm_error_t *error;
+
+    apr_thread_mutex_lock(worker->lock);
+    heartbeat.state = ended                             ? "ended"
+                      : worker->phase != UDM_PHASE_WORK ? "ending"
+                      : worker->store_away              ? "no-store"
+                                                        : "ready";
+    apr_thread_mutex_unlock(worker->lock);
+    if (now < k->beat_at && k->beaten && strcmp(k->beaten, heartbeat.state) == 0) {
+        return;
+    }
+    error = udm_heartbeat_write(k->turn, k->db, &heartbeat);
+    if (error) {
+        database_lost(k, error);
+        return;
+    }
+    k->beaten = heartbeat.state;
+    k->beat_at = now + BEAT_MS;
+}
+
 /* The first time: the store is checked, and the slots are started. */
 static udm_error_t *start_slots(keeper_t *k)
 {
@@ -200,6 +243,9 @@ static udm_error_t *start_slots(keeper_t *k)
     error = udm_storage_open(&store, k->turn, worker, k->db, UDM_STORAGE_BEGIN);
     if (error && error->kind != UDM_E_STORE) {
         return error;
+    }
+    if (!error) {
+        error = udm_spool_try(k->turn, worker->settings->spool_dir);
     }
     worker->slots = apr_pcalloc(k->pool, sizeof(*worker->slots) * (size_t)worker->settings->slots);
     for (i = 0; !error && i < worker->settings->slots; i++) {
@@ -432,6 +478,9 @@ static void act(keeper_t *k)
         if (k->purge_at != 0 && now >= k->purge_at) {
             wake_purger(k);
         }
+        if (k->db && k->worker->slot_count > 0) {
+            beat(k, false);
+        }
         /* A notification may have come in with the answer to a statement. */
         if (k->db) {
             read_notifications(k);
@@ -449,6 +498,9 @@ static void wait_for_event(keeper_t *k)
 
     if (k->db) {
         until = earlier(until, k->renew_at);
+        if (k->beaten && !k->failed) {
+            until = earlier(until, k->beat_at);
+        }
         if (phase_of(k) == UDM_PHASE_WORK) {
             until = earlier(until, k->schedule_at);
         }
@@ -511,12 +563,12 @@ static bool is_over(keeper_t *k)
     return phase != UDM_PHASE_WORK && running == 0;
 }
 
-static const char *process_name(apr_pool_t *p)
+static const char *host_name(apr_pool_t *p)
 {
     char host[256] = "";
 
     gethostname(host, sizeof(host) - 1);
-    return apr_psprintf(p, "%s/%ld/%.8s", host, (long)getpid(), udm_text_uuid(p));
+    return apr_pstrdup(p, host);
 }
 
 static udm_error_t *open_channels(keeper_t *k, bool supervised)
@@ -547,7 +599,8 @@ int udm_keeper_run(apr_pool_t *p, const udm_settings_t *settings, bool supervise
     int i;
 
     worker.settings = settings;
-    worker.name = process_name(p);
+    worker.host = host_name(p);
+    worker.name = apr_psprintf(p, "%s/%ld/%.8s", worker.host, (long)getpid(), udm_text_uuid(p));
     k.worker = &worker;
     k.pool = p;
     k.clock = apr_time_as_msec(apr_time_now()) - udm_worker_now();
@@ -574,6 +627,10 @@ int udm_keeper_run(apr_pool_t *p, const udm_settings_t *settings, bool supervise
     }
     if (worker.purger) {
         apr_thread_join(&ignored, worker.purger);
+    }
+    if (k.db && k.beaten) {
+        apr_pool_clear(k.turn);
+        beat(&k, true);
     }
     apr_pool_clear(k.db_pool);
     udm_log(settings->log_level, UDM_LOG_INFO, "UDM0239: ended");

@@ -12,6 +12,7 @@
 
 #include "worker/storage.h"
 #include "worker/sweep.h"
+#include "worker/upkeep.h"
 
 #define BATCH         100
 #define COMPLAIN_MS   60000
@@ -116,8 +117,15 @@ static udm_error_t *purge(purge_t *t)
             error = remove_batch(&left, t, files);
         }
     } while (!error && left == 0 && count == BATCH && udm_worker_goes_on(t->worker));
+    if (!error) {
+        /* Whose files are out of the store by now can go on to leave. */
+        error = udm_upkeep_tenants(t->turn, t->worker, t->db);
+    }
     if (!error && udm_worker_now() >= t->forget_at) {
         error = udm_queue_forget_retries(t->turn, t->db);
+        if (!error) {
+            error = udm_upkeep_pass(t->turn, t->worker, t->db);
+        }
         t->forget_at = udm_worker_now() + FORGET_MS;
     }
     return error;

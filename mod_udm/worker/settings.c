@@ -17,7 +17,15 @@
 
 #define FILE_MAX_SIZE 65536
 
-typedef enum { KIND_TEXT, KIND_SECRET, KIND_PATH, KIND_NUMBER, KIND_SIZE, KIND_LEVEL } setting_kind;
+typedef enum {
+    KIND_TEXT,
+    KIND_SECRET,
+    KIND_PATH,
+    KIND_NUMBER,
+    KIND_KEEP, /* a number of days, or 0 for ever */
+    KIND_SIZE,
+    KIND_LEVEL
+} setting_kind;
 
 typedef struct setting_t {
     const char *name;
@@ -37,6 +45,9 @@ static const setting_t table[] = {
     {"source-dir", KIND_PATH, AT(source_dir), 0, 0, NULL, true},
     {"spool-dir", KIND_PATH, AT(spool_dir), 0, 0, NULL, false},
     {"retention", KIND_NUMBER, AT(retention_days), 1, 36500, "30", false},
+    {"history-retention", KIND_KEEP, AT(history_days), 1, 36500, "0", false},
+    {"tombstone-retention", KIND_KEEP, AT(tombstone_days), 1, 36500, "0", false},
+    {"audit-retention", KIND_KEEP, AT(audit_days), 30, 36500, "0", false},
     {"max-part-size", KIND_SIZE, AT(max_part_size), 65536, APR_INT64_MAX, "512 MiB", false},
     {"slots", KIND_NUMBER, AT(slots), 1, UDM_SLOTS_MAX, "1", false},
     {"user", KIND_TEXT, AT(user), 0, 0, NULL, false},
@@ -74,6 +85,14 @@ static const char *all_names(apr_pool_t *p)
     return names;
 }
 
+/* -1 for what is none. */
+static apr_int64_t whole_number(const char *value)
+{
+    return *value && strspn(value, "0123456789") == strlen(value) && strlen(value) < 10
+               ? apr_atoi64(value)
+               : -1;
+}
+
 /* @return NULL, or what is allowed */
 static const char *set_value(udm_settings_t *settings, apr_pool_t *p, const setting_t *setting,
                              const char *value)
@@ -90,13 +109,19 @@ static const char *set_value(udm_settings_t *settings, apr_pool_t *p, const sett
         *(const char **)member = value;
         return *value == '/' ? NULL : "an absolute path";
     case KIND_NUMBER:
-        number = -1;
-        if (*value && strspn(value, "0123456789") == strlen(value) && strlen(value) < 10) {
-            number = apr_atoi64(value);
-        }
+        number = whole_number(value);
         if (number < setting->min || number > setting->max) {
             return apr_psprintf(p, "a whole number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT,
                                 setting->min, setting->max);
+        }
+        *(int *)member = (int)number;
+        return NULL;
+    case KIND_KEEP:
+        number = whole_number(value);
+        if (number != 0 && (number < setting->min || number > setting->max)) {
+            return apr_psprintf(
+                p, "0 for ever, or a number of days from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT,
+                setting->min, setting->max);
         }
         *(int *)member = (int)number;
         return NULL;

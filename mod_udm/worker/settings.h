@@ -16,6 +16,9 @@ typedef struct udm_settings_t {
     const char *source_dir;
     const char *spool_dir;
     int retention_days;
+    int history_days;   /* that a record is kept when its run is over; 0: for ever; */
+    int tombstone_days; /* that it is known that there was a file; 0: for ever; */
+    int audit_days;     /* that the audit is kept; 0: for ever */
     apr_int64_t max_part_size;
     int slots;
     const char *user;  /* NULL: not set */

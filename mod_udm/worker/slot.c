@@ -43,7 +43,7 @@ typedef struct desk_t {
 } desk_t;
 
 /* How a run ends. */
-typedef enum { END_COMPLETE, END_FAIL, END_RELEASE } end_kind;
+typedef enum { END_COMPLETE, END_FAIL, END_HOLD, END_RELEASE } end_kind;
 
 typedef struct ending_t {
     end_kind kind;
@@ -213,10 +213,12 @@ static udm_error_t *write_ending(desk_t *d, apr_pool_t *p, const udm_run_t *run,
                                   d->worker->settings->retention_days);
     case END_FAIL:
         return udm_queue_fail(p, d->db, run, ending->reason);
+    case END_HOLD:
+        return udm_queue_hold(p, d->db, run);
     case END_RELEASE:
         break;
     }
-    return udm_queue_release(p, d->db, run, ending->delay, ending->counts);
+    return udm_queue_release(p, d->db, run, ending->delay, ending->counts, ending->reason);
 }
 
 /* Waits, but not past a change of phase. @return whether to go on trying */
@@ -377,6 +379,19 @@ static udm_error_t *confirm_claim(desk_t *d, const udm_run_t *run)
     return error;
 }
 
+/* Whether a type is registered for a contact centre. */
+static bool holds_rows_of(const udm_data_type_t *type, const char *ccid)
+{
+    int i;
+
+    for (i = 0; type->tenants && i < type->tenants->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(type->tenants, i, const char *), ccid) == 0) {
+            return true;
+        }
+    }
+    return !type->tenants;
+}
+
 static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *later, desk_t *d,
                            udm_run_t *run)
 {
@@ -402,10 +417,10 @@ static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *
     if (!error) {
         error = udm_catalog_type(&type, d->run_pool, d->db, run->source, run->type);
     }
-    if (error && error->kind == UDM_E_NOT_FOUND) {
-        error->reason =
-            apr_psprintf(d->run_pool, "type \"%s\" of source \"%s\" is not registered any more",
-                         run->type, run->source);
+    if ((error && error->kind == UDM_E_NOT_FOUND) || (!error && !holds_rows_of(type, run->ccid))) {
+        return udm_error_make(d->run_pool, UDM_E_GONE,
+                              "type \"%s\" of source \"%s\" is not registered any more", run->type,
+                              run->source);
     }
     if (error) {
         return error;
@@ -555,6 +570,23 @@ static void settle_later(desk_t *d, const udm_run_t *run)
     }
 }
 
+/* The type of the run is not registered any more: the job waits for its owner, and says so. */
+static void settle_gone(desk_t *d, const udm_run_t *run, const udm_error_t *gone)
+{
+    ending_t ending = {.kind = END_HOLD};
+    udm_error_t *error = end_run(d, run, &ending);
+
+    if (!error) {
+        udm_log(LIMIT(d->worker), UDM_LOG_WARN, "UDM0520: run %" APR_INT64_T_FMT " is held: %s",
+                run->id, udm_error_line(d->run_pool, gone));
+    }
+    else if (error->kind != UDM_E_LOST) {
+        udm_log(LIMIT(d->worker), UDM_LOG_ERROR,
+                "UDM0521: run %" APR_INT64_T_FMT " stays as it is until its lease runs out: %s",
+                run->id, udm_error_line(d->run_pool, error));
+    }
+}
+
 static void begin_run(udm_slot_t *slot, const udm_run_t *run, apr_int64_t claimed)
 {
     udm_worker_t *worker = slot->worker;
@@ -598,6 +630,9 @@ static void run_one(desk_t *d, udm_run_t *run, apr_int64_t claimed)
     }
     else if (later) {
         settle_later(d, run);
+    }
+    else if (error->kind == UDM_E_GONE) {
+        settle_gone(d, run, error);
     }
     else {
         try_later(d, run, error);

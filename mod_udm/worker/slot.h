@@ -35,6 +35,7 @@ typedef struct udm_slot_t udm_slot_t;
 typedef struct udm_worker_t {
     const udm_settings_t *settings;
     const char *name; /* of this process: no other has the same */
+    const char *host;
     udm_slot_t **slots;
     int slot_count;       /* 0 until they are started */
     apr_thread_t *purger; /* NULL until it is started */

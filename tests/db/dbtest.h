@@ -97,6 +97,7 @@ TCase *catalog_case(void);
 TCase *job_case(void);
 TCase *retry_case(void);
 TCase *control_case(void);
+TCase *ends_case(void);
 TCase *replace_case(void);
 TCase *race_case(void);
 TCase *file_case(void);

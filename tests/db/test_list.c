@@ -42,12 +42,13 @@ static const char rows_sql[] =
     /* Some have run: once or twice, and only the last one may be active. */
     "INSERT INTO udm.run (job_id, ccid, source, type, title, description, window_from, window_to,"
     " window_all, media, export_attachments, file_split_size, file_split_bytes, status,"
-    " status_reason, created_at, file_name, file_size)"
+    " status_reason, ready_at, created_at, file_name, file_size)"
     " SELECT j.id, j.ccid, j.source, j.type, j.title, j.description, j.date_from, j.date_to,"
     " j.date_from IS NULL AND j.date_to IS NULL, j.media, j.export_attachments, j.file_split_size,"
     " j.file_split_bytes, CASE WHEN n = 1 THEN (ARRAY['COMPLETED', 'FAILED', 'CANCELLED'])"
     "[1 + floor(random() * 3)] ELSE (ARRAY['QUEUED', 'IN_PROGRESS', 'COMPLETED', 'FAILED',"
-    " 'CANCELLED', 'SUSPENDED'])[1 + floor(random() * 6)] END, 'reason', j.created_at + n *"
+    " 'CANCELLED', 'SUSPENDED'])[1 + floor(random() * 6)] END, 'reason', '2100-01-01Z',"
+    " j.created_at + n *"
     " floor(random() * 5) * interval '1 second',"
     " CASE WHEN random() < 0.6 THEN 'export-' || floor(random() * 90) || '.zip.smime' END,"
     " CASE WHEN random() < 0.6 THEN floor(random() * 9)::bigint * 1000000000 END"
@@ -71,6 +72,9 @@ static const char rows_sql[] =
     " ccid = 'acme' AND (source = 'UCS' AND type IN ('Interaction', 'Contact')"                    \
     " OR source = 'UCSX' AND type = 'Interaction')"
 
+/* Why each of those runs waits. */
+#define ATTEMPT "'attempt 0 failed: reason; the next one is due at 2100-01-01T00:00:00Z'"
+
 /* The lists as plain relations, each column named as the API names it. */
 static const char *const relations[] = {
     [UDM_LIST_JOBS] =
@@ -85,6 +89,10 @@ static const char *const relations[] = {
         "\"parentId\", CASE WHEN j.status IN ('FAILED', 'CANCELLED') THEN coalesce((SELECT"
         " status_reason FROM udm.run r WHERE r.id = latest_run_id), CASE j.status"
         " WHEN 'CANCELLED' THEN 'cancelled on request' ELSE 'the record of it was deleted' END)"
+        " WHEN status = 'SUSPENDED' THEN (SELECT status_reason FROM udm.run r"
+        " WHERE r.id = latest_run_id AND r.status = 'SUSPENDED')"
+        " WHEN status = 'QUEUED' THEN (SELECT " ATTEMPT
+        " FROM udm.run r WHERE r.id = latest_run_id)"
         " END AS \"statusReason\","
         " export_attachments AS \"exportAttachments\", schedule_type, suspended FROM udm.job j) x",
     [UDM_LIST_RUNS] =
@@ -94,7 +102,8 @@ static const char *const relations[] = {
         " description, CASE status WHEN 'COMPLETED' THEN 100 WHEN 'QUEUED' THEN 0"
         " WHEN 'SUSPENDED' THEN 0 ELSE coalesce((SELECT percent FROM udm.run_progress"
         " WHERE run_id = id), 0) END AS progress, job_id AS \"parentId\","
-        " CASE WHEN status IN ('FAILED', 'CANCELLED') THEN status_reason END AS \"statusReason\","
+        " CASE WHEN status IN ('FAILED', 'CANCELLED', 'SUSPENDED') THEN status_reason"
+        " WHEN status = 'QUEUED' THEN " ATTEMPT " END AS \"statusReason\","
         " export_attachments AS \"exportAttachments\" FROM udm.run) x",
     [UDM_LIST_FILES] =
         "(SELECT id, ccid, name, size, type, source, job_title AS \"jobTitle\","
@@ -115,7 +124,7 @@ static udm_principal_t *reader(void)
     udm_principal_t *who = dbtest_principal("acme");
 
     who->rights->nelts--; /* all but iWD's */
-    *(udm_right_t *)apr_array_push(who->rights) = (udm_right_t){"iWD", "Task", false, true};
+    *(udm_right_t *)apr_array_push(who->rights) = (udm_right_t){"iWD", "Task", false, true, false};
     return who;
 }
 

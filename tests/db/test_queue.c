@@ -301,7 +301,7 @@ START_TEST(claim_after_the_lease)
     dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 1, 30), UDM_E_LOST,
                  "run");
     dbtest_fails(udm_queue_fail(pool, dbtest_worker(), run, "x"), UDM_E_LOST, "run");
-    dbtest_fails(udm_queue_release(pool, dbtest_worker(), run, 0, true), UDM_E_LOST, "run");
+    dbtest_fails(udm_queue_release(pool, dbtest_worker(), run, 0, true, NULL), UDM_E_LOST, "run");
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.worker_id, r.attempt)"),
                      "IN_PROGRESS w/2 2");
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.file"), "0");
@@ -318,7 +318,7 @@ START_TEST(fence_knows_the_export)
     queuetest_queued("x");
     run = queuetest_claimed("w/1");
     old = *run;
-    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL));
     run = queuetest_claimed("w/1");
     ck_assert_int_eq(run->attempt, old.attempt);
     dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), &old, 1, 1), UDM_E_LOST, "run");
@@ -344,7 +344,7 @@ START_TEST(exhausted_after_too_many)
     ck_assert(run->exhausted);
     ck_assert_ptr_nonnull(run->previous_export_id);
     /* A run that waits in the queue was not interrupted, however often it was tried. */
-    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, true));
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, true, NULL));
     ck_assert(!queuetest_claimed("w/1")->exhausted);
 }
 END_TEST
@@ -492,14 +492,14 @@ START_TEST(release_gives_back)
 
     queuetest_queued("x");
     run = queuetest_claimed("w/1");
-    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL));
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.attempt, p.percent,"
                                     " r.worker_id IS NULL, p.lease_until IS NULL)"),
                      "QUEUED QUEUED 0 0 t t");
     run = queuetest_claimed("w/2");
     ck_assert_int_eq(run->attempt, 1);
     ck_assert_ptr_nonnull(run->previous_export_id);
-    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 3600, true));
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 3600, true, NULL));
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.attempt,"
                                     " r.ready_at > now() + interval '59 min')"),
                      "QUEUED 1 t");
@@ -514,7 +514,7 @@ START_TEST(release_of_a_suspended_job)
     queuetest_queued("x");
     run = queuetest_claimed("w/1");
     queuetest_set_job(run, "suspended = true");
-    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL));
     ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status)"), "SUSPENDED SUSPENDED");
     ck_assert_ptr_null(queuetest_claimed("w/1"));
 }
@@ -537,7 +537,7 @@ START_TEST(notifications_are_hints_to_work)
     ck_assert(dbtest_notified(db));
     run = queuetest_claimed("w/1");
     ck_assert(!dbtest_notified(db));
-    dbtest_ok(udm_queue_release(pool, db, run, 0, true));
+    dbtest_ok(udm_queue_release(pool, db, run, 0, true, NULL));
     ck_assert(dbtest_notified(db));
     run = queuetest_claimed("w/1");
     queuetest_set_run(run, "status = 'CANCELLED'");

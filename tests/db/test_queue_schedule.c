@@ -83,7 +83,7 @@ START_TEST(schedule_says_when_a_run_is_ready)
     dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert(next > before + apr_time_from_sec(3500)); /* it is ready already */
     run = queuetest_claimed("w/1");
-    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 600, true));
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 600, true, NULL));
     dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 0);
     ck_assert(next > before + apr_time_from_sec(500) && next < before + apr_time_from_sec(700));

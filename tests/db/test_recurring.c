@@ -587,7 +587,7 @@ START_TEST(a_window_ends_earlier)
     settle(run, "12345", udm_text_time(pool, run->window_to));
     since = run->settle_since;
     ck_assert(since != UDM_NO_TIME);
-    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false));
+    dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL));
     /* The next look goes on from there. */
     again = claim();
     ck_assert_int_eq(again->id, run->id);

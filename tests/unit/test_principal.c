@@ -22,9 +22,9 @@ static apr_array_header_t *rights(const udm_right_t *list, int count)
 
 START_TEST(test_may)
 {
-    static const udm_right_t list[] = {{"UCS", "Interaction", true, false},
-                                       {"UCS", "Contact", false, true},
-                                       {"UCS", "Interaction", false, true}};
+    static const udm_right_t list[] = {{"UCS", "Interaction", true, false, false},
+                                       {"UCS", "Contact", false, true, false},
+                                       {"UCS", "Interaction", false, true, false}};
     udm_principal_t who = {.ccid = "cc", .rights = rights(list, 2)};
 
     ck_assert(udm_principal_may(&who, "UCS", "Interaction", false));
@@ -45,14 +45,14 @@ END_TEST
 
 START_TEST(test_common)
 {
-    static const udm_right_t a[] = {{"UCS", "Interaction", true, true},
-                                    {"UCS", "Contact", true, false},
-                                    {"UCSX", "Contact", true, true}};
-    static const udm_right_t b[] = {{"UCS", "Contact", false, true},
-                                    {"UCS", "Interaction", true, false},
-                                    {"DataSync", "Task", true, true}};
-    static const udm_right_t more[] = {{"UCS", "Interaction", true, false},
-                                       {"UCS", "Interaction", false, true}};
+    static const udm_right_t a[] = {{"UCS", "Interaction", true, true, false},
+                                    {"UCS", "Contact", true, false, false},
+                                    {"UCSX", "Contact", true, true, false}};
+    static const udm_right_t b[] = {{"UCS", "Contact", false, true, false},
+                                    {"UCS", "Interaction", true, false, false},
+                                    {"DataSync", "Task", true, true, false}};
+    static const udm_right_t more[] = {{"UCS", "Interaction", true, false, false},
+                                       {"UCS", "Interaction", false, true, false}};
     udm_principal_t who = {.ccid = "cc"};
 
     who.rights = udm_principal_common(pool, rights(a, 3), rights(b, 3));
@@ -77,8 +77,8 @@ END_TEST
 /* A copy lives on when what it was made of is gone. */
 START_TEST(test_copy)
 {
-    static const udm_right_t list[] = {{"UCS", "Interaction", true, false},
-                                       {"UCSX", "Contact", false, true}};
+    static const udm_right_t list[] = {{"UCS", "Interaction", true, false, false},
+                                       {"UCSX", "Contact", false, true, false}};
     udm_principal_t who = {.certificate = true, .good_for = 5};
     udm_principal_t *copy;
     apr_pool_t *other;
