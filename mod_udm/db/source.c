@@ -100,31 +100,58 @@ udm_error_t *udm_source_query(udm_result_t **result, udm_source_t *s, const char
     return error ? udm_source_explain_error(s, error, rel) : NULL;
 }
 
+/* What a reader must not be able to do, be it by an attribute of its own or by a role that it can become:
+ * the number in reader_sql, and how a reason says it. */
+static const char *const reader_rights[] = {
+    "is a superuser",
+    "can create roles (CREATEROLE)",
+    "can pass by row-level security (BYPASSRLS)",
+    "can read the whole cluster as a replica does (REPLICATION)",
+    "can create databases (CREATEDB)",
+    "can run programs on the server (pg_execute_server_program)",
+    "can read files of the server (pg_read_server_files)",
+    "can write files of the server (pg_write_server_files)",
+    "can write all data (pg_write_all_data)",
+    "can end others' sessions (pg_signal_backend)",
+    "can rebuild others' tables (pg_maintain)",
+    "can have others' data replicated (pg_create_subscription)",
+};
+
+/* Reading much (pg_read_all_data) is a reader's trade, as long as it cannot use schema udm. */
+/* clang-format off */
+static const char reader_sql[] =
+    "SELECT (SELECT min(w.n) FROM pg_roles m,"
+    " LATERAL (VALUES (0, m.rolsuper), (1, m.rolcreaterole), (2, m.rolbypassrls),"
+    " (3, m.rolreplication), (4, m.rolcreatedb), (5, m.rolname = 'pg_execute_server_program'),"
+    " (6, m.rolname = 'pg_read_server_files'), (7, m.rolname = 'pg_write_server_files'),"
+    " (8, m.rolname = 'pg_write_all_data'), (9, m.rolname = 'pg_signal_backend'),"
+    " (10, m.rolname = 'pg_maintain'), (11, m.rolname = 'pg_create_subscription')) w (n, has)"
+    " WHERE w.has AND (pg_has_role(session_user, m.oid, 'MEMBER')"
+    " OR pg_has_role(current_user, m.oid, 'MEMBER'))),"
+    " EXISTS (SELECT FROM pg_namespace n, pg_roles m WHERE n.nspname = 'udm'"
+    " AND (pg_has_role(session_user, m.oid, 'MEMBER')"
+    " OR pg_has_role(current_user, m.oid, 'MEMBER'))"
+    " AND has_schema_privilege(m.oid, n.oid, 'USAGE, CREATE'))";
+/* clang-format on */
+
 /*
- * A superuser, or a role that can use schema udm (also as a member of one that can), could read other
- * tenants' jobs and keys through a view that somebody registers.
+ * Whoever can do more than read what was granted could be made to do it by a view that somebody
+ * registers: read other tenants' jobs and keys, files of the server, or give itself more rights.
  */
 static udm_error_t *check_reader(udm_source_t *s)
 {
     udm_result_t *result;
-    udm_error_t *error;
+    udm_error_t *error = udm_source_query(&result, s, "its catalog", reader_sql, 0, NULL);
 
-    error =
-        udm_source_query(&result, s, "its catalog",
-                         "SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), "
-                         "EXISTS (SELECT FROM pg_namespace n, pg_roles m WHERE n.nspname = 'udm' "
-                         "AND pg_has_role(current_user, m.oid, 'MEMBER') "
-                         "AND has_schema_privilege(m.oid, n.oid, 'USAGE, CREATE'))",
-                         0, NULL);
     if (error) {
         return error;
     }
-    if (udm_result_bool(result, 0, 0)) {
+    if (udm_result_text(result, 0, 0)) {
         return udm_source_lasting(
             udm_error_make(s->pool, UDM_E_SOURCE,
-                           "the reader of source \"%s\" is a superuser: give the "
-                           "source a role that can read its relations and nothing else",
-                           s->type->source));
+                           "the reader of source \"%s\" %s: give the source a role that can read "
+                           "its relations and nothing else",
+                           s->type->source, reader_rights[udm_result_int(result, 0, 0)]));
     }
     if (udm_result_bool(result, 0, 1)) {
         return udm_source_lasting(udm_error_make(

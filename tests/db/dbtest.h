@@ -92,6 +92,7 @@ void dbtest_fails_at(const udm_error_t *error, udm_error_kind kind, const char *
 void dbtest_fault(const udm_error_t *error, const char *pointer, const char *words);
 
 TCase *db_case(void);
+TCase *session_case(void);
 TCase *tenant_case(void);
 TCase *catalog_case(void);
 TCase *job_case(void);

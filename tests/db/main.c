@@ -512,6 +512,7 @@ int main(void)
         make_template(p)) {
         suite = suite_create("db");
         suite_add_tcase(suite, db_case());
+        suite_add_tcase(suite, session_case());
         suite_add_tcase(suite, tenant_case());
         suite_add_tcase(suite, catalog_case());
         suite_add_tcase(suite, job_case());

@@ -78,6 +78,66 @@ START_TEST(refuses_readers_with_rights)
 }
 END_TEST
 
+/* By an attribute of its own, by a role that it is in, and by one that it may only become. */
+START_TEST(refuses_readers_that_can_more)
+{
+    static const struct {
+        const char *attribute; /* of the role, or a role to be in */
+        const char *words;
+    } more[] = {{"CREATEROLE", "can create roles (CREATEROLE)"},
+                {"BYPASSRLS", "can pass by row-level security (BYPASSRLS)"},
+                {"REPLICATION", "as a replica does (REPLICATION)"},
+                {"CREATEDB", "can create databases (CREATEDB)"},
+                {"SUPERUSER", "is a superuser"},
+                {"pg_execute_server_program", "can run programs on the server"},
+                {"pg_read_server_files", "can read files of the server"},
+                {"pg_write_server_files", "can write files of the server"},
+                {"pg_write_all_data", "can write all data"},
+                {"pg_signal_backend", "can end others' sessions"}};
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+    size_t i;
+
+    sourcetest_folder();
+    sourcetest_file("demo", dbtest_conninfo("udm_test_member"), 0640);
+    for (i = 0; i < sizeof(more) / sizeof(*more); i++) {
+        bool role = strncmp(more[i].attribute, "pg_", 3) == 0;
+        udm_error_t *own, *member;
+
+        dbtest_exec(apr_psprintf(pool,
+                                 role ? "CREATE ROLE udm_test_member LOGIN IN ROLE %s"
+                                      : "CREATE ROLE udm_test_member LOGIN %s",
+                                 more[i].attribute));
+        own = sourcetest_refused(type, sourcetest_run("acme"));
+        dbtest_exec(apr_psprintf(pool,
+                                 role ? "DROP ROLE udm_test_member;"
+                                        "CREATE ROLE udm_test_group IN ROLE %s;"
+                                        "CREATE ROLE udm_test_member LOGIN NOINHERIT IN ROLE "
+                                        "udm_test_group"
+                                      : "DROP ROLE udm_test_member;"
+                                        "CREATE ROLE udm_test_group %s;"
+                                        "CREATE ROLE udm_test_member LOGIN NOINHERIT IN ROLE "
+                                        "udm_test_group",
+                                 more[i].attribute));
+        member = sourcetest_refused(type, sourcetest_run("acme"));
+        dbtest_exec("DROP ROLE udm_test_member; DROP ROLE udm_test_group");
+        dbtest_fails(own, UDM_E_SOURCE, more[i].words);
+        dbtest_fails(own, UDM_E_SOURCE, "the reader of source \"UCS\" ");
+        dbtest_fails(own, UDM_E_SOURCE, "a role that can read its relations and nothing else");
+        ck_assert(udm_source_permanent(own));
+        dbtest_fails(member, UDM_E_SOURCE, more[i].words);
+    }
+    /* Whoever logs in as another one can become that one again. */
+    dbtest_exec("CREATE ROLE udm_test_member LOGIN CREATEROLE IN ROLE udm_test_reader;"
+                "ALTER ROLE udm_test_member SET role = udm_test_reader");
+    {
+        udm_error_t *error = sourcetest_refused(type, sourcetest_run("acme"));
+
+        dbtest_exec("DROP ROLE udm_test_member");
+        dbtest_fails(error, UDM_E_SOURCE, "can create roles (CREATEROLE)");
+    }
+}
+END_TEST
+
 START_TEST(refuses_what_is_not_there)
 {
     udm_data_type_t *type = sourcetest_type("UCS", "Contact");
@@ -355,6 +415,7 @@ TCase *source_trouble_case(void)
 
     tcase_add_test(tc, refuses_connection_files);
     tcase_add_test(tc, refuses_readers_with_rights);
+    tcase_add_test(tc, refuses_readers_that_can_more);
     tcase_add_test(tc, refuses_what_is_not_there);
     tcase_add_test(tc, error_in_the_middle);
     tcase_add_test(tc, connection_lost_in_the_middle);
