@@ -2,14 +2,18 @@
 /*
  * archive.c: the entries: local header, compressed data, descriptor. What they say must agree with
  * what is there; names are checked before anything is made of them.
+ *
+ * zlib inflates, though ISA-L is faster: what is called good here must be so for the tools that people
+ * have, and ISA-L reads codes that zlib, and so most of them, refuse.
  */
 #include <string.h>
 #include <strings.h>
 
-#include <isa-l.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#define ZLIB_CONST
+#include <zlib.h>
 
 #include "manifest.h"
 #include "walk.h"
@@ -17,10 +21,6 @@
 #define OUT_SIZE     65536
 #define LOCAL_SIZE   30
 #define SPLIT_MARKER 0x08074b50U
-#define VOLUME_BLOCK 16384
-
-/* The first of the versions that we do not read. */
-#define VERSION_TOO_NEW 46
 
 typedef struct reader_t {
     udm_walk_t walk;
@@ -29,7 +29,8 @@ typedef struct reader_t {
     udm_manifest_t *manifest; /* while it is the entry under way */
     udm_note_t note;          /* of the entry under way */
     char name[UDM_ZIP_NAME_MAX + 1];
-    struct inflate_state inflate;
+    z_stream inflate;
+    unsigned char last; /* byte of the compressed data so far */
     unsigned char out[OUT_SIZE];
 } reader_t;
 
@@ -52,7 +53,7 @@ udm_error_t *udm_walk_header(const unsigned char **data, udm_walk_t *walk, apr_s
             return error;
         }
         /* A byte that keeps a volume's size from being a multiple. */
-        if (size == 1 && **data == 0 && offset != 0 && offset % VOLUME_BLOCK == 0 &&
+        if (size == 1 && **data == 0 && offset != 0 && offset % UDM_WALK_BLOCK == 0 &&
             !udm_joined_is_last(walk->joined)) {
             udm_joined_skip(walk->joined, 1);
             size = 0;
@@ -122,7 +123,8 @@ static udm_error_t *read_local(reader_t *r)
     r->note.crc = udm_get32(at + 14);
     name_size = udm_get16(at + 26);
     extra_size = udm_get16(at + 28);
-    if (udm_get16(at + 4) >= VERSION_TOO_NEW || udm_get16(at + 8) != UDM_ZIP_DEFLATE ||
+    if (udm_get16(at + 4) != (extra_size == 0 ? UDM_ZIP_VERSION : UDM_ZIP_VERSION_ZIP64) ||
+        udm_get16(at + 8) != UDM_ZIP_DEFLATE ||
         (r->note.flags & ~UDM_ZIP_HAS_DESCRIPTOR) != UDM_ZIP_UTF8 || name_size > UDM_ZIP_NAME_MAX ||
         (extra_size != 0 && extra_size != 20)) {
         return udm_walk_damaged(walk, "an entry is not as an export makes it");
@@ -158,6 +160,9 @@ static udm_error_t *read_local(reader_t *r)
         }
         r->note.size = (apr_int64_t)udm_get64(extra + 4);
         r->note.compressed = (apr_int64_t)udm_get64(extra + 12);
+        if (udm_get64(extra + 4) < UDM_ZIP_MAX32 && udm_get64(extra + 12) < UDM_ZIP_MAX32) {
+            return udm_walk_damaged(walk, "an entry is not as an export makes it");
+        }
     }
     error = udm_output_raw(walk->output, at, LOCAL_SIZE + name_size + extra_size);
     udm_joined_skip(walk->joined, LOCAL_SIZE + name_size + extra_size);
@@ -185,59 +190,60 @@ static udm_error_t *take_content(reader_t *r, const unsigned char *data, apr_siz
     return error;
 }
 
-/* Inflates one piece of input; counts what came out of it. */
-static udm_error_t *inflate_piece(apr_int64_t *size, uint32_t *crc, reader_t *r)
+/* zlib stands behind the last block, in whose last byte so many bits are left. */
+#define LAST_BLOCK  (64 | 128)
+#define UNUSED_BITS 7
+
+/*
+ * Inflates one piece of input, from one end of a block to the next; counts what came out of it. What is
+ * left of the last byte is nothing: zlib passes over it.
+ */
+static udm_error_t *inflate_piece(bool *end, apr_int64_t *size, uint32_t *crc, reader_t *r)
 {
-    struct inflate_state *state = &r->inflate;
+    z_stream *z = &r->inflate;
     udm_error_t *error = NULL;
+    bool last;
 
     do {
-        uint32_t before = state->avail_in;
+        uInt before = z->avail_in;
         apr_size_t got;
         int rc;
 
-        state->next_out = r->out;
-        state->avail_out = OUT_SIZE;
-        rc = isal_inflate(state);
-        got = OUT_SIZE - state->avail_out;
-        if (rc != ISAL_DECOMP_OK || (got == 0 && state->avail_in == before && before != 0 &&
-                                     state->block_state != ISAL_BLOCK_FINISH)) {
+        z->next_out = r->out;
+        z->avail_out = OUT_SIZE;
+        rc = inflate(z, Z_BLOCK);
+        got = OUT_SIZE - z->avail_out;
+        if (rc == Z_MEM_ERROR) {
+            return udm_error_make(r->walk.pool, UDM_E_INTERNAL, "there is no memory");
+        }
+        if (z->avail_in != before) {
+            r->last = z->next_in[-1];
+        }
+        last = rc == Z_OK && (z->data_type & LAST_BLOCK) == LAST_BLOCK;
+        if ((rc != Z_OK && rc != Z_STREAM_END && (rc != Z_BUF_ERROR || z->avail_in != 0)) ||
+            (last && r->last >> (8 - (z->data_type & UNUSED_BITS)) != 0)) {
             return udm_walk_damaged(&r->walk, "compressed data are broken");
         }
+        *end = rc == Z_STREAM_END;
         *size += (apr_int64_t)got;
-        *crc = crc32_gzip_refl(*crc, r->out, got);
+        *crc = (uint32_t)crc32_z(*crc, r->out, got);
         error = take_content(r, r->out, got);
-    } while (error == NULL && state->block_state != ISAL_BLOCK_FINISH &&
-             (state->avail_in != 0 || state->avail_out == 0));
+    } while (error == NULL && !*end && (z->avail_in != 0 || z->avail_out == 0 || last));
     return error;
-}
-
-/* Gives back what the inflater took and did not need. */
-static udm_error_t *give_back(apr_int64_t *compressed, reader_t *r)
-{
-    apr_size_t spare = (apr_size_t)r->inflate.read_in_length / 8;
-
-    if (spare > UDM_JOINED_UNREAD_MAX || (apr_int64_t)spare > udm_joined_offset(r->walk.joined)) {
-        return udm_walk_damaged(&r->walk, "compressed data are broken");
-    }
-    udm_joined_unread(r->walk.joined, spare);
-    udm_output_back(r->walk.output, spare);
-    *compressed -= (apr_int64_t)spare;
-    return NULL;
 }
 
 /* Reads the data, which volumes may cut anywhere. */
 static udm_error_t *read_data(apr_int64_t *compressed, apr_int64_t *size, uint32_t *crc,
                               reader_t *r)
 {
-    struct inflate_state *state = &r->inflate;
+    z_stream *z = &r->inflate;
     udm_error_t *error = NULL;
+    bool end = false;
 
     *compressed = *size = 0;
     *crc = 0;
-    isal_inflate_reset(state);
-    state->crc_flag = ISAL_DEFLATE;
-    while (error == NULL && state->block_state != ISAL_BLOCK_FINISH) {
+    inflateReset(z);
+    while (error == NULL && !end) {
         const unsigned char *data;
         apr_size_t have;
 
@@ -248,20 +254,19 @@ static udm_error_t *read_data(apr_int64_t *compressed, apr_int64_t *size, uint32
         else if (error == NULL) {
             apr_size_t taken;
 
-            /* ISA-L only reads next_in; its type lacks the const. */
-            memcpy(&state->next_in, &data, sizeof(data));
-            state->avail_in = (uint32_t)have;
-            error = inflate_piece(size, crc, r);
+            z->next_in = data;
+            z->avail_in = (uInt)have;
+            error = inflate_piece(&end, size, crc, r);
             if (error != NULL) {
                 return error;
             }
-            taken = have - state->avail_in;
+            taken = have - z->avail_in;
             *compressed += (apr_int64_t)taken;
             error = udm_output_raw(r->walk.output, data, taken);
             udm_joined_skip(r->walk.joined, taken);
         }
     }
-    return error != NULL ? error : give_back(compressed, r);
+    return error;
 }
 
 /* The descriptor behind the data. */
@@ -411,6 +416,7 @@ static apr_status_t reader_free(void *data)
 
     EVP_MD_CTX_free(r->hash);
     EVP_MD_free(r->md);
+    inflateEnd(&r->inflate);
     return APR_SUCCESS;
 }
 
@@ -430,7 +436,9 @@ udm_error_t *udm_archive_read(udm_archive_sum_t *sum, apr_pool_t *p, udm_joined_
     if (r->md == NULL || r->hash == NULL) {
         return hash_error(r);
     }
-    isal_inflate_init(&r->inflate);
+    if (inflateInit2(&r->inflate, -MAX_WBITS) != Z_OK) {
+        return udm_error_make(p, UDM_E_INTERNAL, "there is no memory");
+    }
     error = udm_notes_open(&r->walk.notes, p, udm_output_folder(output));
     if (error == NULL) {
         error = read_marker(r);

@@ -4,22 +4,19 @@
  * find exactly what was walked through. A copy in one piece gets a directory of its own.
  */
 #include <string.h>
-#include <sys/stat.h>
 
 #include <openssl/sha.h>
 
 #include "manifest.h"
 #include "walk.h"
 
-#define CENTRAL_SIZE    46
-#define EXTRA_MOST      64
-#define END64_SIZE      56
-#define LOCATOR_SIZE    20
-#define END_SIZE        22
-#define VERSION_DEFLATE 20
-#define VERSION_ZIP64   45
-#define MADE_BY_UNIX    3
-#define MODE_FILE_0600  (0100600U << 16)
+#define CENTRAL_SIZE   46
+#define EXTRA_MOST     64
+#define END64_SIZE     56
+#define LOCATOR_SIZE   20
+#define END_SIZE       22
+#define PAD_SIZE       4
+#define MODE_FILE_0600 (0100600U << 16)
 
 /* What the ends must say. */
 typedef struct directory_t {
@@ -37,6 +34,7 @@ typedef struct directory_t {
 typedef struct central_t {
     uint64_t compressed, size, offset;
     uint32_t disk;
+    bool zip64, padded;
 } central_t;
 
 static unsigned char *put16(unsigned char *to, unsigned value)
@@ -75,42 +73,57 @@ static bool take64(uint64_t *value, const unsigned char **at, const unsigned cha
     return *value >= UDM_ZIP_MAX32;
 }
 
-/* Reads the extra fields: nothing but ZIP64, once, and what pads. */
+/* Reads ZIP64's field: what does not fit into the header, and nothing else. */
+static bool read_zip64(central_t *c, const unsigned char *at, const unsigned char *end)
+{
+    const unsigned char *start = at;
+
+    c->zip64 = true;
+    if (!take64(&c->size, &at, end) || !take64(&c->compressed, &at, end) ||
+        !take64(&c->offset, &at, end)) {
+        return false;
+    }
+    if (c->disk == UDM_ZIP_MAX16) {
+        if (end - at < 4 || udm_get32(at) < UDM_ZIP_MAX16) {
+            return false;
+        }
+        c->disk = udm_get32(at);
+        at += 4;
+    }
+    return at != start && at == end;
+}
+
+/* Reads the extra fields: ZIP64's where it is needed, and behind it an empty one that pads. */
 static bool read_extra(central_t *c, const unsigned char *extra, apr_size_t size)
 {
     const unsigned char *end = extra + size;
-    bool zip64 = false;
 
+    c->zip64 = c->padded = false;
     while (extra != end) {
-        const unsigned char *next;
-        unsigned kind;
+        apr_size_t left = (apr_size_t)(end - extra);
+        unsigned kind, length;
 
-        if (end - extra < 4 || (apr_size_t)(end - extra) - 4 < udm_get16(extra + 2)) {
+        if (left < 4 || left - 4 < udm_get16(extra + 2)) {
             return false;
         }
         kind = udm_get16(extra);
-        next = extra + 4 + udm_get16(extra + 2);
+        length = udm_get16(extra + 2);
         extra += 4;
-        if (kind == UDM_ZIP_EXTRA_ZIP64 && !zip64) {
-            zip64 = true;
-            if (!take64(&c->size, &extra, next) || !take64(&c->compressed, &extra, next) ||
-                !take64(&c->offset, &extra, next)) {
+        if (kind == UDM_ZIP_EXTRA_ZIP64 && !c->zip64 && !c->padded) {
+            if (!read_zip64(c, extra, extra + length)) {
                 return false;
             }
-            if (c->disk == UDM_ZIP_MAX16 && next - extra >= 4) {
-                c->disk = udm_get32(extra);
-                extra += 4;
-            }
         }
-        else if (kind != UDM_ZIP_EXTRA_PAD) {
+        else if (kind == UDM_ZIP_EXTRA_PAD && length == 0 && !c->padded) {
+            c->padded = true;
+        }
+        else {
             return false;
         }
-        if (extra != next) {
-            return false;
-        }
+        extra += length;
     }
-    return zip64 || (c->size != UDM_ZIP_MAX32 && c->compressed != UDM_ZIP_MAX32 &&
-                     c->offset != UDM_ZIP_MAX32 && c->disk != UDM_ZIP_MAX16);
+    return c->zip64 || (c->size != UDM_ZIP_MAX32 && c->compressed != UDM_ZIP_MAX32 &&
+                        c->offset != UDM_ZIP_MAX32 && c->disk != UDM_ZIP_MAX16);
 }
 
 /* The same entry in the copy's directory: an ordinary file, whatever else. */
@@ -136,8 +149,8 @@ static udm_error_t *write_central(udm_walk_t *walk, const udm_note_t *note,
     extra_size = e == extra + 4 ? 0 : (apr_size_t)(e - extra);
     put16(put16(extra, UDM_ZIP_EXTRA_ZIP64), (unsigned)(e - extra) - 4);
     to = put32(to, UDM_ZIP_CENTRAL);
-    to = put16(to, MADE_BY_UNIX << 8 | VERSION_ZIP64);
-    to = put16(to, extra_size != 0 ? VERSION_ZIP64 : VERSION_DEFLATE);
+    to = put16(to, UDM_ZIP_MADE_BY);
+    to = put16(to, extra_size != 0 ? UDM_ZIP_VERSION_ZIP64 : UDM_ZIP_VERSION);
     to = put16(to, note->flags);
     to = put16(to, UDM_ZIP_DEFLATE);
     to = put16(to, note->time);
@@ -156,6 +169,12 @@ static udm_error_t *write_central(udm_walk_t *walk, const udm_note_t *note,
     to += name_size;
     error = udm_output_raw(walk->output, header, (apr_size_t)(to - header));
     return error != NULL ? error : udm_output_raw(walk->output, extra, extra_size);
+}
+
+/* Whether a volume that ended so many bytes from here would have to be padded. */
+static bool is_block(const udm_walk_t *walk, apr_size_t size)
+{
+    return (udm_joined_offset(walk->joined) + (apr_int64_t)size) % UDM_WALK_BLOCK == 0;
 }
 
 /* One header of the directory against what was noted of the entry. */
@@ -201,8 +220,11 @@ static udm_error_t *read_central(directory_t *d, const udm_note_t *note)
         udm_get16(at + 10) != UDM_ZIP_DEFLATE || udm_get16(at + 12) != note->time ||
         udm_get16(at + 14) != note->date || udm_get32(at + 16) != note->crc ||
         c.compressed != (uint64_t)note->compressed || c.size != (uint64_t)note->size ||
-        c.offset != (uint64_t)note->offset || c.disk != note->disk || at[5] != MADE_BY_UNIX ||
-        !S_ISREG(udm_get32(at + 38) >> 16)) {
+        c.offset != (uint64_t)note->offset || c.disk != note->disk ||
+        udm_get16(at + 4) != UDM_ZIP_MADE_BY ||
+        udm_get16(at + 6) != (c.zip64 ? UDM_ZIP_VERSION_ZIP64 : UDM_ZIP_VERSION) ||
+        udm_get16(at + 36) != 0 || udm_get32(at + 38) != MODE_FILE_0600 ||
+        (c.padded && !is_block(walk, size - PAD_SIZE))) {
         return udm_walk_damaged(walk, "its directory says something else of an entry than the "
                                       "entry itself");
     }
@@ -211,11 +233,10 @@ static udm_error_t *read_central(directory_t *d, const udm_note_t *note)
     return error;
 }
 
-/* Whether a number is what it must be, or says that the one of ZIP64 counts. */
+/* Whether a number is what it must be: the most that fits where the one of ZIP64 counts. */
 static bool fits(uint64_t found, uint64_t wanted, uint64_t most, bool zip64)
 {
-    return zip64 ? found == most || (found == wanted && wanted < most)
-                 : found == wanted && wanted < most;
+    return found == (wanted < most ? wanted : most) && (zip64 || wanted < most);
 }
 
 /* The end and locator of ZIP64, if they are there; `at` stands at them. */
@@ -235,7 +256,8 @@ static udm_error_t *read_end64(bool *zip64, directory_t *d, uint64_t entries_her
     if (error != NULL) {
         return error;
     }
-    if (udm_get64(at + 4) != END64_SIZE - 12 || udm_get32(at + 16) != here ||
+    if (udm_get64(at + 4) != END64_SIZE - 12 || udm_get16(at + 12) != UDM_ZIP_MADE_BY ||
+        udm_get16(at + 14) != UDM_ZIP_VERSION_ZIP64 || udm_get32(at + 16) != here ||
         udm_get32(at + 20) != d->disk || udm_get64(at + 24) != entries_here ||
         udm_get64(at + 32) != (uint64_t)d->entries || udm_get64(at + 40) != (uint64_t)d->size ||
         udm_get64(at + 48) != (uint64_t)d->offset ||
@@ -248,7 +270,7 @@ static udm_error_t *read_end64(bool *zip64, directory_t *d, uint64_t entries_her
     return NULL;
 }
 
-/* The end: a comment is at most a line feed, and behind it is nothing. */
+/* The end: a comment is at most a line feed that pads, and behind it is nothing. */
 static udm_error_t *read_end(directory_t *d)
 {
     udm_walk_t *walk = d->walk;
@@ -285,7 +307,7 @@ static udm_error_t *read_end(directory_t *d)
     if (error != NULL) {
         return error;
     }
-    if (size > END_SIZE && at[END_SIZE] != '\n') {
+    if (size > END_SIZE && (at[END_SIZE] != '\n' || !is_block(walk, END_SIZE))) {
         return udm_walk_damaged(walk, "its end does not fit its entries");
     }
     udm_joined_skip(walk->joined, size);
@@ -310,8 +332,8 @@ static udm_error_t *write_ends(directory_t *d)
     if (entries >= UDM_ZIP_MAX16 || size >= UDM_ZIP_MAX32 || d->copy >= UDM_ZIP_MAX32) {
         to = put32(to, UDM_ZIP_END64);
         to = put64(to, END64_SIZE - 12);
-        to = put16(to, MADE_BY_UNIX << 8 | VERSION_ZIP64);
-        to = put16(to, VERSION_ZIP64);
+        to = put16(to, UDM_ZIP_MADE_BY);
+        to = put16(to, UDM_ZIP_VERSION_ZIP64);
         to = put32(to, 0);
         to = put32(to, 0);
         to = put64(to, entries);

@@ -1,7 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * joined.c: one buffer, in front of whose unread bytes some that were read are kept, so that a
- * reader who took too much can give it back.
+ * joined.c: one buffer, whose unread bytes go to its front when more are wanted than it has.
  */
 #include <string.h>
 
@@ -9,7 +8,7 @@
 #include "joined.h"
 
 #define PIECE_SIZE  65536
-#define BUFFER_SIZE (UDM_JOINED_UNREAD_MAX + UDM_JOINED_PEEK_MAX + PIECE_SIZE)
+#define BUFFER_SIZE (UDM_JOINED_PEEK_MAX + PIECE_SIZE)
 
 struct udm_joined_t {
     apr_pool_t *pool;
@@ -43,7 +42,7 @@ static udm_error_t *open_part(udm_joined_t *j)
     }
     j->offset = 0;
     j->ended = false;
-    j->at = j->end = UDM_JOINED_UNREAD_MAX;
+    j->at = j->end = 0;
     return keep(j, error);
 }
 
@@ -84,13 +83,9 @@ udm_error_t *udm_joined_peek(const unsigned char **data, apr_size_t *size, udm_j
         apr_size_t got;
         udm_error_t *error;
 
-        if (joined->at > UDM_JOINED_UNREAD_MAX) {
-            apr_size_t from = joined->at - UDM_JOINED_UNREAD_MAX;
-
-            memmove(joined->buffer, joined->buffer + from, joined->end - from);
-            joined->at -= from;
-            joined->end -= from;
-        }
+        memmove(joined->buffer, joined->buffer + joined->at, joined->end - joined->at);
+        joined->end -= joined->at;
+        joined->at = 0;
         error = udm_cms_read(joined->buffer + joined->end, &got, joined->cms,
                              BUFFER_SIZE - joined->end);
         if (error == NULL && got == 0) {
@@ -110,12 +105,6 @@ void udm_joined_skip(udm_joined_t *joined, apr_size_t size)
 {
     joined->at += size;
     joined->offset += (apr_int64_t)size;
-}
-
-void udm_joined_unread(udm_joined_t *joined, apr_size_t size)
-{
-    joined->at -= size;
-    joined->offset -= (apr_int64_t)size;
 }
 
 udm_error_t *udm_joined_next(udm_joined_t *joined)

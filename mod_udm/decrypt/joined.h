@@ -13,9 +13,6 @@
 /* The most that can be looked at in one piece. */
 #define UDM_JOINED_PEEK_MAX 2048
 
-/* The most that can be given back; in the same volume. */
-#define UDM_JOINED_UNREAD_MAX 16
-
 typedef struct udm_joined_t udm_joined_t;
 
 udm_error_t *udm_joined_open(udm_joined_t **joined, apr_pool_t *p, const udm_inputs_t *inputs,
@@ -28,9 +25,8 @@ udm_error_t *udm_joined_open(udm_joined_t **joined, apr_pool_t *p, const udm_inp
 udm_error_t *udm_joined_peek(const unsigned char **data, apr_size_t *size, udm_joined_t *joined,
                              apr_size_t want);
 
-/* Goes forward by what was shown, and back. */
+/* Goes forward by what was shown. */
 void udm_joined_skip(udm_joined_t *joined, apr_size_t size);
-void udm_joined_unread(udm_joined_t *joined, apr_size_t size);
 
 /* Goes to the next volume, from the end of this one; fails when there is none. */
 udm_error_t *udm_joined_next(udm_joined_t *joined);

@@ -204,15 +204,12 @@ udm_error_t *udm_output_end(udm_output_t *output)
     return fd < 0 || close(fd) == 0 || errno == EINTR ? NULL : write_error(output);
 }
 
-/* Writes all but the last bytes, which may still be taken back. */
-static udm_error_t *flush(udm_output_t *o, apr_size_t keep)
+static udm_error_t *flush(udm_output_t *o)
 {
-    apr_size_t size = o->size - keep;
-    udm_error_t *error = write_all(o, o->fd, o->buffer, size);
+    apr_size_t size = o->size;
 
-    memmove(o->buffer, o->buffer + size, keep);
-    o->size = keep;
-    return error;
+    o->size = 0;
+    return write_all(o, o->fd, o->buffer, size);
 }
 
 udm_error_t *udm_output_raw(udm_output_t *output, const void *data, apr_size_t size)
@@ -235,18 +232,10 @@ udm_error_t *udm_output_raw(udm_output_t *output, const void *data, apr_size_t s
         from += take;
         size -= take;
         if (output->size == BUFFER_SIZE) {
-            error = flush(output, UDM_OUTPUT_BACK_MAX);
+            error = flush(output);
         }
     }
     return error;
-}
-
-void udm_output_back(udm_output_t *output, apr_size_t size)
-{
-    if (output->kind == UDM_OUTPUT_ARCHIVE) {
-        output->size -= size;
-        output->at -= (apr_int64_t)size;
-    }
 }
 
 apr_int64_t udm_output_at(const udm_output_t *output)
@@ -284,7 +273,7 @@ udm_error_t *udm_output_finish(udm_output_t *output)
         return NULL;
     }
     if (output->kind == UDM_OUTPUT_ARCHIVE) {
-        error = flush(output, 0);
+        error = flush(output);
         if (error == NULL && fsync(output->fd) != 0) {
             error = write_error(output);
         }

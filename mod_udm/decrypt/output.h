@@ -12,9 +12,6 @@
 
 typedef enum { UDM_OUTPUT_NONE, UDM_OUTPUT_DIRECTORY, UDM_OUTPUT_ARCHIVE } udm_output_kind;
 
-/* The most that udm_output_back takes. */
-#define UDM_OUTPUT_BACK_MAX 16
-
 typedef struct udm_output_t udm_output_t;
 
 /* Fails when `path` exists; UDM_E_STORE when nothing can be made beside it. */
@@ -29,9 +26,8 @@ udm_error_t *udm_output_begin(udm_output_t *output, const char *name);
 udm_error_t *udm_output_content(udm_output_t *output, const void *data, apr_size_t size);
 udm_error_t *udm_output_end(udm_output_t *output);
 
-/* Bytes of the archive; nothing for the other kinds. The last few can be taken back. */
+/* Bytes of the archive; nothing for the other kinds. */
 udm_error_t *udm_output_raw(udm_output_t *output, const void *data, apr_size_t size);
-void udm_output_back(udm_output_t *output, apr_size_t size);
 apr_int64_t udm_output_at(const udm_output_t *output);
 
 /* Sees to it that everything is on the disk, then gives it its name. */

@@ -16,6 +16,9 @@
 #define UDM_ZIP_END64         0x06064b50U
 #define UDM_ZIP_END64_LOCATOR 0x07064b50U
 
+#define UDM_ZIP_VERSION        20 /* of what is needed to read deflate */
+#define UDM_ZIP_VERSION_ZIP64  45
+#define UDM_ZIP_MADE_BY        (3 << 8 | UDM_ZIP_VERSION_ZIP64) /* Unix */
 #define UDM_ZIP_DEFLATE        8
 #define UDM_ZIP_HAS_DESCRIPTOR 0x0008
 #define UDM_ZIP_UTF8           0x0800
@@ -24,6 +27,9 @@
 #define UDM_ZIP_MAX16          0xffffU
 #define UDM_ZIP_MAX32          0xffffffffU
 #define UDM_ZIP_NAME_MAX       511
+
+/* No volume's size is a multiple of this: one that would be is padded. */
+#define UDM_WALK_BLOCK 16384
 
 typedef struct udm_walk_t {
     apr_pool_t *pool;

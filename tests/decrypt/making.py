@@ -45,11 +45,13 @@ def manifest(entries, export_id=EXPORT_ID, **more):
 
 
 class Volumes:
-    """Cuts as an export does: headers whole, data anywhere, no size a multiple of 16 KiB."""
+    """Cuts as an export does: headers whole, data anywhere, no size a multiple of 16 KiB. `data` gets
+    (volume, from, to) of what was cut."""
 
     def __init__(self, limit):
         self.limit = limit - 1 if limit and limit % BLOCK == 0 else limit
         self.done, self.now = [], bytearray(b"PK\7\10" if limit else b"")
+        self.data = []
 
     def next(self):
         if len(self.now) % BLOCK == 0:
@@ -70,7 +72,9 @@ class Volumes:
             if room == 0:
                 self.next()
                 continue
+            start = len(self.now)
             self.now += data[:room]
+            self.data.append((len(self.done), start, len(self.now)))
             data = data[room:]
 
     def finish(self):
@@ -78,9 +82,9 @@ class Volumes:
 
 
 def archive(entries, limit=0, with_manifest=True, in_front=b"", behind=b"", between=b"", count=None,
-            directory=None, zip64=False, **more):
+            directory=None, zip64=False, data=None, comment=b"", **more):
     """The volumes of an archive, one unless `limit` is given. `directory`: the entries that the
-    central directory has, when it has others."""
+    central directory has, when it has others. `data` gets the places of compressed data."""
     entries = list(entries)
     if with_manifest:
         entries.append(manifest(entries, **more))
@@ -119,15 +123,66 @@ def archive(entries, limit=0, with_manifest=True, in_front=b"", behind=b"", betw
     disk = len(out.done)
     end64 = b""
     if zip64:
-        end64 = struct.pack("<IQHHIIQQQQ", 0x06064b50, 44, 45, 45, disk, first[0], here, total, size, first[1])
+        end64 = struct.pack("<IQHHIIQQQQ", 0x06064b50, 44, 3 << 8 | 45, 45, disk, first[0], here, total, size, first[1])
         end64 += struct.pack("<IIQI", 0x07064b50, disk, len(out.now), disk + 1)
         here, total = min(here, 0xffff), min(total, 0xffff)
     end = end64 + struct.pack("<IHHHHIIH", 0x06054b50, disk, first[0], here if count is None else count, total,
-                      size, first[1], 0)
+                      size, first[1], len(comment)) + comment
     if (len(out.now) + len(end)) % BLOCK == 0 and limit:
         end = end[:-2] + b"\1\0\n"
     out.whole(end + behind)
+    if data is not None:
+        data += out.data
     return out.finish()
+
+
+class Bits:
+    """Deflate, bit by bit (RFC 1951)."""
+
+    def __init__(self):
+        self.value, self.size = 0, 0
+
+    def put(self, value, size):
+        self.value |= value << self.size
+        self.size += size
+        return self
+
+    def code(self, codes, symbol):
+        """A Huffman code goes from its top bit on."""
+        value, size = codes[symbol]
+        for n in range(size):
+            self.put(value >> (size - 1 - n) & 1, 1)
+        return self
+
+    def end(self, padding=0):
+        while self.size % 8:
+            self.put(padding, 1)
+        return self.value.to_bytes(self.size // 8, "little")
+
+    @staticmethod
+    def codes(lengths):
+        """{symbol: length} to {symbol: (code, length)}."""
+        result, code, last = {}, 0, 0
+        for size, symbol in sorted((size, symbol) for symbol, size in lengths.items()):
+            code <<= size - last
+            result[symbol] = (code, size)
+            code, last = code + 1, size
+        return result
+
+    def dynamic(self, literals, distances, lengths=None, last=1, hlit=None, hdist=None):
+        """The header of a block. `lengths`: of the codes that the lengths are written in."""
+        hlit = max([256, *literals]) + 1 if hlit is None else hlit
+        hdist = max([0, *distances]) + 1 if hdist is None else hdist
+        lengths = dict.fromkeys(range(16), 4) if lengths is None else lengths
+        self.put(last, 1).put(2, 2).put(hlit - 257, 5).put(hdist - 1, 5).put(15, 4)
+        for symbol in (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15):
+            self.put(lengths.get(symbol, 0), 3)
+        how = self.codes(lengths)
+        for n in range(hlit):
+            self.code(how, literals.get(n, 0))
+        for n in range(hdist):
+            self.code(how, distances.get(n, 0))
+        return self.codes(literals), self.codes(distances)
 
 
 def part_names(count, ending="smime", export_id=EXPORT_ID):

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from decrypt.making import (EXPORT_ID, MANIFEST, Entry, archive, manifest, some_entries,
+from decrypt.making import (EXPORT_ID, MANIFEST, Bits, Entry, archive, manifest, some_entries,
                             write_parts)
 
 
@@ -48,7 +48,8 @@ def test_the_same_name_twice(decrypt, other, between):
     refuse(decrypt, archive(entries + [Entry(other, b"2\n")]), "the same name")
 
 
-@pytest.mark.parametrize("mode", [0o120777, 0o40755, 0o20600, 0o60600, 0o10600, 0o140600])
+@pytest.mark.parametrize("mode", [0o120777, 0o40755, 0o20600, 0o60600, 0o10600, 0o140600, 0, 0o600, 0o100644,
+                                  0o104600, 0o100700])
 def test_links_and_devices(decrypt, mode):
     entries = [Entry("a.json", b"/etc/passwd", mode=mode), Entry("b.json", b"1\n")]
     refuse(decrypt, archive(entries), "its directory says something else")
@@ -71,6 +72,10 @@ LIES = {
     "directory's unicode path": ({"central_extra": b"up\x0b\0\1\0\0\0\0../xyz"},
                                  "its directory says something else"),
     "directory's zip64": ({"central_extra": b"\1\0\x08\0" + bytes(8)}, "its directory says something else"),
+    "directory's padding": ({"central_extra": b"\x35\xd9\0\0"}, "its directory says something else"),
+    "directory's padding with something in it": ({"central_extra": b"\x35\xd9\4\0hide"},
+                                                 "its directory says something else"),
+    "directory's empty zip64": ({"central_extra": b"\1\0\0\0"}, "its directory says something else"),
     "no deflate": ({"data": b"\xff" * 30}, "compressed data are broken"),
     "cut deflate": ({"data": b"\xcaH"}, ""),
 }
@@ -98,6 +103,9 @@ def test_two_sizes(decrypt):
     ({"count": 3}, "its end does not fit"),
     ({"count": 0}, "its end does not fit"),
     ({"with_manifest": False}, "it has no manifest"),
+    ({"comment": b"\n"}, "its end does not fit"),
+    ({"comment": b"x"}, "its end does not fit"),
+    ({"comment": b"hello"}, "its end does not fit"),
 ])
 def test_structure(decrypt, lies, words):
     refuse(decrypt, archive([Entry("a.json", b"1\n")], **lies), words)
@@ -121,6 +129,90 @@ def test_nothing_behind_the_manifest(decrypt):
     first = Entry("a.json", b"1\n")
     refuse(decrypt, archive([first, manifest([first]), Entry("b.json", b"evil\n")], with_manifest=False),
            "its directory lacks an entry")
+
+
+# What inflates for one reader and not for another. Each stands for "aaaaa", or would.
+
+A, END = ord("a"), 256
+GOOD = {A: 1, END: 2, 258: 2}
+
+
+def dynamic(literals=None, distances=None, symbols=(A,) * 5, padding=0, **more):
+    bits = Bits()
+    literal, _ = bits.dynamic(GOOD if literals is None else literals, distances or {}, **more)
+    for symbol in symbols:
+        bits.code(literal, symbol)
+    return bits.code(literal, END).end(padding) if END in literal else bits.end(padding)
+
+
+def copied(distances, symbol, literals=None, fixed=False):
+    """An "a", then a match of 4 that goes back by the distance of this code."""
+    bits = Bits()
+    if fixed:
+        bits.put(1, 1).put(1, 2)
+        literal = Bits.codes({**dict.fromkeys(range(144), 8), **dict.fromkeys(range(144, 256), 9),
+                              **dict.fromkeys(range(256, 280), 7), **dict.fromkeys(range(280, 288), 8)})
+        distance = Bits.codes(dict.fromkeys(range(32), 5))
+    else:
+        literal, distance = bits.dynamic(literals or GOOD, distances)
+    return bits.code(literal, A).code(literal, 258).code(distance, symbol).code(literal, END).end()
+
+
+SOUND = {
+    "no distances": dynamic(),
+    "one distance of one bit": copied({0: 1}, 0),
+    "two distances": copied({0: 1, 1: 1}, 0),
+    "fixed": copied(None, 0, fixed=True),
+    "stored": b"\1\5\0\xfa\xff" + b"aaaaa",
+    "a block of nothing in front": b"\0\0\0\xff\xff" + dynamic(),
+}
+UNSOUND = {
+    "literals that are incomplete": dynamic({A: 2, END: 2}),
+    "literals that are incomplete, all long": dynamic({A: 9, END: 9, 7: 9}),
+    "one literal": dynamic({A: 2, END: 1}),
+    "literals that are too many": dynamic({A: 1, END: 1, 7: 1}),
+    "distances that are incomplete": copied({0: 2, 1: 2}, 0),
+    "one distance of two bits": copied({0: 2}, 0),
+    "distances that are incomplete and not used": dynamic(distances={0: 2, 1: 2}),
+    "distances that are too many": copied({0: 1, 1: 1, 2: 1}, 0),
+    "lengths of lengths that are incomplete": dynamic(lengths=dict.fromkeys(range(15), 4)),
+    "lengths of lengths that are too many": dynamic(lengths=dict.fromkeys(range(17), 4)),
+    "more literals than there are": dynamic(hlit=288),
+    "more distances than there are": dynamic(hdist=31),
+    "no end": dynamic({A: 1, 7: 1}),
+    "a distance that there is not": copied(None, 30, fixed=True),
+    "a distance further back than the beginning": copied({0: 1, 1: 1}, 1),
+    "a stored block of another length": b"\1\5\0\xfb\xff" + b"aaaaa",
+    "a block of another kind": b"\7" + dynamic(),
+    "a last byte that is not used up": dynamic(hlit=270, padding=1),
+}
+
+
+def inflate(data):
+    reader = zlib.decompressobj(-15)
+    try:
+        content = reader.decompress(data)
+    except zlib.error:
+        return None
+    return content if reader.eof and not reader.unused_data else None
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("name", SOUND)
+def test_deflate_that_is_sound(decrypt, name, known):
+    assert inflate(SOUND[name]) == b"aaaaa"
+    entries = [Entry("a.json", b"aaaaa", known=known, data=SOUND[name]), Entry("b.json", b"1\n")]
+    decrypt.good("--test", *write_parts(decrypt.directory, archive(entries), decrypt.certificate))
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("name", UNSOUND)
+def test_deflate_that_is_not(decrypt, name, known):
+    """Sizes, CRC-32 and hash are those of what a reader who does not look would see."""
+    # zlib alone passes over what is left of the last byte.
+    assert inflate(UNSOUND[name]) is None or "last byte" in name
+    entries = [Entry("a.json", b"aaaaa", known=known, data=UNSOUND[name]), Entry("b.json", b"1\n")]
+    refuse(decrypt, archive(entries), "compressed data are broken")
 
 
 # Manifests
@@ -256,7 +348,7 @@ def test_zip64_lies(decrypt):
     def with64(**lies):
         v = {"here": here, "total": total, "size": size, "offset": offset, "at": len(volume) - 22,
              "disks": 1, **lies}
-        return volume[:-22] + struct.pack("<IQHHIIQQQQ", 0x06064b50, 44, 45, 45, 0, 0, v["here"], v["total"],
+        return volume[:-22] + struct.pack("<IQHHIIQQQQ", 0x06064b50, 44, 3 << 8 | 45, 45, 0, 0, v["here"], v["total"],
                                           v["size"], v["offset"]) + \
             struct.pack("<IIQI", 0x07064b50, 0, v["at"], v["disks"]) + end
     files = write_parts(decrypt.directory, [with64()], decrypt.certificate)
