@@ -118,8 +118,14 @@ static apr_status_t udm_problem_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 /* An error page is about to be written. */
 static void udm_insert_error_filter(request_rec *r)
 {
+    const udm_server_t *own = ap_get_module_config(r->server->module_config, &udm_module);
     const udm_request_t *q = udm_request_known(r);
 
+    if (!q && r->status == HTTP_REQUEST_URI_TOO_LARGE) {
+        /* which server was meant stands in what was not read: the one with this address, or any */
+        q = udm_request_cut_off(r, own->mounts);
+        q = q ? q : udm_request_cut_off(r, udm_config_main()->mounts);
+    }
     udm_secrets_refused(r);
     if (q && q->path && !q->ours && ap_is_HTTP_ERROR(r->status)) {
         ap_add_output_filter(ERROR_FILTER, NULL, r, r->connection);

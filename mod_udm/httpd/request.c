@@ -119,6 +119,48 @@ static udm_request_t *make_request(request_rec *r, const udm_dir_t *dir, const c
     return q;
 }
 
+/* The path of a request line that may end anywhere, or NULL. */
+static const char *path_of_line(apr_pool_t *p, const char *line)
+{
+    const char *at = line ? strchr(line, ' ') : NULL;
+    const char *authority = at ? strstr(at, "://") : NULL;
+
+    if (!at) {
+        return NULL;
+    }
+    at++;
+    if (*at != '/' && authority && strcspn(at, "/?") > (apr_size_t)(authority - at)) {
+        at = authority + 3;
+        at += strcspn(at, "/? ");
+    }
+    return *at == '/' ? apr_pstrmemdup(p, at, strcspn(at, "? ")) : NULL;
+}
+
+udm_request_t *udm_request_cut_off(request_rec *r, const apr_array_header_t *mounts)
+{
+    const char *path = path_of_line(r->pool, r->the_request), *below = NULL;
+    const udm_dir_t *dir = NULL;
+    int i;
+
+    /* of sections in one another the inner one holds */
+    for (i = 0; path && i < mounts->nelts; i++) {
+        const udm_dir_t *mounted = APR_ARRAY_IDX(mounts, i, udm_mount_t).dir;
+        const char *rest = path_below(mounted->mount, path);
+
+        if (rest && (!dir || strlen(mounted->mount) > strlen(dir->mount))) {
+            dir = mounted;
+            below = rest;
+        }
+    }
+    if (!dir) {
+        return NULL;
+    }
+    if (!r->method) {
+        r->method = "-"; /* httpd takes it from the line only with the rest */
+    }
+    return make_request(r, dir, below);
+}
+
 udm_request_t *udm_request_known(const request_rec *r)
 {
     return ap_get_module_config(r->request_config, &udm_module);

@@ -40,6 +40,13 @@ udm_request_t *udm_request_get(request_rec *r);
 /* The same for a request that AuthType UDM guards, wherever it goes. Never NULL. */
 udm_request_t *udm_request_guarded(request_rec *r);
 
+/*
+ * The record of a request whose line httpd did not read to its end (LimitRequestLine), by as much of the
+ * line as there is: no hook has seen it, and it has no address. `mounts` are those of a server, of
+ * udm_mount_t. @return NULL when it is below none of them
+ */
+udm_request_t *udm_request_cut_off(request_rec *r, const apr_array_header_t *mounts);
+
 /* @return the record if there is one already, whatever section holds now; else NULL */
 udm_request_t *udm_request_known(const request_rec *r);
 

@@ -269,6 +269,13 @@ const char *udm_respond_problem_text(const char **type, request_rec *r, int stat
     case HTTP_REQUEST_ENTITY_TOO_LARGE:
         reason = "the request body is larger than this server takes";
         break;
+    case HTTP_REQUEST_URI_TOO_LARGE:
+        reason =
+            apr_psprintf(r->pool,
+                         "the request line is longer than the %d bytes that this server takes: "
+                         "name fewer things in one request",
+                         r->server->limit_req_line);
+        break;
     case HTTP_RANGE_NOT_SATISFIABLE:
         reason = "the file has none of the bytes that Range asks for: see Content-Range";
         break;
