@@ -9,6 +9,7 @@
 
 #include <apr_strings.h>
 
+#include "core/job.h"
 #include "core/json.h"
 #include "core/openapi.h"
 #include "core/route.h"
@@ -171,6 +172,79 @@ START_TEST(test_deprecated)
 }
 END_TEST
 
+/* Every answer of a deprecated version says so, refusals too; and no other does. */
+START_TEST(test_deprecated_answers)
+{
+    json_t *doc = document(UDM_ALL_VERSIONS, false);
+    const udm_route_t *route;
+
+    for (route = udm_route_table(); route->method; route++) {
+        json_t *responses = json_object_get(operation_of(doc, route), "responses"), *response;
+        bool deprecated = (route->version & UDM_DEPRECATED_VERSIONS) != 0;
+        const char *code;
+
+        json_object_foreach(responses, code, response)
+        {
+            json_t *headers = json_object_get(meant(doc, response), "headers");
+
+            ck_assert_msg((json_object_get(headers, "Deprecation") != NULL) == deprecated &&
+                              (json_object_get(headers, "Sunset") != NULL) == deprecated,
+                          "%s %s %s", route->method, route->path, code);
+        }
+        ck_assert_msg(json_object_get(responses, "414") != NULL, "%s %s", route->method,
+                      route->path);
+    }
+}
+END_TEST
+
+/* A member of a request body, as the document has it. */
+static json_t *sent(json_t *doc, const char *path)
+{
+    json_t *member = at(json_object_get(at(doc, "components"), "schemas"), path);
+
+    ck_assert_msg(member != NULL, "no %s", path);
+    return member;
+}
+
+/* The limits that the document tells are those of the code. */
+START_TEST(test_limits)
+{
+    static const struct {
+        const char *path;
+        const char *keyword;
+        int limit;
+    } limits[] = {
+        {"Job|properties|source", "maxLength", UDM_NAME_MAX},
+        {"JobV4|properties|source", "maxLength", UDM_NAME_MAX},
+        {"JobV4|properties|type", "maxLength", UDM_NAME_MAX},
+        {"Job|properties|title", "maxLength", UDM_TITLE_MAX},
+        {"JobV4|properties|title", "maxLength", UDM_TITLE_MAX},
+        {"Job|properties|description", "maxLength", UDM_DESCRIPTION_MAX},
+        {"JobV4|properties|description", "maxLength", UDM_DESCRIPTION_MAX},
+        {"JobV4|properties|fileSplitSize", "maxLength", UDM_SPLIT_SIZE_MAX},
+        {"JobParams|properties|fileSplitSize", "maxLength", UDM_SPLIT_SIZE_MAX},
+        {"JobParams|properties|type", "maxLength", UDM_NAME_MAX},
+        {"JobParams|properties|media", "maxItems", UDM_MEDIA_MAX},
+        {"JobParams|properties|media|items", "maxLength", UDM_NAME_MAX},
+        {"JobParams|properties|filters", "maxItems", UDM_FILTERS_MAX},
+        {"SchedulerParam|properties|cron", "maxLength", UDM_CRON_MAX},
+        {"SchedulerParam|properties|runs", "maxLength", UDM_RUNS_MAX},
+        {"Filter|properties|attribute", "maxLength", UDM_FILTER_VALUE_MAX},
+        {"Filter|properties|value", "maxLength", UDM_FILTER_VALUE_MAX},
+        {"Filter|properties|value", "maxItems", UDM_FILTER_VALUES_MAX},
+        {"Filter|properties|value|items", "maxLength", UDM_FILTER_VALUE_MAX},
+    };
+    json_t *doc = document(UDM_ALL_VERSIONS, false);
+    size_t i;
+
+    for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        ck_assert_msg(json_integer_value(json_object_get(sent(doc, limits[i].path),
+                                                         limits[i].keyword)) == limits[i].limit,
+                      "%s", limits[i].path);
+    }
+}
+END_TEST
+
 /* The credentials of a route as the document has them. */
 static const char *security_of(const udm_route_t *route)
 {
@@ -289,7 +363,7 @@ START_TEST(test_versions)
         check_whole(doc);
         ck_assert_str_eq(udm_json_text(pool, json_object_get(doc, "servers")),
                          "[{\"url\":\"https://udm.example.com/udm\"}]");
-        ck_assert_ptr_null(strstr(udm_json_text(pool, doc), "x-udm"));
+        ck_assert_ptr_null(strstr(udm_json_text(pool, doc), "x-udm-bare"));
         ck_assert_str_eq(json_string_value(json_object_get(doc, "openapi")), "3.1.0");
     }
 }
@@ -431,6 +505,8 @@ TCase *openapi_case(void)
     tcase_add_test(tc, test_nothing_else_is_described);
     tcase_add_test(tc, test_parameters);
     tcase_add_test(tc, test_deprecated);
+    tcase_add_test(tc, test_deprecated_answers);
+    tcase_add_test(tc, test_limits);
     tcase_add_test(tc, test_security);
     tcase_add_test(tc, test_versions);
     tcase_add_test(tc, test_only_what_is_used);
