@@ -9,11 +9,16 @@
 #include "spool.h"
 #include "zip.h"
 
+/* What an entry takes without its name: the headers before it and in the directory, and its line in the
+ * manifest, of which the hash cannot be compressed much. */
+#define ENTRY_SIZE 180
+
 /* An entry that is open, or that waits in its spool. */
 typedef struct open_t {
     udm_buffer_t *name;
     udm_entry_t *entry; /* what compresses it; NULL: it is not open */
     udm_spool_t *spool; /* NULL: it goes straight into the archive */
+    udm_archive_t *archive;
     udm_entry_sum_t sum;
     apr_int64_t rows;
 } open_t;
@@ -22,6 +27,8 @@ struct udm_archive_t {
     apr_pool_t *pool;
     const char *spool_dir;
     const udm_stop_t *stop;
+    apr_int64_t size; /* udm_archive_size */
+    apr_int64_t rows;
     udm_volumes_t *volumes;
     udm_zip_t *zip;
     udm_manifest_t *manifest;
@@ -48,9 +55,14 @@ static udm_error_t *to_archive(void *context, const void *data, apr_size_t size)
     return error != NULL ? error : udm_zip_write(a->zip, data, size);
 }
 
-static udm_error_t *to_spool(void *context, const void *data, apr_size_t size)
+/* What comes out of a compressor, on its way to the archive or the spool of its entry. */
+static udm_error_t *from_entry(void *context, const void *data, apr_size_t size)
 {
-    return udm_spool_write(context, data, size);
+    open_t *o = context;
+
+    o->archive->size += (apr_int64_t)size;
+    return o->spool == NULL ? to_archive(o->archive, data, size)
+                            : udm_spool_write(o->spool, data, size);
 }
 
 udm_error_t *udm_archive_open(udm_archive_t **archive, apr_pool_t *p,
@@ -108,7 +120,7 @@ static udm_error_t *take_compressor(udm_entry_t **entry, udm_archive_t *a)
 
 static udm_error_t *begin(udm_archive_t *a, open_t *o, const char *name)
 {
-    udm_sink_t sink = {to_archive, a};
+    const udm_sink_t sink = {from_entry, o};
     udm_error_t *error = take_compressor(&o->entry, a);
 
     if (error != NULL) {
@@ -116,6 +128,8 @@ static udm_error_t *begin(udm_archive_t *a, open_t *o, const char *name)
     }
     o->rows = 0;
     o->spool = NULL;
+    o->archive = a;
+    a->size += ENTRY_SIZE + 2 * (apr_int64_t)strlen(name);
     o->name->size = 0;
     udm_buffer_add(o->name, name, strlen(name) + 1);
     if (a->direct == NULL) {
@@ -125,8 +139,6 @@ static udm_error_t *begin(udm_archive_t *a, open_t *o, const char *name)
     else {
         APR_ARRAY_PUSH(a->spooled, open_t *) = o;
         error = udm_spool_open(&o->spool, a->pool, a->spool_dir);
-        sink.write = to_spool;
-        sink.context = o->spool;
     }
     return error != NULL ? error : udm_entry_begin(o->entry, &sink);
 }
@@ -171,12 +183,19 @@ udm_error_t *udm_archive_take(udm_archive_t *archive, const udm_block_t *block)
             error = udm_entry_write(o->entry, from, piece->size);
             from += piece->size;
             o->rows += piece->rows;
+            archive->rows += piece->rows;
         }
         if (error == NULL && piece->ends) {
             error = end(archive, o, piece);
         }
     }
     return error;
+}
+
+apr_int64_t udm_archive_size(apr_int64_t *rows, const udm_archive_t *archive)
+{
+    *rows = archive->rows;
+    return archive->size;
 }
 
 /* Moves a spooled entry into the archive. */

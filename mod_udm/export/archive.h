@@ -29,6 +29,12 @@ udm_error_t *udm_archive_open(udm_archive_t **archive, apr_pool_t *p,
 /* Takes in all pieces of a block, which is then free for others. */
 udm_error_t *udm_archive_take(udm_archive_t *archive, const udm_block_t *block);
 
+/*
+ * About how many bytes the archive would have if it ended with what was taken in so far, whether that
+ * is in it or still in a spool. `rows` gets how many rows those were.
+ */
+apr_int64_t udm_archive_size(apr_int64_t *rows, const udm_archive_t *archive);
+
 /* Appends what is spooled, writes the manifest and ends the archive. No entry is open any more. */
 udm_error_t *udm_archive_finish(udm_archive_t *archive, const udm_manifest_head_t *head);
 

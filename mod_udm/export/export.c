@@ -24,7 +24,8 @@ typedef struct export_t {
     const udm_run_t *run;
     udm_export_watch_t *watch;
     udm_archive_t *archive;
-    apr_int64_t count; /* rows read */
+    apr_int64_t count;    /* rows read */
+    apr_int64_t expected; /* rows that the source expects */
 } export_t;
 
 static udm_error_t *take(void *context, const udm_block_t *block)
@@ -60,6 +61,7 @@ static udm_error_t *read_source(const char **snapshot, export_t *x)
                                  &x->watch->stop, x->settings->hold);
     if (error == NULL) {
         *snapshot = apr_pstrdup(x->pool, udm_source_snapshot(source));
+        x->expected = udm_source_estimate(source);
         error = relay_source(x, source);
     }
     error = error != NULL ? udm_error_copy(x->pool, error) : NULL;
@@ -107,6 +109,54 @@ static apr_int64_t file_limit(const export_t *x)
     return limit < UDM_SPLIT_MIN ? UDM_SPLIT_MIN : limit;
 }
 
+/* A size that a fileSplitSize can say in a few digits, and not less than `bytes`. */
+static const char *round_size(apr_pool_t *p, apr_int64_t bytes)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB"};
+    apr_int64_t unit = 1024;
+    int i = 0;
+
+    while (i < 2 && bytes >= 16 * 1024 * unit) {
+        unit *= 1024;
+        i++;
+    }
+    return apr_psprintf(p, "%" APR_INT64_T_FMT "%s", (bytes + unit - 1) / unit, units[i]);
+}
+
+/*
+ * The reason of an export of too many files. How large the whole would have been is known from how far
+ * it came: by the rows where the source expected more than were read, and with a quarter more.
+ */
+static udm_error_t *too_many_parts(const export_t *x, apr_int64_t capacity)
+{
+    const udm_export_settings_t *settings = x->settings;
+    apr_int64_t rows;
+    double archive = 1.25 * (double)udm_archive_size(&rows, x->archive);
+    double file;
+    const char *way = "export less at a time, with a shorter time frame or with filters";
+
+    if (rows > 0 && x->expected > rows) {
+        archive *= (double)x->expected / (double)rows;
+    }
+    /* One part is the marker; what does not fit into the others fits into larger ones. */
+    file = archive / (settings->max_parts > 2 ? settings->max_parts - 2 : 1) *
+           ((double)file_limit(x) / (double)capacity);
+    if (file < 1.25 * (double)file_limit(x)) {
+        file = 1.25 * (double)file_limit(x);
+    }
+    if (file_limit(x) < settings->max_part_size) {
+        way = file < (double)settings->max_part_size
+                  ? apr_psprintf(x->pool,
+                                 "by what was read so far, a fileSplitSize of %s would do, or none",
+                                 round_size(x->pool, (apr_int64_t)file))
+                  : "ask for no fileSplitSize";
+    }
+    return udm_error_make(x->pool, UDM_E_INVALID,
+                          "the export would have more than %d files of up to %s, and no more are "
+                          "allowed here: %s",
+                          settings->max_parts, round_size(x->pool, file_limit(x)), way);
+}
+
 /* The whole of it, up to but not including the end of the run. */
 static udm_error_t *run_export(apr_array_header_t **published, apr_pool_t *p, export_t *x,
                                udm_store_t *store)
@@ -130,7 +180,8 @@ static udm_error_t *run_export(apr_array_header_t **published, apr_pool_t *p, ex
             "the certificate is too large for files of %" APR_INT64_T_FMT " bytes", file_limit(x));
     }
     head.fingerprint = certificate->fingerprint;
-    parts = udm_parts_make(x->archive_pool, store, x->run->export_id, recipient, file_limit(x));
+    parts = udm_parts_make(x->archive_pool, store, x->run->export_id, recipient, file_limit(x),
+                           x->settings->max_parts);
     target = udm_parts_target(parts);
     error = udm_archive_open(&x->archive, x->archive_pool, &target, capacity,
                              x->settings->spool_dir, head.created, &x->watch->stop);
@@ -140,6 +191,9 @@ static udm_error_t *run_export(apr_array_header_t **published, apr_pool_t *p, ex
     head.rows = x->count;
     if (error == NULL) {
         error = udm_archive_finish(x->archive, &head);
+    }
+    if (error != NULL && udm_parts_are_too_many(parts)) {
+        error = too_many_parts(x, capacity);
     }
     return error != NULL ? error : udm_parts_publish(published, p, parts);
 }

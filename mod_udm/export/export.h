@@ -28,6 +28,8 @@ typedef struct udm_export_settings_t {
     const char *source_dir;
     const char *spool_dir;     /* for unlinked spool files; on a disk, not a tmpfs */
     apr_int64_t max_part_size; /* bytes of the largest downloadable file */
+    int max_parts;             /* files that an export may have */
+    apr_int64_t max_row;       /* bytes of the largest row, as the source sends it */
     udm_source_hold_t *hold;   /* keeps the connection to the source; NULL: nobody does */
 } udm_export_settings_t;
 
@@ -37,7 +39,8 @@ typedef struct udm_export_settings_t {
  * run in the database; when that fails, it calls store->remove_export.
  * `parts` gets udm_part_t in order, the last volume (".zip.smime" or ".zip.p7m") last; `rows`
  * the records written.
- * @return UDM_E_CERTIFICATE, UDM_E_SOURCE, UDM_E_STORE, UDM_E_STOPPED, each with a reason for a person
+ * @return UDM_E_INVALID when there would be more files than there may be, and what to ask for instead;
+ * UDM_E_CERTIFICATE, UDM_E_SOURCE, UDM_E_STORE, UDM_E_STOPPED, each with a reason for a person
  */
 udm_error_t *udm_export_run(apr_array_header_t **parts, apr_int64_t *rows, apr_pool_t *p,
                             const udm_export_settings_t *settings, const udm_data_type_t *type,

@@ -21,6 +21,8 @@ struct udm_parts_t {
     const char *export_id;
     const udm_recipient_t *recipient;
     apr_int64_t limit;
+    int most;
+    bool too_many;
     apr_array_header_t *written; /* of written_t */
     apr_pool_t *object_pool;     /* of all objects; the envelope's thread writes them */
     udm_object_t *object;        /* of the part under way */
@@ -29,7 +31,7 @@ struct udm_parts_t {
 };
 
 udm_parts_t *udm_parts_make(apr_pool_t *p, udm_store_t *store, const char *export_id,
-                            const udm_recipient_t *recipient, apr_int64_t limit)
+                            const udm_recipient_t *recipient, apr_int64_t limit, int most)
 {
     udm_parts_t *parts = apr_pcalloc(p, sizeof(*parts));
 
@@ -38,6 +40,7 @@ udm_parts_t *udm_parts_make(apr_pool_t *p, udm_store_t *store, const char *expor
     parts->export_id = export_id;
     parts->recipient = recipient;
     parts->limit = limit;
+    parts->most = most;
     parts->written = apr_array_make(p, 4, sizeof(written_t));
     parts->object_pool = udm_relay_pool(p);
     return parts;
@@ -56,11 +59,10 @@ static udm_error_t *part_open(void *context)
     udm_sink_t sink = {object_write, parts};
     udm_error_t *error;
 
-    if (parts->written->nelts > UDM_PARTS_MAX) {
+    if (parts->written->nelts >= parts->most) {
+        parts->too_many = true;
         return udm_error_make(parts->pool, UDM_E_INVALID,
-                              "the export would have more than %d parts: ask for a larger "
-                              "fileSplitSize, or none",
-                              UDM_PARTS_MAX + 1);
+                              "the export would have more than %d files", parts->most);
     }
     error = parts->store->create(&parts->object, parts->store, parts->object_pool, parts->export_id,
                                  parts->written->nelts + 1);
@@ -122,6 +124,11 @@ static udm_error_t *part_prepend(void *context, const void *data, apr_size_t siz
         all[0] = last;
     }
     return error;
+}
+
+bool udm_parts_are_too_many(const udm_parts_t *parts)
+{
+    return parts->too_many;
 }
 
 udm_volume_target_t udm_parts_target(udm_parts_t *parts)

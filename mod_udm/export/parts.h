@@ -12,14 +12,20 @@
 #include "store/store.h"
 #include "volume.h"
 
-/* The highest number in a name ("z99999"), and so one less than the most parts. */
-#define UDM_PARTS_MAX 99999
+/* The most parts that can be named: the last but one is "z99999". */
+#define UDM_PARTS_MAX 100000
 
 typedef struct udm_parts_t udm_parts_t;
 
-/* `limit`: the largest file that may come of a volume; a larger one is UDM_E_INTERNAL. */
+/*
+ * `limit`: the largest file that may come of a volume; a larger one is UDM_E_INTERNAL. `most`: how many
+ * parts there may be, up to UDM_PARTS_MAX; one more is UDM_E_INVALID.
+ */
 udm_parts_t *udm_parts_make(apr_pool_t *p, udm_store_t *store, const char *export_id,
-                            const udm_recipient_t *recipient, apr_int64_t limit);
+                            const udm_recipient_t *recipient, apr_int64_t limit, int most);
+
+/* Whether there would have been more parts than there may be. */
+bool udm_parts_are_too_many(const udm_parts_t *parts);
 
 /* Where volumes go. */
 udm_volume_target_t udm_parts_target(udm_parts_t *parts);

@@ -19,6 +19,8 @@ void *udm_config_create_server(apr_pool_t *p, server_rec *s)
     conf->retention = UDM_UNSET;
     conf->history_retention = conf->tombstone_retention = conf->audit_retention = 0;
     conf->max_part_size = UDM_UNSET;
+    conf->max_parts = UDM_UNSET;
+    conf->max_row = UDM_UNSET;
     conf->mounts = apr_array_make(p, 2, sizeof(udm_mount_t));
     conf->key_files = apr_array_make(p, 2, sizeof(udm_key_file_t *));
     return conf;
@@ -131,6 +133,16 @@ int udm_config_retention(const udm_server_t *conf)
 apr_int64_t udm_config_max_part_size(const udm_server_t *conf)
 {
     return conf->max_part_size == UDM_UNSET ? UDM_DEFAULT_MAX_PART_SIZE : conf->max_part_size;
+}
+
+int udm_config_max_parts(const udm_server_t *conf)
+{
+    return conf->max_parts == UDM_UNSET ? UDM_DEFAULT_MAX_PARTS : conf->max_parts;
+}
+
+apr_int64_t udm_config_max_row(const udm_server_t *conf)
+{
+    return conf->max_row == UDM_UNSET ? UDM_DEFAULT_MAX_ROW : conf->max_row;
 }
 
 apr_interval_time_t udm_config_link_ttl(const udm_dir_t *dir)

@@ -23,6 +23,8 @@
 #define UDM_DEFAULT_SLOTS         1
 #define UDM_DEFAULT_RETENTION     30
 #define UDM_DEFAULT_MAX_PART_SIZE (APR_INT64_C(512) * 1024 * 1024)
+#define UDM_DEFAULT_MAX_PARTS     1000
+#define UDM_DEFAULT_MAX_ROW       (APR_INT64_C(64) * 1024 * 1024)
 #define UDM_DEFAULT_LINK_TTL      apr_time_from_sec(900)
 #define UDM_DEFAULT_SKEW          apr_time_from_sec(60)
 #define UDM_DEFAULT_KEY_CACHE     apr_time_from_sec(2)
@@ -83,6 +85,8 @@ typedef struct udm_server_t {
     int tombstone_retention; /* likewise; */
     int audit_retention;     /* likewise */
     apr_int64_t max_part_size;
+    int max_parts;
+    apr_int64_t max_row;
     udm_key_file_t *link_keys;
     apr_array_header_t *mounts;    /* of udm_mount_t; every server has its own list */
     apr_array_header_t *key_files; /* of udm_key_file_t *; likewise */
@@ -136,6 +140,8 @@ const udm_batches_t *udm_config_batches(const request_rec *r);
 int udm_config_slots(const udm_server_t *conf);
 int udm_config_retention(const udm_server_t *conf);
 apr_int64_t udm_config_max_part_size(const udm_server_t *conf);
+int udm_config_max_parts(const udm_server_t *conf);
+apr_int64_t udm_config_max_row(const udm_server_t *conf);
 apr_interval_time_t udm_config_link_ttl(const udm_dir_t *dir);
 apr_interval_time_t udm_config_key_cache(const udm_dir_t *dir);
 apr_int64_t udm_config_max_body(const udm_dir_t *dir);

@@ -282,12 +282,15 @@ const char *udm_config_worker_settings(apr_pool_t *p, const udm_server_t *conf)
                         "tombstone-retention %d\n"
                         "audit-retention %d\n"
                         "max-part-size %" APR_INT64_T_FMT "\n"
+                        "max-parts %d\n"
+                        "max-row %" APR_INT64_T_FMT "\n"
                         "slots %d\n"
                         "%s",
                         conf->worker_database, conf->store, conf->source_dir,
                         conf->spool_dir ? "spool-dir " : "", conf->spool_dir ? conf->spool_dir : "",
                         conf->spool_dir ? "\n" : "", udm_config_retention(conf),
                         conf->history_retention, conf->tombstone_retention, conf->audit_retention,
-                        udm_config_max_part_size(conf), udm_config_slots(conf), user);
+                        udm_config_max_part_size(conf), udm_config_max_parts(conf),
+                        udm_config_max_row(conf), udm_config_slots(conf), user);
     return text;
 }

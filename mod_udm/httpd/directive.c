@@ -225,6 +225,20 @@ static const char *set_max_part_size(cmd_parms *cmd, void *dirv, const char *arg
     return error ? error : read_size(cmd, &server_conf(cmd)->max_part_size, arg, 65536);
 }
 
+static const char *set_max_parts(cmd_parms *cmd, void *dirv, const char *arg)
+{
+    const char *error = once(cmd);
+
+    return error ? error : read_int(cmd, &server_conf(cmd)->max_parts, arg, 1, 100000);
+}
+
+static const char *set_max_row(cmd_parms *cmd, void *dirv, const char *arg)
+{
+    const char *error = once(cmd);
+
+    return error ? error : read_size(cmd, &server_conf(cmd)->max_row, arg, 65536);
+}
+
 /* Notes a key file, so that it is loaded when the configuration is checked. */
 static const char *read_key_file(cmd_parms *cmd, udm_key_file_t **file, udm_keys_kind kind,
                                  const char *arg)
@@ -493,6 +507,10 @@ const command_rec udm_config_commands[] = {
                   "For how many days the audit is kept, at least 30; default forever."),
     AP_INIT_TAKE1("UDMMaxPartSize", set_max_part_size, NULL, RSRC_CONF,
                   "The size of the largest downloadable file, at least 64KiB; default 512MiB."),
+    AP_INIT_TAKE1("UDMMaxParts", set_max_parts, NULL, RSRC_CONF,
+                  "How many files an export may be split into, 1 to 100000; default 1000."),
+    AP_INIT_TAKE1("UDMMaxRow", set_max_row, NULL, RSRC_CONF,
+                  "The size of the largest row of a source, at least 64KiB; default 64MiB."),
     AP_INIT_TAKE1("UDMLinkKeyFile", set_link_key_file, NULL, RSRC_CONF,
                   "The file of the keys that sign download links: a line of 64 or more hex digits, "
                   "the previous key on a second line."),

@@ -14,6 +14,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
+#include "export/parts.h"
 
 #define FILE_MAX_SIZE 65536
 
@@ -49,6 +50,8 @@ static const setting_t table[] = {
     {"tombstone-retention", KIND_KEEP, AT(tombstone_days), 1, 36500, "0", false},
     {"audit-retention", KIND_KEEP, AT(audit_days), 30, 36500, "0", false},
     {"max-part-size", KIND_SIZE, AT(max_part_size), 65536, APR_INT64_MAX, "512 MiB", false},
+    {"max-parts", KIND_NUMBER, AT(max_parts), 1, UDM_PARTS_MAX, "1000", false},
+    {"max-row", KIND_SIZE, AT(max_row), 65536, APR_INT64_MAX, "64 MiB", false},
     {"slots", KIND_NUMBER, AT(slots), 1, UDM_SLOTS_MAX, "1", false},
     {"user", KIND_TEXT, AT(user), 0, 0, NULL, false},
     {"group", KIND_TEXT, AT(group), 0, 0, NULL, false},

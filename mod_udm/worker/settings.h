@@ -20,6 +20,8 @@ typedef struct udm_settings_t {
     int tombstone_days; /* that it is known that there was a file; 0: for ever; */
     int audit_days;     /* that the audit is kept; 0: for ever */
     apr_int64_t max_part_size;
+    int max_parts;       /* files that an export may be split into */
+    apr_int64_t max_row; /* bytes of a row, as a source sends it */
     int slots;
     const char *user;  /* NULL: not set */
     const char *group; /* NULL: the user's own */

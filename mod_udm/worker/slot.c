@@ -434,6 +434,8 @@ static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *
     export_settings.source_dir = settings->source_dir;
     export_settings.spool_dir = settings->spool_dir;
     export_settings.max_part_size = settings->max_part_size;
+    export_settings.max_parts = settings->max_parts;
+    export_settings.max_row = settings->max_row;
     export_settings.hold = d->hold;
     return udm_export_run(parts, rows, d->run_pool, &export_settings, type, run, d->store,
                           &d->slot->watch);

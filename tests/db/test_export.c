@@ -63,6 +63,8 @@ static bench_t *prepare(void)
     b->settings.source_dir = apr_pstrcat(pool, b->dir, "/sources", NULL);
     b->settings.spool_dir = apr_pstrcat(pool, b->dir, "/spool", NULL);
     b->settings.max_part_size = APR_INT64_C(512) << 20;
+    b->settings.max_parts = 1000;
+    b->settings.max_row = APR_INT64_C(64) << 20;
     ck_assert_int_eq(mkdir(b->store_dir, 0750), 0);
     ck_assert_int_eq(mkdir(b->settings.source_dir, 0750), 0);
     ck_assert_int_eq(mkdir(b->settings.spool_dir, 0750), 0);
@@ -595,6 +597,57 @@ START_TEST(split)
 }
 END_TEST
 
+/* More files than there may be: nothing of them is left, and the size that the reason names will do. */
+START_TEST(too_many_parts)
+{
+    bench_t *b = prepare();
+    udm_error_t *error;
+    const char *size;
+
+    dbtest_exec("INSERT INTO demo.interaction SELECT md5(n::text), 'acme', now(), (ARRAY[0, 2, 3])"
+                "[1 + n % 3], 'chat', md5('s' || n), n FROM generate_series(1, 20000) n;"
+                "ANALYZE demo.interaction");
+    b->run.file_split_bytes = 65536;
+    b->settings.max_parts = 4 + _i;
+    error = try_export(b, _i % 2 == 0 ? "UCS" : "UCSX", "Interaction");
+    dbtest_fails(error, UDM_E_INVALID,
+                 apr_psprintf(pool,
+                              "more than %d files of up to 64KiB, and no more are allowed here",
+                              b->settings.max_parts));
+    check_nothing_left(b);
+    size = strstr(error->reason, "a fileSplitSize of ");
+    ck_assert_ptr_nonnull(size);
+    size = apr_pstrdup(pool, size + strlen("a fileSplitSize of "));
+    ck_assert(udm_text_parse_size(&b->run.file_split_bytes,
+                                  apr_pstrmemdup(pool, size, strcspn(size, " "))));
+    export_and_unpack(b, b->run.source, "Interaction");
+    ck_assert_int_le(b->parts->nelts, b->settings.max_parts);
+    ck_assert_int_eq(b->rows, 20006);
+    /* Just as many as there are may be. */
+    b->settings.max_parts = b->parts->nelts;
+    b->run.export_id = "0b3c7c1e-1111-4222-8333-444455556667";
+    dbtest_ok(try_export(b, b->run.source, "Interaction"));
+    ck_assert_int_eq(b->parts->nelts, b->settings.max_parts);
+}
+END_TEST
+
+/* Where no larger files are allowed, less must be exported. */
+START_TEST(too_many_largest_parts)
+{
+    bench_t *b = prepare();
+
+    dbtest_exec("INSERT INTO demo.interaction SELECT md5(n::text), 'acme', now(), (ARRAY[0, 2, 3])"
+                "[1 + n % 3], 'chat', md5('s' || n), n FROM generate_series(1, 20000) n");
+    b->settings.max_part_size = 65536;
+    b->settings.max_parts = 4;
+    dbtest_fails(try_export(b, "UCS", "Interaction"), UDM_E_INVALID, "a shorter time frame");
+    b->settings.max_part_size = 100000;
+    b->run.file_split_bytes = 65536;
+    dbtest_fails(try_export(b, "UCS", "Interaction"), UDM_E_INVALID, "ask for no fileSplitSize");
+    check_nothing_left(b);
+}
+END_TEST
+
 /* The same in the other way of encryption, for an RSA key, then for an EC key; whole, and split. */
 START_TEST(cms_gcm)
 {
@@ -685,7 +738,7 @@ START_TEST(twin_attachments)
         "CREATE VIEW demo.document AS SELECT * FROM demo.paper",
     };
     bench_t *b = prepare();
-    const char *text;
+    const char *text, *wanted;
 
     make_twins(relations[_i]);
     b->run.export_attachments = true;
@@ -697,12 +750,12 @@ START_TEST(twin_attachments)
 
         ck_assert_ptr_nonnull(line);
         line = strstr(line, "\"content\":\"") + 11;
-        ck_assert_str_eq(
-            apr_pstrmemdup(pool, line, strcspn(line, "\"")),
-            dbtest_value(apr_psprintf(pool,
-                                      "SELECT translate(encode(content, 'base64'), E'\n', '')"
-                                      " FROM demo.document WHERE name = 'file%d.txt'",
-                                      n)));
+        wanted = dbtest_value(apr_psprintf(pool,
+                                           "SELECT translate(encode(content, 'base64'), E'\\n', '')"
+                                           " FROM demo.document WHERE name = 'file%d.txt'",
+                                           n));
+        ck_assert_uint_eq(strcspn(line, "\""), strlen(wanted));
+        ck_assert_int_eq(strncmp(line, wanted, strlen(wanted)), 0);
     }
 }
 END_TEST
@@ -848,6 +901,8 @@ TCase *export_case(void)
     tcase_add_test(tc, as_to_json);
     tcase_add_test(tc, edges_of_types);
     tcase_add_test(tc, split);
+    tcase_add_loop_test(tc, too_many_parts, 0, 6);
+    tcase_add_test(tc, too_many_largest_parts);
     tcase_add_loop_test(tc, cms_gcm, 0, 4);
     tcase_add_test(tc, large_attachment);
     tcase_add_loop_test(tc, twin_attachments, 0, 6);

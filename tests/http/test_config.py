@@ -47,6 +47,10 @@ def test_good(httpd):
     ("UDMWorkerSlots 65", ["UDMWorkerSlots", "1 to 64"]),
     ("UDMMaxPartSize 1KiB", ["UDMMaxPartSize", "65536"]),
     ("UDMMaxPartSize lots", ["lots", "KiB"]),
+    ("UDMMaxParts 0", ["UDMMaxParts", "1 to 100000"]),
+    ("UDMMaxParts 100001", ["UDMMaxParts", "1 to 100000"]),
+    ("UDMMaxRow 1KiB", ["UDMMaxRow", "65536"]),
+    ("UDMMaxRow none", ["none", "KiB"]),
     ("UDMWorker perhaps", ["UDMWorker", "perhaps", "On or Off"]),
     ('UDMWorkerDatabase "host=x password=hidden123"', ["UDMWorkerDatabase", "passfile="]),
     ('UDMWorkerDatabase "postgresql://u:hidden123@h/d"', ["passfile="]),
@@ -85,7 +89,7 @@ def test_bad_value(httpd, line, words):
 
 
 @pytest.mark.parametrize("line", [
-    "UDMRetention 3650", "UDMMaxPartSize 64KiB", "UDMLinkTTL 7200s", "UDMLinkTTL 10", "UDMTokenSkew 0",
+    "UDMRetention 3650", "UDMMaxPartSize 64KiB", "UDMMaxParts 1", "UDMMaxRow 64KiB", "UDMLinkTTL 7200s", "UDMLinkTTL 10", "UDMTokenSkew 0",
     "UDMKeyCache off", "UDMKeyCache 5s", "UDMKeyCache 100ms",
     "UDMVersions v3", "UDMVersions v3 v10 v4", "UDMEnvelope Wrapped", "UDMSunset 2026-01-01",
     "UDMSunset 2027-06-30T12:00:00+02:00", "UDMSunset None", "UDMEncryption smime", "UDMEncryption CMS-GCM",
@@ -155,7 +159,7 @@ def test_what_the_worker_needs(site, httpd):
 
 def test_dump(site, httpd):
     httpd.server = [f"UDMSourceDir {site.sources}", f"UDMSpoolDir {site.spool}", "UDMWorkerSlots 3",
-                    "UDMRetention 7", "UDMMaxPartSize 1MiB",
+                    "UDMRetention 7", "UDMMaxPartSize 1MiB", "UDMMaxParts 7", "UDMMaxRow 2MiB",
                     'UDMWorkerDatabase "host=/nowhere dbname=udm user=udm_worker passfile=/x"']
     httpd.write()
     done = site.env.account.run(["/usr/sbin/apache2", "-t", "-D", "DUMP_UDM_WORKER", "-f", httpd.conf],
@@ -167,8 +171,9 @@ def test_dump(site, httpd):
     assert (settings["store"], settings["source-dir"], settings["spool-dir"]) == \
         (site.store, site.sources, site.spool)
     assert (settings["retention"], settings["max-part-size"], settings["slots"]) == ("7", "1048576", "3")
+    assert (settings["max-parts"], settings["max-row"]) == ("7", "2097152")
     assert set(settings) <= {"database", "store", "source-dir", "spool-dir", "retention",
-                             "max-part-size", "slots", "user", "group"}
+                             "max-part-size", "max-parts", "max-row", "slots", "user", "group"}
     httpd.server = []
     refused_status, text = httpd.check("-D", "DUMP_UDM_WORKER")
     assert refused_status != 0 and "needs UDMWorkerDatabase" in text

@@ -33,6 +33,8 @@ def test_version_help_usage(env):
     ("retention 1.5", 'retention "1.5" is not allowed: it must be a whole number from 1 to'),
     ("max-part-size 1 KB", "at least 64 KiB"),
     ("max-part-size big", 'max-part-size "big" is not allowed'),
+    ("max-parts 0", 'max-parts "0" is not allowed: it must be a whole number from 1 to 100000'),
+    ("max-row 1 KB", "at least 64 KiB"),
     ("log-level loud", "error, warn, info or debug"),
     ("store relative/path", "an absolute path"),
     ("attempts 3\nattempts 3", "attempts is given twice"),
