@@ -19,8 +19,8 @@
 /* Deepest array that PostgreSQL makes. */
 #define ARRAY_DEPTH_MAX 6
 
-/* Bytes of a text that are written at a time. */
-#define TEXT_PART 65536
+/* Bytes of a long value that are written at a time, and of a row before it is handed on. */
+#define LONG_PART 65536
 
 /* Writes one value. @return NULL, or what is wrong with it: "holds ..." */
 typedef const char *(*value_fn)(udm_buffer_t *out, const unsigned char *data, apr_size_t size);
@@ -279,6 +279,94 @@ static value_fn value_of(Oid type)
     }
 }
 
+/* Where a row goes while it is written. */
+typedef struct writer_t {
+    udm_buffer_t *out;
+    apr_size_t mark; /* of out: how much there is when it is handed on */
+    udm_encoder_full_fn full;
+    void *context;
+    udm_error_t *error; /* of `full`: nothing more is to be written */
+} writer_t;
+
+/* @return whether the writing goes on */
+static bool hand_on(writer_t *w)
+{
+    w->error = w->full(&w->out, w->context);
+    w->mark = w->out->size + LONG_PART;
+    return w->error == NULL;
+}
+
+/* Where a part of a text may end: with a character. */
+static apr_size_t text_part(const unsigned char *data)
+{
+    apr_size_t take = LONG_PART;
+
+    while (take > LONG_PART - 4 && (data[take] & 0xc0) == 0x80) {
+        take--;
+    }
+    return take;
+}
+
+/* A long value, part by part. @return what is wrong with it */
+static const char *write_long(writer_t *w, value_fn value, const unsigned char *data,
+                              apr_size_t size)
+{
+    bool quoted = value == value_text || value == value_bytea;
+
+    if (value == value_jsonb) {
+        if (data[0] != 1) {
+            return bad_form;
+        }
+        data++;
+        size--;
+    }
+    if (quoted) {
+        udm_buffer_char(w->out, '"');
+    }
+    while (size != 0) {
+        apr_size_t take = size;
+        bool good = true;
+
+        if (value == value_bytea) { /* whole groups of base64 */
+            take = size < LONG_PART / 3 * 3 ? size : LONG_PART / 3 * 3;
+            udm_buffer_base64(w->out, data, take);
+        }
+        else {
+            take = size <= LONG_PART ? size : text_part(data);
+            good = value == value_text ? udm_buffer_escaped(w->out, (const char *)data, take)
+                                       : udm_buffer_json(w->out, (const char *)data, take);
+        }
+        if (!good) {
+            return bad_utf8;
+        }
+        data += take;
+        size -= take;
+        if (!hand_on(w)) {
+            return NULL;
+        }
+    }
+    if (quoted) {
+        udm_buffer_char(w->out, '"');
+    }
+    return NULL;
+}
+
+static bool has_parts(value_fn value)
+{
+    return value == value_text || value == value_bytea || value == value_json ||
+           value == value_jsonb;
+}
+
+/* One value, in parts if it is long. @return what is wrong with it */
+static const char *write_value(writer_t *w, value_fn value, const unsigned char *data,
+                               apr_size_t size)
+{
+    if (size > LONG_PART && has_parts(value)) {
+        return write_long(w, value, data, size);
+    }
+    return value(w->out, data, size);
+}
+
 /* What is left of an array while its elements are written. */
 typedef struct array_t {
     const unsigned char *data;
@@ -288,17 +376,17 @@ typedef struct array_t {
     value_fn element;
 } array_t;
 
-static const char *array_level(udm_buffer_t *out, array_t *array, uint32_t level)
+static const char *array_level(writer_t *w, array_t *array, uint32_t level)
 {
-    udm_buffer_char(out, '[');
+    udm_buffer_char(w->out, '[');
     for (uint32_t i = 0; i < array->length[level]; i++) {
         const char *fault = NULL;
 
         if (i != 0) {
-            udm_buffer_char(out, ',');
+            udm_buffer_char(w->out, ',');
         }
         if (level + 1 < array->depth) {
-            fault = array_level(out, array, level + 1);
+            fault = array_level(w, array, level + 1);
         }
         else {
             uint32_t size;
@@ -310,28 +398,28 @@ static const char *array_level(udm_buffer_t *out, array_t *array, uint32_t level
             array->data += 4;
             array->size -= 4;
             if (size == UINT32_MAX) {
-                udm_buffer_text(out, "null");
+                udm_buffer_text(w->out, "null");
             }
             else if (size > array->size) {
                 fault = bad_form;
             }
             else {
-                fault = array->element(out, array->data, size);
+                fault = write_value(w, array->element, array->data, size);
                 array->data += size;
                 array->size -= size;
             }
         }
-        if (fault != NULL) {
+        if (fault != NULL || w->error != NULL || (w->out->size >= w->mark && !hand_on(w))) {
             return fault;
         }
     }
-    udm_buffer_char(out, ']');
+    udm_buffer_char(w->out, ']');
     return NULL;
 }
 
 /* Depth, whether it has NULLs, type of the elements; length and lower bound of each level. */
-static const char *value_array(udm_buffer_t *out, const unsigned char *data, apr_size_t size,
-                               value_fn element)
+static const char *write_array(writer_t *w, value_fn element, const unsigned char *data,
+                               apr_size_t size)
 {
     array_t array;
     const char *fault;
@@ -357,11 +445,11 @@ static const char *value_array(udm_buffer_t *out, const unsigned char *data, apr
     array.data = data + 12 + 8 * (apr_size_t)array.depth;
     array.size = size - 12 - 8 * (apr_size_t)array.depth;
     if (empty) {
-        udm_buffer_text(out, "[]");
+        udm_buffer_text(w->out, "[]");
         return array.size == 0 ? NULL : bad_form;
     }
-    fault = array_level(out, &array, 0);
-    return fault != NULL || array.size == 0 ? fault : bad_form;
+    fault = array_level(w, &array, 0);
+    return fault != NULL || w->error != NULL || array.size == 0 ? fault : bad_form;
 }
 
 udm_error_t *udm_tuple_read(udm_field_t *fields, int count, apr_pool_t *p,
@@ -445,75 +533,41 @@ udm_error_t *udm_encoder_read(const udm_field_t **fields, udm_encoder_t *encoder
     return udm_tuple_read(encoder->fields, encoder->count + UDM_ROW_COLUMNS, p, tuple, size);
 }
 
-/* A long text, part by part; each ends with a character. `fault` gets what is wrong with it. */
-static udm_error_t *write_long_text(const char **fault, udm_buffer_t **out,
-                                    const udm_field_t *field, udm_encoder_full_fn full,
-                                    void *context)
-{
-    const unsigned char *data = field->data;
-    apr_size_t left = (apr_size_t)field->size;
-    udm_error_t *error = NULL;
-
-    udm_buffer_char(*out, '"');
-    while (error == NULL && left != 0) {
-        apr_size_t take = left;
-
-        if (left > TEXT_PART) {
-            take = TEXT_PART;
-            while (take > TEXT_PART - 4 && (data[take] & 0xc0) == 0x80) {
-                take--;
-            }
-        }
-        if (!udm_buffer_escaped(*out, (const char *)data, take)) {
-            *fault = bad_utf8;
-            return NULL;
-        }
-        data += take;
-        left -= take;
-        error = full(out, context);
-    }
-    udm_buffer_char(*out, '"');
-    return error;
-}
-
 udm_error_t *udm_encoder_write(udm_buffer_t *out, udm_encoder_t *encoder, apr_pool_t *p,
                                udm_encoder_full_fn full, void *context)
 {
     const udm_field_t *field = encoder->fields + UDM_ROW_COLUMNS;
-    const udm_buffer_t *first = out;
+    writer_t w = {out, out->size + LONG_PART, full, context, NULL};
     apr_size_t before = out->size;
-    udm_error_t *error = NULL;
+    udm_error_t *error;
 
     for (int i = 0; i < encoder->count; i++, field++) {
         const column_t *column = &encoder->columns[i];
         const char *fault = NULL;
 
-        udm_buffer_add(out, column->prefix, column->prefix_size);
+        udm_buffer_add(w.out, column->prefix, column->prefix_size);
         if (field->size < 0) {
-            udm_buffer_add(out, "null", 4);
-        }
-        else if (column->value == value_text && field->size > TEXT_PART) {
-            error = write_long_text(&fault, &out, field, full, context);
+            udm_buffer_add(w.out, "null", 4);
         }
         else if (column->value != NULL) {
-            fault = column->value(out, field->data, (apr_size_t)field->size);
+            fault = write_value(&w, column->value, field->data, (apr_size_t)field->size);
         }
         else {
-            fault = value_array(out, field->data, (apr_size_t)field->size, column->element);
+            fault = write_array(&w, column->element, field->data, (apr_size_t)field->size);
         }
-        if (error != NULL) {
-            return error;
+        if (w.error != NULL || (fault == NULL && w.out->size >= w.mark && !hand_on(&w))) {
+            return w.error;
         }
         if (fault != NULL) {
             error = udm_error_make(p, UDM_E_SOURCE, "column \"%s\" %s", column->name, fault);
             /* It stays so, however often it is tried again (udm_source_permanent). */
             error->status = APR_EINVAL;
-            if (out == first && out->size > before) {
+            if (w.out == out && out->size > before) {
                 out->size = before;
             }
             return error;
         }
     }
-    udm_buffer_text(out, encoder->count == 0 ? "{}" : "}");
+    udm_buffer_text(w.out, encoder->count == 0 ? "{}" : "}");
     return NULL;
 }

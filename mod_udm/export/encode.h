@@ -44,10 +44,11 @@ udm_error_t *udm_encoder_read(const udm_field_t **fields, udm_encoder_t *encoder
 typedef udm_error_t *(*udm_encoder_full_fn)(udm_buffer_t **out, void *context);
 
 /*
- * Puts the row that was read behind what is in `out`, as one line of JSON without its end. After each
- * part of a long text `full` is called, so that it is never in memory as a whole once more.
+ * Puts the row that was read behind what is in `out`, as one line of JSON without its end. Whenever
+ * there are some 64 KiB more `full` is called, also within a value (text, bytea, JSON, arrays): a row is
+ * never in memory as a whole once more.
  * @return what `full` returns; UDM_E_SOURCE that names the column and what is wrong with it: `out` is
- * then as it was, but for long texts
+ * then as it was, but for long rows
  */
 udm_error_t *udm_encoder_write(udm_buffer_t *out, udm_encoder_t *encoder, apr_pool_t *p,
                                udm_encoder_full_fn full, void *context);

@@ -414,6 +414,139 @@ START_TEST(long_texts_in_parts)
 }
 END_TEST
 
+static void add32(udm_buffer_t *out, uint32_t value)
+{
+    const unsigned char bytes[4] = {(unsigned char)(value >> 24), (unsigned char)(value >> 16),
+                                    (unsigned char)(value >> 8), (unsigned char)value};
+
+    udm_buffer_add(out, bytes, sizeof(bytes));
+}
+
+/* An array of `count` times the same element; its JSON is put into `wanted`. */
+static udm_buffer_t *array_of(udm_buffer_t *wanted, uint32_t count, const udm_buffer_t *element,
+                              const udm_buffer_t *json)
+{
+    udm_buffer_t *array = udm_buffer_make(pool);
+
+    add32(array, 1);
+    add32(array, 0);
+    add32(array, 0);
+    add32(array, count);
+    add32(array, 1);
+    udm_buffer_char(wanted, '[');
+    for (uint32_t i = 0; i < count; i++) {
+        add32(array, (uint32_t)element->size);
+        udm_buffer_add(array, element->data, element->size);
+        udm_buffer_text(wanted, i == 0 ? "" : ",");
+        udm_buffer_add(wanted, json->data, json->size);
+    }
+    udm_buffer_char(wanted, ']');
+    return array;
+}
+
+/* Encodes one long value, and compares; no more than some 128 KiB of it are held at a time. */
+static void in_parts(Oid type, bool json, Oid element, const udm_buffer_t *data,
+                     const udm_buffer_t *wanted)
+{
+    apr_array_header_t *columns = apr_array_make(pool, 3, sizeof(udm_column_t));
+    parts_t parts;
+
+    column(columns, "w", 16, false, 0);
+    column(columns, "x", type, json, element);
+    column(columns, "y", 16, false, 0);
+    begin(5);
+    put_field(NULL, -1);
+    put_field("k", 1);
+    put_field("\1", 1);
+    put_field(data->data, (int)data->size);
+    put_field("\1", 1);
+    unit_ok(encode_parts(&parts, columns));
+    ck_assert_uint_eq(parts.done->size, 14 + wanted->size + 10);
+    ck_assert_mem_eq(parts.done->data + 14, wanted->data, wanted->size);
+    ck_assert_mem_eq(parts.done->data + 14 + wanted->size, ",\"y\":true}", 10);
+    ck_assert_uint_lt(parts.most, 2 * 65536 + 4096);
+}
+
+START_TEST(long_values_in_parts)
+{
+    udm_buffer_t *bytes = udm_buffer_make(pool), *base64 = udm_buffer_make(pool);
+    udm_buffer_t *text = udm_buffer_make(pool), *string = udm_buffer_make(pool);
+    udm_buffer_t *jsonb = udm_buffer_make(pool), *array, *wanted = udm_buffer_make(pool);
+    udm_buffer_t *small = udm_buffer_make(pool), *number = udm_buffer_make(pool);
+
+    for (uint32_t i = 0; i < 200000u + (uint32_t)_i; i++) {
+        udm_buffer_char(bytes, (char)(i * 7919 >> 3));
+    }
+    udm_buffer_char(base64, '"');
+    udm_buffer_base64(base64, bytes->data, bytes->size);
+    udm_buffer_char(base64, '"');
+    in_parts(17, false, 0, bytes, base64);
+    for (int i = 0; i < _i; i++) {
+        udm_buffer_char(text, ' ');
+    }
+    while (text->size < 300000) {
+        udm_buffer_text(text, "\xd0\x96\xe2\x82\xac\xf0\x9f\x98\x80");
+    }
+    ck_assert(udm_buffer_string(string, text->data, text->size));
+    in_parts(25, false, 0, text, string);
+    in_parts(114, true, 0, string, string);
+    udm_buffer_char(jsonb, 1);
+    udm_buffer_add(jsonb, string->data, string->size);
+    in_parts(3802, true, 0, jsonb, string);
+    array = array_of(wanted, 3, text, string);
+    in_parts(1009, false, 25, array, wanted);
+    wanted->size = 0;
+    array = array_of(wanted, 2, bytes, base64);
+    in_parts(1001, false, 17, array, wanted);
+    wanted->size = 0;
+    array = array_of(wanted, 2, jsonb, string);
+    in_parts(3807, false, 3802, array, wanted);
+    wanted->size = 0;
+    add32(small, 1234567);
+    udm_buffer_text(number, "1234567");
+    array = array_of(wanted, 100000, small, number);
+    in_parts(1007, false, 23, array, wanted);
+    /* What is wrong is found in whatever part it is. */
+    text->data[text->size - 1] = 'x';
+    {
+        apr_array_header_t *columns = apr_array_make(pool, 1, sizeof(udm_column_t));
+        parts_t parts;
+
+        column(columns, "broken", 1009, false, 25);
+        wanted->size = 0;
+        text->data[250000] = (char)0xff;
+        array = array_of(wanted, 2, text, string);
+        begin(3);
+        put_field(NULL, -1);
+        put_field("k", 1);
+        put_field(array->data, (int)array->size);
+        unit_fails(encode_parts(&parts, columns), UDM_E_SOURCE,
+                   "column \"broken\" holds text that is not UTF-8");
+    }
+}
+END_TEST
+
+/* No column is long, but all of them together are. */
+START_TEST(long_rows_in_parts)
+{
+    apr_array_header_t *columns = apr_array_make(pool, 100, sizeof(udm_column_t));
+    char *value50k = apr_palloc(pool, 50000);
+    parts_t parts;
+
+    memset(value50k, 'v', 50000);
+    begin(102);
+    put_field(NULL, -1);
+    put_field("k", 1);
+    for (int i = 0; i < 100; i++) {
+        column(columns, "x", 25, false, 0);
+        put_field(value50k, 50000);
+    }
+    unit_ok(encode_parts(&parts, columns));
+    ck_assert_uint_eq(parts.done->size, 100 * (50000 + 7) + 1);
+    ck_assert_uint_lt(parts.most, 2 * 65536);
+}
+END_TEST
+
 START_TEST(json)
 {
     static const char raw[] = "{ \"a\\n\" :\n[1,\r\n 2]}";
@@ -659,6 +792,8 @@ TCase *encode_case(void)
     tcase_add_test(tc, utf8_as_elsewhere);
     tcase_add_test(tc, runs_of_any_length);
     tcase_add_test(tc, long_texts_in_parts);
+    tcase_add_loop_test(tc, long_values_in_parts, 0, 9);
+    tcase_add_test(tc, long_rows_in_parts);
     tcase_add_test(tc, json);
     tcase_add_test(tc, bytes_and_uuid);
     tcase_add_test(tc, floats);
