@@ -333,7 +333,7 @@ BEGIN
     PERFORM FROM udm.data_type d WHERE d.source = $1 AND d.name = $2;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no data type %/%', $1, $2
-            USING HINT = (SELECT 'There are: ' || string_agg(d.source || '/' || d.name, ', ' ORDER BY d.source, d.name)
+            USING HINT = (SELECT 'There are: ' || coalesce(string_agg(d.source || '/' || d.name, ', ' ORDER BY d.source, d.name), 'none')
                             FROM udm.data_type d);
     END IF;
     PERFORM udm.check_new_name($3, EXISTS (SELECT FROM udm.data_type d WHERE d.source = $1 AND d.name = $3),
@@ -357,7 +357,7 @@ BEGIN
     PERFORM FROM udm.source s WHERE s.name = $1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no source "%"', $1
-            USING HINT = (SELECT 'There are: ' || string_agg(s.name, ', ' ORDER BY s.name) FROM udm.source s);
+            USING HINT = (SELECT 'There are: ' || coalesce(string_agg(s.name, ', ' ORDER BY s.name), 'none') FROM udm.source s);
     END IF;
     PERFORM udm.check_new_name($2, EXISTS (SELECT FROM udm.source s WHERE s.name = $2),
                                EXISTS (SELECT FROM udm.gone_type g WHERE g.source = $2));
@@ -475,7 +475,7 @@ BEGIN
     PERFORM FROM udm.data_type d WHERE d.source = $1 AND d.name = $2 FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no data type %/%', $1, $2
-            USING HINT = (SELECT 'There are: ' || string_agg(d.source || '/' || d.name, ', ' ORDER BY d.source, d.name)
+            USING HINT = (SELECT 'There are: ' || coalesce(string_agg(d.source || '/' || d.name, ', ' ORDER BY d.source, d.name), 'none')
                             FROM udm.data_type d);
     END IF;
     going := udm.goes_on($1, $2, NULL);
@@ -502,7 +502,7 @@ BEGIN
     PERFORM FROM udm.source s WHERE s.name = $1 FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no source "%"', $1
-            USING HINT = (SELECT 'There are: ' || string_agg(s.name, ', ' ORDER BY s.name) FROM udm.source s);
+            USING HINT = (SELECT 'There are: ' || coalesce(string_agg(s.name, ', ' ORDER BY s.name), 'none') FROM udm.source s);
     END IF;
     SELECT string_agg(d.name || coalesce(' (' || udm.goes_on($1, d.name, NULL) || ')', ''), '; ' ORDER BY d.name)
       INTO types FROM udm.data_type d WHERE d.source = $1;
@@ -552,7 +552,7 @@ BEGIN
     PERFORM FROM udm.attribute a WHERE a.source = $1 AND a.type = $2 AND a.name = $3 FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no attribute "%" of %/%', $3, $1, $2
-            USING HINT = (SELECT 'There are: ' || string_agg(a.name, ', ' ORDER BY a.name)
+            USING HINT = (SELECT 'There are: ' || coalesce(string_agg(a.name, ', ' ORDER BY a.name), 'none')
                             FROM udm.attribute a WHERE a.source = $1 AND a.type = $2);
     END IF;
     PERFORM udm.hold_jobs(
@@ -576,7 +576,7 @@ BEGIN
     PERFORM FROM udm.media m WHERE m.source = $1 AND m.type = $2 AND m.name = $3 FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no medium "%" of %/%', $3, $1, $2
-            USING HINT = (SELECT 'There are: ' || string_agg(m.name, ', ' ORDER BY m.name)
+            USING HINT = (SELECT 'There are: ' || coalesce(string_agg(m.name, ', ' ORDER BY m.name), 'none')
                             FROM udm.media m WHERE m.source = $1 AND m.type = $2);
     END IF;
     PERFORM udm.hold_jobs(
@@ -599,7 +599,7 @@ BEGIN
     DELETE FROM udm.sub_type v WHERE v.source = $1 AND v.type = $2 AND v.name = $3;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no sub-type "%" of %/%', $3, $1, $2
-            USING HINT = (SELECT 'There are: ' || string_agg(v.name, ', ' ORDER BY v.name)
+            USING HINT = (SELECT 'There are: ' || coalesce(string_agg(v.name, ', ' ORDER BY v.name), 'none')
                             FROM udm.sub_type v WHERE v.source = $1 AND v.type = $2);
     END IF;
     INSERT INTO udm.audit (subject, action, object)

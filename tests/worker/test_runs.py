@@ -243,9 +243,10 @@ def test_relation_is_gone(queue):
 def test_type_is_not_registered_any_more(queue):
     queue.sql("DELETE FROM udm.data_type WHERE name = 'Plain'")
     worker = queue.start_worker()
-    worker.allow_log("UDM0214")
-    run = queue.wait_status(queue.add("Plain"), "FAILED")
-    assert run["reason"] == 'type "Plain" of source "Gated" is not registered any more'
+    worker.allow_log("UDM0520")
+    run = queue.wait_status(queue.add("Plain"), "FAILED", "SUSPENDED")
+    assert run == {"status": "SUSPENDED", "job": "SUSPENDED", "attempt": 0, "worker": None,
+                   "reason": 'type "Plain" of source "Gated" is not registered any more'}
 
 
 def test_source_away_is_tried_again(queue):
