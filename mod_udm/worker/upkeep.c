@@ -66,9 +66,9 @@ udm_error_t *udm_upkeep_pass(apr_pool_t *p, udm_worker_t *worker, udm_db_t *db)
     }
     if (runs + jobs + files + audit > 0) {
         udm_log(LIMIT(worker), UDM_LOG_INFO,
-                "UDM0522: what was kept long enough is gone: %" APR_INT64_T_FMT
-                " history records, %" APR_INT64_T_FMT " jobs without any, %" APR_INT64_T_FMT
-                " removed files, %" APR_INT64_T_FMT " audit rows",
+                "UDM0522: gone after their time: history records %" APR_INT64_T_FMT
+                ", jobs without any %" APR_INT64_T_FMT ", removed files %" APR_INT64_T_FMT
+                ", audit rows %" APR_INT64_T_FMT,
                 runs, jobs, files, audit);
     }
     if (!error) {

@@ -457,7 +457,11 @@ START_TEST(late_commits_stay_out)
     dbtest_exec("BEGIN;" NEW_JOB("a late", "2000-01-01Z") ";" NEW_JOB(
         "plain late", "2026-03-01 00:00:00.00015Z") ";" NEW_JOB("z late", "2100-01-01Z"));
     dbtest_exec("SAVEPOINT part;" NEW_JOB("zz late", "2100-01-02Z") ";RELEASE SAVEPOINT part");
-    dbtest_ok(udm_db_exec(pool, dbtest_httpd(), NEW_JOB("later id", "2026-03-01Z")));
+    dbtest_ok(udm_db_exec(pool, dbtest_httpd(),
+                          "INSERT INTO udm.job (ccid, family, source, type, title, time_all,"
+                          " schedule_type, schedule, status)"
+                          " VALUES ('acme', 'UCS', 'UCS', 'Contact', 'later id', true, 'once',"
+                          " '{}', 'QUEUED')"));
     dbtest_ok(udm_list_open(&list, &count, pool, dbtest_httpd(), UDM_LIST_JOBS,
                             parse(pool, UDM_LIST_JOBS, queries[_i]), reader()));
     for (i = 0;; i++) {

@@ -44,6 +44,8 @@ def test_good(httpd):
 @pytest.mark.parametrize("line, words", [
     ("UDMRetention 0", ["UDMRetention", '"0"', "1 to 3650"]),
     ("UDMRetention 9999", ["3650"]), ("UDMRetention soon", ["soon"]),
+    ("UDMHistoryRetention 0", ["UDMHistoryRetention", '"forever"', "1 to 36500"]),
+    ("UDMTombstoneRetention never", ["never", '"forever"']), ("UDMAuditRetention 29", ["30 to 36500"]),
     ("UDMWorkerSlots 65", ["UDMWorkerSlots", "1 to 64"]),
     ("UDMMaxPartSize 1KiB", ["UDMMaxPartSize", "65536"]),
     ("UDMMaxPartSize lots", ["lots", "KiB"]),
@@ -89,7 +91,9 @@ def test_bad_value(httpd, line, words):
 
 
 @pytest.mark.parametrize("line", [
-    "UDMRetention 3650", "UDMMaxPartSize 64KiB", "UDMMaxParts 1", "UDMMaxRow 64KiB", "UDMLinkTTL 7200s", "UDMLinkTTL 10", "UDMTokenSkew 0",
+    "UDMRetention 3650", "UDMHistoryRetention 1", "UDMHistoryRetention Forever", "UDMTombstoneRetention 36500",
+    "UDMAuditRetention 30", "UDMMaxPartSize 64KiB", "UDMMaxParts 1", "UDMMaxRow 64KiB", "UDMLinkTTL 7200s",
+    "UDMLinkTTL 10", "UDMTokenSkew 0",
     "UDMKeyCache off", "UDMKeyCache 5s", "UDMKeyCache 100ms",
     "UDMVersions v3", "UDMVersions v3 v10 v4", "UDMEnvelope Wrapped", "UDMSunset 2026-01-01",
     "UDMSunset 2027-06-30T12:00:00+02:00", "UDMSunset None", "UDMEncryption smime", "UDMEncryption CMS-GCM",
@@ -160,6 +164,7 @@ def test_what_the_worker_needs(site, httpd):
 def test_dump(site, httpd):
     httpd.server = [f"UDMSourceDir {site.sources}", f"UDMSpoolDir {site.spool}", "UDMWorkerSlots 3",
                     "UDMRetention 7", "UDMMaxPartSize 1MiB", "UDMMaxParts 7", "UDMMaxRow 2MiB",
+                    "UDMHistoryRetention 400", "UDMAuditRetention 1000",
                     'UDMWorkerDatabase "host=/nowhere dbname=udm user=udm_worker passfile=/x"']
     httpd.write()
     done = site.env.account.run(["/usr/sbin/apache2", "-t", "-D", "DUMP_UDM_WORKER", "-f", httpd.conf],
@@ -172,8 +177,10 @@ def test_dump(site, httpd):
         (site.store, site.sources, site.spool)
     assert (settings["retention"], settings["max-part-size"], settings["slots"]) == ("7", "1048576", "3")
     assert (settings["max-parts"], settings["max-row"]) == ("7", "2097152")
-    assert set(settings) <= {"database", "store", "source-dir", "spool-dir", "retention",
-                             "max-part-size", "max-parts", "max-row", "slots", "user", "group"}
+    assert [settings[f"{kind}-retention"] for kind in ("history", "tombstone", "audit")] == ["400", "0", "1000"]
+    assert set(settings) <= {"database", "store", "source-dir", "spool-dir", "retention", "history-retention",
+                             "tombstone-retention", "audit-retention", "max-part-size", "max-parts", "max-row",
+                             "slots", "user", "group"}
     httpd.server = []
     refused_status, text = httpd.check("-D", "DUMP_UDM_WORKER")
     assert refused_status != 0 and "needs UDMWorkerDatabase" in text

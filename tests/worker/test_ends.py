@@ -221,7 +221,7 @@ def test_history_ends_after_the_time_that_is_set(queue):
     assert queue.sql("SELECT count(*) FROM udm.job") == [(2,)]
     assert queue.sql("SELECT count(*) FROM udm.file WHERE run_id = %s", [runs[0]]) == [(0,)]
     assert queue.sql("SELECT count(*) FROM udm.audit WHERE action = 'old'") == [(0,)]
-    assert "1 history records" in worker.watch.text()
+    assert "history records 1, jobs without any 0, removed files 1" in worker.watch.text()
 
 
 @pytest.mark.parametrize("setting, words", [
