@@ -224,10 +224,11 @@ static void maintain(int reason, void *data, int status)
         sup->due = apr_time_now() + sup->delay;
         sup->delay = sup->delay * 2 > DELAY_MAX ? DELAY_MAX : sup->delay * 2;
     }
+    /* httpd does not say which of the two it is */
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, sup->server,
-                 "UDM0082: the worker, pid %" APR_PID_T_FMT ", ended by itself (%s %d)",
-                 sup->proc.pid, WIFSIGNALED(status) ? "signal" : "exit status",
-                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+                 "UDM0082: the worker, pid %" APR_PID_T_FMT
+                 ", ended by itself (exit status or signal %d)",
+                 sup->proc.pid, status);
     if (apr_time_now() >= sup->due) {
         launch_again(sup);
     }
