@@ -1,5 +1,4 @@
 """What each role of the database may do, statement by statement, and what it must not."""
-import psycopg
 import pytest
 from psycopg import errors
 
@@ -78,7 +77,7 @@ def demo(env):
 def run_as(env, demo):
     """Runs one statement as a role and undoes it."""
     def one(role, statement, parameters=None):
-        with psycopg.connect(env.postgres.dsn(demo, role)) as db:
+        with env.postgres.connect(demo, role, autocommit=False) as db:
             try:
                 cursor = db.execute(statement, parameters)
                 return cursor.fetchall() if cursor.description else None

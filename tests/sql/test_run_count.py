@@ -27,7 +27,7 @@ def connect(env, name):
     made = []
 
     def one(user="udm_httpd", autocommit=True):
-        made.append(psycopg.connect(env.postgres.dsn(name, user), autocommit=autocommit))
+        made.append(env.postgres.connect(name, user, autocommit=autocommit))
         return made[-1]
     yield one
     for connection in made:
@@ -172,7 +172,7 @@ def test_rows_that_were_there_before(env):
     dsn = env.postgres.create_database(name)
     env.migrate(dsn, "--to", "7")
     env.postgres.sql("SELECT udm.create_tenant(%s)", [CCID], dbname=name)
-    with psycopg.connect(dsn, autocommit=True) as db:
+    with env.postgres.connect(name) as db:
         db.execute(INSERT, [CCID, "Interaction", 7])
         env.migrate(dsn)
         assert check(db) == [f"({CCID},UCS,Interaction,7)"]

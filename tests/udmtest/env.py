@@ -5,8 +5,9 @@ import shutil
 import subprocess
 import tempfile
 
+from . import shadow
 from .crypto import Certificate, TokenAuthority
-from .logs import Secrets
+from .logs import LogWatch, Secrets
 from .postgres import Postgres
 from .process import Account, clean_environment
 
@@ -33,10 +34,12 @@ class Environment:
     UDM_BUILD       the build folder to take mod_udm.so and udm-worker from (build/test)
     UDM_SANITIZE    the compiler of that build when it has sanitizers: gcc or clang
     UDM_KEEP        set to keep the temporary directory
+    UDM_TEST_SHADOW set to have somebody's own things for all names in every database (udmtest/shadow.py)
     """
 
-    def __init__(self):
+    def __init__(self, shadows=None):
         self.top = TOP
+        self.shadows = bool(os.environ.get("UDM_TEST_SHADOW")) if shadows is None else shadows
         self.build = os.path.abspath(os.environ.get("UDM_BUILD", os.path.join(TOP, "build", "test")))
         self.account = Account()
         # A socket's path may have 107 bytes, so a long TMPDIR is not used.
@@ -103,6 +106,8 @@ class Environment:
             self._postgres.create()
             self._postgres.start()
             self.logs.append(self._postgres.log)
+            self.postgres_watch = LogWatch(self._postgres.log)
+            self.watches.append(self.postgres_watch)
         return self._postgres
 
     def migrate(self, dsn, *args, check=True):
@@ -124,6 +129,8 @@ class Environment:
                                       env=clean_environment(UDM_DEMO_SCALE=scale),
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
                 assert done.returncode == 0, done.stdout
+            if self.shadows:
+                shadow.plant(self.postgres, name)
             self._templates[name] = True
         return name
 
@@ -134,6 +141,8 @@ class Environment:
         # A copy has its original's id, and a store tells installations apart by it; nor has it a store.
         self.postgres.sql("UPDATE udm.installation SET id = gen_random_uuid(), store_since = NULL",
                           dbname=name)
+        if self.shadows:
+            shadow.come_first(self.postgres, name)
         return name
 
     @property

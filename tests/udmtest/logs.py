@@ -3,10 +3,10 @@ import os
 import re
 
 # What both httpd ("[udm:error]", "[mpm_event:warn]") and udm-worker ("udm-worker[7] error: ...") say
-# when something is wrong, and what a sanitizer says.
+# when something is wrong, and what a sanitizer says; and in PostgreSQL's log what udmtest/shadow.py says.
 TROUBLE = re.compile(r"\[[a-z0-9_]*:(emerg|alert|crit|error|warn)\]"
                      r"|udm-worker\[\d+\] (error|warn(ing)?):"
-                     r"|AddressSanitizer|LeakSanitizer|runtime error:|Segmentation fault|exit signal")
+                     r"|LOG:  UDM-SHADOW|AddressSanitizer|LeakSanitizer|runtime error:|Segmentation fault|exit signal")
 
 
 class LogWatch:

@@ -18,6 +18,10 @@ def bin_dir():
     return found[-1]
 
 
+# Names mean what they mean in PostgreSQL, whatever somebody made in the database.
+PIN = "-c search_path=pg_catalog,pg_temp"
+
+
 class Postgres:
     """One cluster. Its superuser is udm_admin; who can reach the socket's directory is trusted."""
 
@@ -74,8 +78,10 @@ class Postgres:
         return f"host={self.socket} port={self.port} dbname={dbname} user={user}"
 
     def connect(self, dbname="postgres", user="udm_admin", **kwargs):
-        """A psycopg connection in autocommit."""
-        return psycopg.connect(self.dsn(dbname, user), autocommit=True, **kwargs)
+        """A psycopg connection, in autocommit unless it says otherwise."""
+        kwargs = {"autocommit": True, **kwargs}
+        kwargs["options"] = f"{kwargs.get('options', '')} {PIN}".strip()
+        return psycopg.connect(self.dsn(dbname, user), **kwargs)
 
     def sql(self, statement, parameters=None, dbname="postgres", user="udm_admin"):
         """Runs one statement on a connection of its own; gives the rows of a query, else None."""
