@@ -8,7 +8,7 @@ import pytest
 
 from udmtest.crypto import smime_decrypt
 from udmtest.postgres import bin_dir
-from udmtest.process import clean_environment
+from udmtest.process import clean_environment, wait_for
 from udmtest.site import Site
 
 
@@ -78,6 +78,8 @@ def test_a_reader_that_can_see_schema_udm_is_refused(bench):
         bench.sql("SELECT udm.register_type('Own', 'Tenant', 'udm.tenant', key_column => 'ccid',"
                   " tenant_column => 'ccid')")
         client = bench.client("acme")
+        # What a set of roles may do is kept for a moment.
+        wait_for(lambda: "Own" in client.get("/v10/data/sources").text, 30, "the source to be seen")
         job = client.create_job(source="Own", family="DataSync", data_type="Tenant")
         run = client.wait_job(job["id"], status="FAILED")
         assert "schema udm" in run["statusReason"] and bench.reader not in run["statusReason"]

@@ -297,7 +297,8 @@ def test_database_restarts_while_idle(queue):
     worker.allow_log("UDM0210")
     queue.env.postgres.restart()
     wait_for(lambda: "UDM0211" in worker.watch.text(), 60, "the worker to be back")
-    assert worker.watch.text().count(" error: UDM0210") == 1
+    # Once for each of its connections at most: one may be back before the other is missed.
+    assert 1 <= worker.watch.text().count(" error: UDM0210") <= 2
     assert_done(queue, queue.add("Plain"))
 
 
