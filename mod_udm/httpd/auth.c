@@ -349,6 +349,35 @@ static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const 
     return error;
 }
 
+/*
+ * Who asks, as one word for the logs: the tenant and the id of the key or, without one, what the token
+ * says, percent-encoded. The label of a key is for people: it may hold blanks.
+ */
+static char *user_name(apr_pool_t *p, const udm_principal_t *who)
+{
+    static const char harmless[] = "-._~@:+";
+    static const char digits[] = "0123456789ABCDEF";
+    const char *parts[] = {who->ccid, who->key_id ? who->key_id : who->subject};
+    char *name = apr_palloc(p, 3 * (strlen(parts[0]) + strlen(parts[1])) + 2), *to = name;
+    const char *from;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        for (from = parts[i]; *from; from++) {
+            if (apr_isalnum(*from) || strchr(harmless, *from)) {
+                *to++ = *from;
+            }
+            else {
+                *to++ = '%';
+                *to++ = digits[(unsigned char)*from >> 4];
+                *to++ = digits[(unsigned char)*from & 15];
+            }
+        }
+        *to++ = i == 0 ? '/' : '\0';
+    }
+    return name;
+}
+
 udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q)
 {
     const char *key_text = apr_table_get(r->headers_in, "x-api-key");
@@ -386,9 +415,17 @@ udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q)
         return error;
     }
     q->audit.who = q->who;
-    r->user = apr_pstrdup(r->pool, q->who->subject);
+    r->user = user_name(r->pool, q->who);
     r->ap_auth_type = apr_pstrdup(r->pool, AUTH_TYPE);
     return NULL;
+}
+
+bool udm_auth_by_others(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+
+    return type && ap_cstr_casecmp(type, AUTH_TYPE) && ap_cstr_casecmp(type, "None") &&
+           r->ap_auth_type && r->user && *r->user;
 }
 
 /* Without this an inherited "Require all granted" would switch authentication off. */
@@ -406,11 +443,12 @@ int udm_auth_check(request_rec *r)
         return DECLINED;
     }
     q = udm_request_guarded(r);
+    if (r->proxyreq != PROXYREQ_NONE) {
+        q->need = q->rest_need;
+    }
     error = udm_auth_find(r, q);
     if (error) {
-        /* DONE and not a status: httpd would write an HTML page */
-        udm_respond_error(r, error);
-        return DONE;
+        return udm_respond_refuse(r, error);
     }
     if (!q->who) {
         /* nobody is needed here, but httpd wants a name; the handler takes it away again */

@@ -18,6 +18,9 @@
  */
 udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q);
 
+/* @return true when httpd has let somebody in by another AuthType than ours */
+bool udm_auth_by_others(request_rec *r);
+
 /* What is asked of the database for several requests at once (udm_credentials_t): see batch.h. */
 udm_error_t *udm_auth_ask(apr_pool_t *p, udm_db_t *db, void *const *items, int count);
 

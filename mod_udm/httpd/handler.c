@@ -68,21 +68,45 @@ static int answer_no_route(request_rec *r, const udm_request_t *q)
     return udm_respond_error(r, q->route_error);
 }
 
-int udm_handler(request_rec *r)
+/*
+ * Another handler answers what is below a mount: a proxy, a file, a script. It does so for those
+ * alone who are let in, whatever sections, rewriting and the order of modules have led to it.
+ */
+static int let_through(request_rec *r, udm_request_t *q)
 {
-    udm_request_t *q = udm_request_get(r);
     udm_error_t *error;
 
-    if (!q) {
+    if (udm_auth_by_others(r)) {
         return DECLINED;
+    }
+    if (q->need != q->rest_need) {
+        /* a route that asked for less is answered by somebody else */
+        q->need = q->rest_need;
+        q->who = NULL;
+    }
+    error = udm_auth_find(r, q);
+    return error ? udm_respond_error(r, error) : DECLINED;
+}
+
+int udm_handler(request_rec *r)
+{
+    udm_request_t *q;
+    udm_error_t *error;
+
+    if (udm_config_dir(r)->enabled != 1) {
+        return DECLINED;
+    }
+    q = udm_request_guarded(r);
+    if (udm_request_elsewhere(r, q)) {
+        return let_through(r, q);
     }
     if (r->user && !*r->user) {
         r->user = NULL; /* see udm_auth_check */
     }
-    if (!q->route) {
+    error = udm_auth_find(r, q);
+    if (!error && !q->route) {
         return answer_no_route(r, q);
     }
-    error = udm_auth_find(r, q);
     if (error) {
         return udm_respond_error(r, error);
     }

@@ -3,8 +3,8 @@
  * mod_udm.c: where httpd meets the module: the hooks, and the record that names everything.
  *
  * A request goes through these, in this order: translate_name notes it, map_to_storage keeps it
- * away from the file system, check_authn finds who asks, the handler answers. An error page that
- * httpd writes on the way becomes JSON.
+ * away from the file system, check_authn finds who asks, the handler answers, or lets another one
+ * answer once it is known who asks. An error page that httpd writes on the way becomes JSON.
  */
 #include <string.h>
 
@@ -48,9 +48,12 @@ static int udm_translate_name(request_rec *r)
                                    HTTP_SERVICE_UNAVAILABLE};
     apr_size_t i;
 
-    if (!udm_request_get(r)) {
+    udm_request_t *q = udm_request_get(r);
+
+    if (!q) {
         return DECLINED;
     }
+    q->located = true;
     for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
         ap_custom_response(r, statuses[i], "\"refused");
     }
@@ -62,7 +65,7 @@ static int udm_map_to_storage(request_rec *r)
 {
     const udm_request_t *q = udm_request_known(r);
 
-    if (!q || !q->path) {
+    if (!q || !q->path || !q->located || r->proxyreq != PROXYREQ_NONE) {
         return DECLINED;
     }
     /* no slash and no dot: no other module finds a directory or an extension in it */
@@ -127,8 +130,20 @@ static void udm_insert_error_filter(request_rec *r)
         q = q ? q : udm_request_cut_off(r, udm_config_main()->mounts);
     }
     udm_secrets_refused(r);
-    if (q && q->path && !q->ours && ap_is_HTTP_ERROR(r->status)) {
+    if (q && (q->path || q->refusal) && !q->ours && ap_is_HTTP_ERROR(r->status)) {
         ap_add_output_filter(ERROR_FILTER, NULL, r, r->connection);
+    }
+}
+
+/*
+ * What is below a mount is kept by no cache that answers before anybody is asked who he is
+ * (CacheQuickHandler).
+ */
+static void udm_insert_filter(request_rec *r)
+{
+    if (udm_config_dir(r)->enabled == 1) {
+        ap_remove_output_filter_byhandle(r->output_filters, "CACHE_SAVE");
+        ap_remove_output_filter_byhandle(r->output_filters, "CACHE_SAVE_SUBREQ");
     }
 }
 
@@ -188,6 +203,7 @@ static int udm_monitor(apr_pool_t *p, server_rec *s)
 static void udm_register_hooks(apr_pool_t *p)
 {
     static const char *const after[] = {"mod_rewrite.c", "mod_alias.c", "mod_proxy.c", NULL};
+    static const char *const others[] = {"mod_cache.c", "mod_proxy.c", NULL};
     static const char *const info[] = {"mod_info.c", NULL};
     static const char *const forensic[] = {"mod_log_forensic.c", NULL};
 
@@ -206,7 +222,8 @@ static void udm_register_hooks(apr_pool_t *p)
     ap_hook_check_authn(udm_auth_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_note_auth_failure(udm_auth_note_failure, NULL, NULL, APR_HOOK_MIDDLE);
     udm_auth_register_provider(p);
-    ap_hook_handler(udm_handler, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_insert_filter(udm_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_handler(udm_handler, NULL, others, APR_HOOK_REALLY_FIRST);
     ap_register_output_filter(ERROR_FILTER, udm_problem_filter, NULL, AP_FTYPE_CONTENT_SET);
     ap_hook_insert_error_filter(udm_insert_error_filter, NULL, NULL, APR_HOOK_LAST);
     ap_hook_log_transaction(udm_secrets_log, NULL, NULL, APR_HOOK_REALLY_FIRST);

@@ -83,6 +83,28 @@ static int version_of(apr_pool_t *p, int versions, const char *path)
     return udm_version_parse(&version, ap_getword(p, &rest, '/')) ? version & versions : 0;
 }
 
+/* What a section asks for where no route says it: what its versions do. */
+static udm_need rest_need_of(const udm_dir_t *dir, int version)
+{
+    int versions = version ? version : udm_config_versions(dir);
+
+    return need_of(dir, versions & UDM_V10 ? UDM_NEED_BOTH : UDM_NEED_KEY);
+}
+
+/* @return true for a path that begins as those of the API do: "/v", digits, and no more or "/" */
+static bool has_version(const char *path)
+{
+    apr_size_t digits = path[1] == 'v' ? strspn(path + 2, "0123456789") : 0;
+
+    return digits > 0 && (!path[2 + digits] || path[2 + digits] == '/');
+}
+
+/* @return true for a path that nobody answers but the API, if only to say that it has no such one */
+static bool is_of_api(const udm_request_t *q)
+{
+    return !q->route_error || q->route_error->kind == UDM_E_METHOD || has_version(q->path);
+}
+
 /* Puts the request where it is now: a section may say what others do not. */
 static void place_request(udm_request_t *q, request_rec *r, const udm_dir_t *dir, const char *path)
 {
@@ -90,17 +112,38 @@ static void place_request(udm_request_t *q, request_rec *r, const udm_dir_t *dir
 
     q->dir = dir;
     q->path = path;
+    q->version = path ? version_of(r->pool, versions, path) : 0;
+    q->rest_need = rest_need_of(dir, q->version);
     if (!path) {
-        q->need = need_of(dir, UDM_NEED_BOTH);
+        q->need = q->rest_need;
         return;
     }
-    q->version = version_of(r->pool, versions, path);
     q->route_error =
         udm_route_find(&q->route, &q->parameter, &q->allow, r->pool, versions, r->method, path);
     if (q->route_error) {
         q->route = NULL;
+        /* a 404 or 405 of the API tells nobody anything; another path may be somebody else's */
+        q->need = is_of_api(q) ? UDM_NEED_NONE : q->rest_need;
     }
-    q->need = q->route ? need_of(dir, q->route->need) : UDM_NEED_NONE;
+    else {
+        q->need = need_of(dir, q->route->need);
+    }
+}
+
+bool udm_request_elsewhere(const request_rec *r, const udm_request_t *q)
+{
+    if (r->proxyreq != PROXYREQ_NONE || !q->path) {
+        return true;
+    }
+    if (is_of_api(q)) {
+        return false;
+    }
+    if (!q->located) {
+        return true;
+    }
+    /* without one that somebody has named, httpd takes its own or the media type for one */
+    return r->handler && strcmp(r->handler, AP_DEFAULT_HANDLER_NAME) != 0 &&
+           (!r->content_type || strncmp(r->content_type, r->handler, strlen(r->handler)) != 0);
 }
 
 static udm_request_t *make_request(request_rec *r, const udm_dir_t *dir, const char *path)

@@ -25,10 +25,13 @@ typedef struct udm_request_t {
     int version;                /* udm_version that the path begins with, if it is on; else 0 */
     const char *parameter;      /* what {...} of the route stands for, or NULL */
     const char *allow;          /* methods of a known path that was asked for with another one */
-    udm_need need;              /* which credentials are asked for */
+    udm_need need;              /* which credentials are asked for, if the module answers */
+    udm_need rest_need;         /* the same if another handler does: never none */
     const udm_principal_t *who; /* NULL until somebody was found */
     udm_audit_t audit;
-    bool ours; /* the response is made by the module: no error page replaces it */
+    bool located;               /* no other module has said where it goes */
+    bool ours;                  /* the response is made by the module: no error page replaces it */
+    const udm_error_t *refusal; /* why it was refused, for the page that httpd makes of it */
 } udm_request_t;
 
 /*
@@ -49,6 +52,12 @@ udm_request_t *udm_request_cut_off(request_rec *r, const apr_array_header_t *mou
 
 /* @return the record if there is one already, whatever section holds now; else NULL */
 udm_request_t *udm_request_known(const request_rec *r);
+
+/*
+ * @return true when another handler than the module's answers what is below a mount: a proxy, or
+ * what an Alias, ScriptAlias, RewriteRule or SetHandler names for a path that the API does not have
+ */
+bool udm_request_elsewhere(const request_rec *r, const udm_request_t *q);
 
 /* Reads the whole body. @return UDM_E_TOO_LARGE above `limit` bytes, UDM_E_INVALID if cut off */
 udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *r,

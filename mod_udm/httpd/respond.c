@@ -254,39 +254,54 @@ int udm_respond_error(request_rec *r, const udm_error_t *error)
     return udm_respond_error_as(r, udm_error_http_status(error), error);
 }
 
-const char *udm_respond_problem_text(const char **type, request_rec *r, int status)
+int udm_respond_refuse(request_rec *r, const udm_error_t *error)
 {
-    const char *reason, *text;
-    json_t *body;
+    udm_request_t *q = udm_request_guarded(r);
+    int status = udm_error_http_status(error);
 
+    q->refusal = for_client(r, error);
+    if (status == HTTP_SERVICE_UNAVAILABLE) {
+        apr_table_setn(r->err_headers_out, "Retry-After", UDM_RETRY_AFTER);
+    }
+    ap_custom_response(r, status, "\"refused"); /* whatever ErrorDocument says */
+    return status;
+}
+
+/* What is said of a status that httpd itself chose. */
+static const char *reason_of(const request_rec *r, int status)
+{
     switch (status) {
     case HTTP_UNAUTHORIZED:
-        reason = "credentials are needed here: the headers x-api-key and Authorization: Bearer";
-        break;
+        return "credentials are needed here: the headers x-api-key and Authorization: Bearer";
     case HTTP_FORBIDDEN:
-        reason = "the rules of this server do not allow you to do that";
-        break;
+        return "the rules of this server do not allow you to do that";
     case HTTP_REQUEST_ENTITY_TOO_LARGE:
-        reason = "the request body is larger than this server takes";
-        break;
+        return "the request body is larger than this server takes";
     case HTTP_REQUEST_URI_TOO_LARGE:
-        reason =
-            apr_psprintf(r->pool,
-                         "the request line is longer than the %d bytes that this server takes: "
-                         "name fewer things in one request",
-                         r->server->limit_req_line);
-        break;
+        return apr_psprintf(r->pool,
+                            "the request line is longer than the %d bytes that this server takes: "
+                            "name fewer things in one request",
+                            r->server->limit_req_line);
     case HTTP_RANGE_NOT_SATISFIABLE:
-        reason = "the file has none of the bytes that Range asks for: see Content-Range";
-        break;
+        return "the file has none of the bytes that Range asks for: see Content-Range";
     case HTTP_REQUEST_TIME_OUT:
-        reason = "the request did not arrive in time: send it again";
-        break;
+        return "the request did not arrive in time: send it again";
     default:
-        reason = "this server refused the request";
-        break;
+        return "this server refused the request";
     }
-    body = error_body(type, r, status, udm_error_make(r->pool, UDM_E_INVALID, "%s", reason));
+}
+
+const char *udm_respond_problem_text(const char **type, request_rec *r, int status)
+{
+    const udm_request_t *q = udm_request_known(r);
+    const udm_error_t *error = q ? q->refusal : NULL;
+    const char *text;
+    json_t *body;
+
+    if (!error || udm_error_http_status(error) != status) {
+        error = udm_error_make(r->pool, UDM_E_INVALID, "%s", reason_of(r, status));
+    }
+    body = error_body(type, r, status, error);
     text = udm_json_text(r->pool, body);
     json_decref(body);
     return text;

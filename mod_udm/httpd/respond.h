@@ -44,6 +44,13 @@ int udm_respond_error(request_rec *r, const udm_error_t *error);
 /* The error under another status than its kind stands for. */
 int udm_respond_error_as(request_rec *r, int status, const udm_error_t *error);
 
+/*
+ * Refuses a request before its handler is reached. httpd makes the answer, so that other modules add
+ * to it what they add to errors (Header always).
+ * @return the status, for a hook
+ */
+int udm_respond_refuse(request_rec *r, const udm_error_t *error);
+
 /* The headers that every answer has. */
 void udm_respond_headers(request_rec *r);
 
