@@ -11,11 +11,11 @@
 #include <jansson.h>
 
 #include "core/certificate.h"
+#include "core/multipart.h"
 #include "core/text.h"
 #include "db/tenant.h"
 #include "httpd/dbd.h"
 #include "httpd/handler.h"
-#include "httpd/multipart.h"
 
 /* The largest body: a certificate file and the form around it. */
 #define BODY_MAX      (128 * 1024)

@@ -152,6 +152,7 @@ int main(void)
     suite_add_tcase(suite, filter_case());
     suite_add_tcase(suite, transition_case());
     suite_add_tcase(suite, etag_case());
+    suite_add_tcase(suite, multipart_case());
     suite_add_tcase(suite, openapi_case());
     suite_add_tcase(suite, principal_case());
     suite_add_tcase(suite, apikey_case());

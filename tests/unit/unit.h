@@ -54,6 +54,7 @@ TCase *json_case(void);
 TCase *link_case(void);
 TCase *listing_case(void);
 TCase *memory_case(void);
+TCase *multipart_case(void);
 TCase *openapi_case(void);
 TCase *principal_case(void);
 TCase *redact_case(void);

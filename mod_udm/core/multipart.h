@@ -2,18 +2,18 @@
 /*
  * multipart.h: takes one field out of a multipart/form-data body (RFC 7578) that is in memory.
  */
-#ifndef UDM_HTTPD_MULTIPART_H
-#define UDM_HTTPD_MULTIPART_H
+#ifndef UDM_MULTIPART_H
+#define UDM_MULTIPART_H
 
 #include <stdbool.h>
 
 #include <apr_pools.h>
 
-#include "core/error.h"
+#include "error.h"
 
 /*
  * Finds the field `name`, which must be there exactly once. `field` points into `body`. Other
- * fields are ignored.
+ * fields are ignored. Takes no memory to speak of, whatever the body is like.
  * @return UDM_E_INVALID that says what is wrong with the body
  */
 udm_error_t *udm_multipart_field(const char **field, apr_size_t *field_size, apr_pool_t *p,

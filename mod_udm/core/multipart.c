@@ -9,7 +9,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include "httpd/multipart.h"
+#include "multipart.h"
 
 #define PARTS_MAX    16
 #define BOUNDARY_MAX 70 /* RFC 2046 5.1.1 */
@@ -19,9 +19,35 @@ static udm_error_t *malformed(apr_pool_t *p, const char *what)
     return udm_error_make(p, UDM_E_INVALID, "the multipart/form-data body is malformed: %s", what);
 }
 
+/* Passes over a quoted string that begins at `c`. @return where its closing quote is, or `end` */
+static const char *quoted_end(const char *c, const char *end)
+{
+    for (c++; c < end && *c != '"'; c++) {
+        if (*c == '\\' && c + 1 < end) {
+            c++;
+        }
+    }
+    return c;
+}
+
+/* The text of a quoted string, without its escapes. */
+static const char *unquoted(apr_pool_t *p, const char *from, const char *end)
+{
+    char *text = apr_palloc(p, end - from + 1), *out = text;
+
+    for (; from < end; from++) {
+        if (*from == '\\' && from + 1 < end) {
+            from++;
+        }
+        *out++ = *from;
+    }
+    *out = '\0';
+    return text;
+}
+
 /*
  * Reads the parameter `name` of a header value ("form-data; name=\"file\""), quoted or not. `size`
- * is that of the value. @return NULL when it is not there
+ * is that of the value. Takes memory for that parameter alone. @return NULL when it is not there
  */
 static const char *parameter(apr_pool_t *p, const char *value, apr_size_t size, const char *name)
 {
@@ -31,8 +57,7 @@ static const char *parameter(apr_pool_t *p, const char *value, apr_size_t size, 
 
     while (c) {
         const char *from, *key;
-        bool found;
-        char *text, *out;
+        bool found, quoted;
 
         for (c++; c < end && apr_isspace(*c); c++) {
         }
@@ -43,25 +68,20 @@ static const char *parameter(apr_pool_t *p, const char *value, apr_size_t size, 
         if (c < end && *c == '=') {
             c++;
         }
-        if (c < end && *c == '"') {
-            out = text = apr_palloc(p, end - c + 1);
-            for (c++; c < end && *c != '"'; c++) {
-                if (*c == '\\' && c + 1 < end) {
-                    c++;
-                }
-                *out++ = *c;
-            }
-            *out = '\0';
-            if (found) {
-                return c < end ? text : NULL;
-            }
+        from = c;
+        quoted = c < end && *c == '"';
+        if (quoted) {
+            c = quoted_end(c, end);
         }
         else {
-            for (from = c; c < end && *c != ';' && !apr_isspace(*c); c++) {
+            for (; c < end && *c != ';' && !apr_isspace(*c); c++) {
             }
-            if (found) {
-                return apr_pstrmemdup(p, from, c - from);
-            }
+        }
+        if (found && quoted) {
+            return c < end ? unquoted(p, from + 1, c) : NULL;
+        }
+        if (found) {
+            return apr_pstrmemdup(p, from, c - from);
         }
         c = c < end ? memchr(c, ';', end - c) : NULL;
     }
@@ -73,27 +93,48 @@ bool udm_multipart_announced(apr_pool_t *p, const char *content_type)
     return parameter(p, content_type, strlen(content_type), "boundary") != NULL;
 }
 
-/* The value of one header in the head of a part. */
+/* Where a header line ends, with the lines that go on with it (they begin with a blank). */
+static const char *line_end(const char *at, const char *end)
+{
+    for (; at < end && (at = memchr(at, '\r', end - at)) != NULL; at++) {
+        if (end - at < 2 || (at[1] == '\n' && (end - at == 2 || (at[2] != ' ' && at[2] != '\t')))) {
+            return at;
+        }
+    }
+    return end;
+}
+
+/* The value of one header in the head of a part, without blanks around it. */
 static const char *header(const char *head, const char *end, const char *name, apr_size_t *size)
 {
     apr_size_t name_size = strlen(name);
 
     while (head < end) {
-        const char *eol = memchr(head, '\r', end - head);
+        const char *eol = line_end(head, end);
 
-        eol = eol ? eol : end;
         if ((apr_size_t)(eol - head) > name_size && head[name_size] == ':' &&
             !strncasecmp(head, name, name_size)) {
             const char *value = head + name_size + 1;
 
             for (; value < eol && apr_isspace(*value); value++) {
             }
+            for (; eol > value && apr_isspace(eol[-1]); eol--) {
+            }
             *size = eol - value;
             return value;
         }
-        head = eol + 2;
+        head = end - eol > 2 ? eol + 2 : end;
     }
     return NULL;
+}
+
+/* @return true for a Content-Disposition of that type, with or without parameters */
+static bool is_disposition(const char *value, apr_size_t size, const char *type)
+{
+    apr_size_t length = strlen(type);
+
+    return size >= length && !strncasecmp(value, type, length) &&
+           (size == length || value[length] == ';' || apr_isspace(value[length]));
 }
 
 /* The name of the field in a part, or NULL; says whether its content is as it is. */
@@ -107,8 +148,8 @@ static const char *part_name(apr_pool_t *p, const char *head, const char *end, b
              (size == 6 && !strncasecmp(value, "binary", 6));
     value = header(head, end, "Content-Disposition", &size);
     /* curl says attachment when its user gave the form another media type */
-    if (!value || ((size < 9 || strncasecmp(value, "form-data", 9)) &&
-                   (size < 10 || strncasecmp(value, "attachment", 10)))) {
+    if (!value || (!is_disposition(value, size, "form-data") &&
+                   !is_disposition(value, size, "attachment"))) {
         return NULL;
     }
     return parameter(p, value, size, "name");
