@@ -395,6 +395,19 @@ bool udm_text_parse_size(apr_int64_t *bytes, const char *text)
     return false;
 }
 
+const char *udm_text_size(apr_pool_t *p, apr_int64_t bytes)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB"};
+    apr_int64_t unit = 1024;
+    int i = 0;
+
+    while (i < 2 && (bytes >= 16 * 1024 * unit || bytes % (1024 * unit) == 0)) {
+        unit *= 1024;
+        i++;
+    }
+    return apr_psprintf(p, "%" APR_INT64_T_FMT "%s", bytes / unit + (bytes % unit != 0), units[i]);
+}
+
 bool udm_text_parse_id(apr_int64_t *id, const char *text)
 {
     apr_int64_t value;

@@ -49,6 +49,12 @@ bool udm_text_parse_time(apr_time_t *when, const char *text);
  */
 bool udm_text_parse_size(apr_int64_t *bytes, const char *text);
 
+/*
+ * A size out, as udm_text_parse_size reads it: "64MiB"; in KiB, MiB or GiB, rounded up, with two digits
+ * at least unless it is a whole number of them.
+ */
+const char *udm_text_size(apr_pool_t *p, apr_int64_t bytes);
+
 /* A positive id: decimal digits only, 1 to INT64_MAX. */
 bool udm_text_parse_id(apr_int64_t *id, const char *text);
 

@@ -13,6 +13,9 @@
 #include "core/text.h"
 #include "db/source_private.h"
 
+/* A row of so many bytes leaves a connection that is not worth keeping. */
+#define SWOLLEN 1048576
+
 static const char copy_signature[11] = "PGCOPY\n\377\r\n";
 
 bool udm_source_permanent(const udm_error_t *error)
@@ -179,7 +182,10 @@ static apr_status_t source_close(void *data)
         PQfreeCancel(s->cancel);
     }
     s->cancel = NULL;
-    if (s->hold && s->db) {
+    if (s->hold && s->db && s->swollen) {
+        udm_source_hold_drop(s->hold);
+    }
+    else if (s->hold && s->db) {
         udm_source_hold_give_back(s->hold);
     }
     return APR_SUCCESS;
@@ -287,12 +293,13 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
                              const udm_data_type_t *type, const udm_run_t *run,
                              const udm_stop_t *stop)
 {
-    return udm_source_open_held(source, p, source_dir, type, run, stop, NULL);
+    return udm_source_open_held(source, p, source_dir, type, run, stop, NULL, 0);
 }
 
 udm_error_t *udm_source_open_held(udm_source_t **source, apr_pool_t *p, const char *source_dir,
                                   const udm_data_type_t *type, const udm_run_t *run,
-                                  const udm_stop_t *stop, udm_source_hold_t *hold)
+                                  const udm_stop_t *stop, udm_source_hold_t *hold,
+                                  apr_int64_t max_row)
 {
     udm_source_t *s = apr_pcalloc(p, sizeof(*s));
     bool files = run->export_attachments && type->attachment_relation;
@@ -306,6 +313,7 @@ udm_error_t *udm_source_open_held(udm_source_t **source, apr_pool_t *p, const ch
     s->type = type;
     s->run = run;
     s->stop = stop;
+    s->max_row = max_row;
     /* Without a column that tells them apart, every row belongs to each of the tenants. */
     if (!type->tenant_column && (!type->tenants || !owns_relation(type, run->ccid))) {
         return udm_source_lasting(
@@ -437,6 +445,13 @@ static udm_error_t *begin_copy(udm_source_t *s, const relation_t *relation, cons
     if (udm_stop_raised(s->stop)) {
         return stopped(s);
     }
+    if (s->large_sql && relation == &s->rows) {
+        /* So that a row that is too large can be looked up in the same snapshot. */
+        error = udm_db_exec(s->pool, s->db, "SAVEPOINT udm_rows");
+        if (error) {
+            return udm_source_explain_error(s, error, "its session");
+        }
+    }
     s->reading = relation;
     s->header_done = false;
     if (!PQsendQuery(s->db->conn,
@@ -500,6 +515,32 @@ static udm_error_t *skip_header(const unsigned char **in, apr_size_t *size, udm_
     return NULL;
 }
 
+/* The error of a statement that ended; says more where a row was too large for it. */
+static udm_error_t *refused_row(udm_source_t *s, udm_error_t *error)
+{
+    PGresult *result;
+
+    if (!udm_source_is_too_large(error)) {
+        return error;
+    }
+    if (s->reading != &s->rows) {
+        return udm_source_lasting(
+            udm_error_make(s->pool, UDM_E_SOURCE,
+                           "an attachment in %s of source \"%s\" has an id, name or type of "
+                           "more than %s",
+                           s->files.shown, s->type->source, udm_text_size(s->pool, s->max_row)));
+    }
+    do { /* what the server still says of the statement */
+        udm_error_t *broken = next_result(&result, s);
+
+        if (broken) {
+            return broken;
+        }
+        PQclear(result);
+    } while (result);
+    return udm_source_explain_large(s);
+}
+
 /* After the trailer: the server still has to say that the statement went well. */
 static udm_error_t *end_copy(udm_source_t *s)
 {
@@ -516,7 +557,7 @@ static udm_error_t *end_copy(udm_source_t *s)
             break;
         }
         if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-            return read_error(s, result);
+            return refused_row(s, read_error(s, result));
         }
         ended = true;
         PQclear(result);
@@ -561,6 +602,8 @@ udm_error_t *udm_source_next(const unsigned char **tuple, apr_size_t *size, udm_
         if (got < 0) {
             break;
         }
+        /* libpq never makes its buffer smaller. */
+        s->swollen = s->swollen || got > SWOLLEN;
         in = (const unsigned char *)s->buffer;
         left = (apr_size_t)got;
         if (!s->header_done) {

@@ -50,11 +50,16 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
                              const udm_data_type_t *type, const udm_run_t *run,
                              const udm_stop_t *stop);
 
-/* The same with a connection that `hold` keeps, and keeps again when the source is closed: `p` goes
- * before `hold`. */
+/*
+ * The same with a connection that `hold` keeps, and keeps again when the source is closed, unless what
+ * came over it made it large: `p` goes before `hold`. A row of more than `max_row` bytes (0: of any
+ * size) is a lasting UDM_E_SOURCE, mostly before it is sent (source_width.c): whoever reads still has to
+ * look, for one may be larger as it is sent than where it is kept.
+ */
 udm_error_t *udm_source_open_held(udm_source_t **source, apr_pool_t *p, const char *source_dir,
                                   const udm_data_type_t *type, const udm_run_t *run,
-                                  const udm_stop_t *stop, udm_source_hold_t *hold);
+                                  const udm_stop_t *stop, udm_source_hold_t *hold,
+                                  apr_int64_t max_row);
 
 /*
  * Whether every transaction that might have stamped a row before the first look is over.
@@ -80,6 +85,13 @@ udm_error_t *udm_source_oldest_writer(apr_time_t *began, apr_pool_t *p, const ch
  * the status APR_EINVAL. Everything else (no answer, a lock, a conflict) may pass.
  */
 bool udm_source_permanent(const udm_error_t *error);
+
+/* The error of a row that is too large; `column` is the largest of it, or NULL. */
+udm_error_t *udm_source_too_large(apr_pool_t *p, const udm_data_type_t *type, apr_int64_t limit,
+                                  const char *column);
+
+/* A value of the tenant's for udm_error_t.about: quoted, and cut where it is long. */
+const char *udm_source_about(apr_pool_t *p, const char *value);
 
 /* Columns of the rows, in output order (of udm_column_t). */
 const apr_array_header_t *udm_source_columns(const udm_source_t *source);

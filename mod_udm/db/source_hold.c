@@ -125,6 +125,11 @@ udm_error_t *udm_source_hold_take(udm_db_t **db, udm_source_hold_t *hold, apr_po
     return error;
 }
 
+void udm_source_hold_drop(udm_source_hold_t *hold)
+{
+    drop(hold);
+}
+
 void udm_source_hold_give_back(udm_source_hold_t *hold)
 {
     PGconn *conn = hold->db->conn;

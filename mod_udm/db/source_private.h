@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * source_private.h: what the files of a source share: source_connection.c finds the reader,
- * source_hold.c keeps its connection, source_filter.c reads the filters of a run, source_query.c turns all that into statements, source.c
+ * source_hold.c keeps its connection, source_width.c limits its rows, source_filter.c reads the filters of a run, source_query.c turns all that into statements, source.c
  * runs them.
  */
 #ifndef UDM_SOURCE_PRIVATE_H
@@ -51,6 +51,10 @@ struct udm_source_t {
     const char *files_sql;
     const char *slice_sql;
     const char *twins_sql; /* how many contents an entity, id and size stand for; NULL: by place */
+    apr_int64_t max_row;   /* 0: no limit */
+    const char *large_sql; /* which row is too large; NULL: none can be */
+    apr_array_header_t *wide_names; /* of const char *: columns, by the number that it gives */
+    bool swollen;                   /* the connection holds more memory than it needs */
     const char *snapshot;
     const char *exported; /* snapshot id for the second connection */
     apr_int64_t estimate;
@@ -80,8 +84,27 @@ udm_error_t *udm_source_read_connection(const char **conninfo, apr_pool_t *p,
 udm_error_t *udm_source_hold_take(udm_db_t **db, udm_source_hold_t *hold, apr_pool_t *p,
                                   const char *conninfo, const udm_stop_t *stop);
 
+/* Closes what was taken last. */
+void udm_source_hold_drop(udm_source_hold_t *hold);
+
 /* Keeps what was taken last, unless its run did not come to its end. */
 void udm_source_hold_give_back(udm_source_hold_t *hold);
+
+/*
+ * A condition on a row "r" under which it is too large to be sent, and s->large_sql; NULL where no row
+ * can be. `key` is the key in SQL, `where` the whole clause of the statement, or "".
+ */
+udm_error_t *udm_source_limit_rows(const char **condition, udm_source_t *s, const char *key,
+                                   const char *where);
+
+/* A text in SQL that ends the statement where the condition holds, and is `otherwise` elsewhere. */
+const char *udm_source_refusing(apr_pool_t *p, const char *condition, const char *otherwise);
+
+/* Whether that is what ended it. */
+bool udm_source_is_too_large(const udm_error_t *error);
+
+/* Which row ended the statement of the rows, by large_sql; before it there was a savepoint udm_rows. */
+udm_error_t *udm_source_explain_large(udm_source_t *s);
 
 /* Checks the filters of the run against the attributes of the type. */
 udm_error_t *udm_source_read_filters(udm_source_t *s);
@@ -93,9 +116,6 @@ udm_error_t *udm_source_bind_filters(udm_source_t *s);
 udm_error_t *udm_source_filter_sql(const char **sql, const udm_source_t *s,
                                    const source_filter_t *filter, const char *column,
                                    const attribute_t *a);
-
-/* A value of the tenant's for udm_error_t.about: cut where it is long. */
-const char *udm_source_about(apr_pool_t *p, const char *value);
 
 /* Makes rows_sql and columns and, with `files`, files_sql, slice_sql and twins_sql, from what the catalog of the
  * source's database says about the relations. */

@@ -263,6 +263,7 @@ static udm_error_t *make_rows_sql(udm_source_t *s)
     const udm_data_type_t *type = s->type;
     apr_array_header_t *conditions = apr_array_make(s->pool, 4, sizeof(const char *));
     apr_array_header_t *list = apr_array_make(s->pool, 32, sizeof(const char *));
+    const char *first, *large = NULL;
     const attribute_t *a;
     udm_error_t *error;
     const char *sql;
@@ -273,8 +274,8 @@ static udm_error_t *make_rows_sql(udm_source_t *s)
     if (error) {
         return error;
     }
-    APR_ARRAY_PUSH(list, const char *) =
-        sql ? apr_pstrcat(s->pool, sql, "::text", NULL) : "NULL::text";
+    first = sql ? apr_pstrcat(s->pool, sql, "::text", NULL) : "NULL::text";
+    APR_ARRAY_PUSH(list, const char *) = first;
     error = column_sql(&sql, &a, s, &s->rows, "r", type->key_column);
     if (error) {
         return error;
@@ -299,8 +300,12 @@ static udm_error_t *make_rows_sql(udm_source_t *s)
         }
     }
     error = row_conditions(conditions, s);
+    error = error ? error : udm_source_limit_rows(&large, s, sql, where(s->pool, conditions));
     if (error) {
         return error;
+    }
+    if (large) {
+        APR_ARRAY_IDX(list, 0, const char *) = udm_source_refusing(s->pool, large, first);
     }
     s->rows_sql = apr_pstrcat(s->pool, "SELECT ", joined(s->pool, list, ", "), " FROM ",
                               s->rows.sql, " r", where(s->pool, conditions), NULL);
@@ -390,6 +395,18 @@ static udm_error_t *make_files_sql(udm_source_t *s)
     error = rows_have_places(&places, s, type->attachment_schema, type->attachment_relation);
     if (error) {
         return error;
+    }
+    if (s->max_row > 0) {
+        const char *large =
+            apr_psprintf(p,
+                         "coalesce(octet_length(%s::text), 0)::bigint"
+                         " + coalesce(octet_length(%s::text), 0)"
+                         " + coalesce(octet_length(%s::text), 0)"
+                         " + coalesce(octet_length(%s::text), 0) > %" APR_INT64_T_FMT,
+                         entity, id, name ? name : "NULL", mime ? mime : "NULL", s->max_row);
+
+        subtype = udm_source_refusing(
+            p, large, subtype ? apr_pstrcat(p, subtype, "::text", NULL) : "NULL::text");
     }
     same = key_type->type == entity_type->type ? "" : "::text";
     s->files_sql = apr_psprintf(

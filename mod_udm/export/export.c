@@ -10,6 +10,7 @@
 
 #include "core/certificate.h"
 #include "core/job.h"
+#include "core/text.h"
 #include "archive.h"
 #include "export.h"
 #include "parts.h"
@@ -43,7 +44,8 @@ static udm_error_t *relay_source(export_t *x, udm_source_t *source)
     if (error != NULL) {
         return error;
     }
-    error = udm_reader_run(&x->count, x->pool, source, relay, x->type, x->run, x->watch);
+    error = udm_reader_run(&x->count, x->pool, source, relay, x->type, x->run, x->watch,
+                           x->settings->max_row);
     other = udm_relay_finish(relay, error != NULL);
     /* The reader that found the relay broken only says that it stopped. */
     return other != NULL && (error == NULL || error->kind == UDM_E_STOPPED) ? other : error;
@@ -58,7 +60,7 @@ static udm_error_t *read_source(const char **snapshot, export_t *x)
 
     apr_pool_create(&source_pool, x->pool);
     error = udm_source_open_held(&source, source_pool, x->settings->source_dir, x->type, x->run,
-                                 &x->watch->stop, x->settings->hold);
+                                 &x->watch->stop, x->settings->hold, x->settings->max_row);
     if (error == NULL) {
         *snapshot = apr_pstrdup(x->pool, udm_source_snapshot(source));
         x->expected = udm_source_estimate(source);
@@ -109,20 +111,6 @@ static apr_int64_t file_limit(const export_t *x)
     return limit < UDM_SPLIT_MIN ? UDM_SPLIT_MIN : limit;
 }
 
-/* A size that a fileSplitSize can say in a few digits, and not less than `bytes`. */
-static const char *round_size(apr_pool_t *p, apr_int64_t bytes)
-{
-    static const char *const units[] = {"KiB", "MiB", "GiB"};
-    apr_int64_t unit = 1024;
-    int i = 0;
-
-    while (i < 2 && bytes >= 16 * 1024 * unit) {
-        unit *= 1024;
-        i++;
-    }
-    return apr_psprintf(p, "%" APR_INT64_T_FMT "%s", (bytes + unit - 1) / unit, units[i]);
-}
-
 /*
  * The reason of an export of too many files. How large the whole would have been is known from how far
  * it came: by the rows where the source expected more than were read, and with a quarter more.
@@ -148,13 +136,13 @@ static udm_error_t *too_many_parts(const export_t *x, apr_int64_t capacity)
         way = file < (double)settings->max_part_size
                   ? apr_psprintf(x->pool,
                                  "by what was read so far, a fileSplitSize of %s would do, or none",
-                                 round_size(x->pool, (apr_int64_t)file))
+                                 udm_text_size(x->pool, (apr_int64_t)file))
                   : "ask for no fileSplitSize";
     }
     return udm_error_make(x->pool, UDM_E_INVALID,
                           "the export would have more than %d files of up to %s, and no more are "
                           "allowed here: %s",
-                          settings->max_parts, round_size(x->pool, file_limit(x)), way);
+                          settings->max_parts, udm_text_size(x->pool, file_limit(x)), way);
 }
 
 /* The whole of it, up to but not including the end of the run. */

@@ -60,6 +60,7 @@ typedef struct reader_t {
     apr_hash_t *by_type;         /* of stream_t, by entity type */
     apr_array_header_t *streams; /* the same, in order of their first row */
     int entries;                 /* how many numbers were given out */
+    apr_int64_t max_row;         /* bytes */
     apr_int64_t count;           /* rows read */
     apr_int64_t estimate;        /* rows expected */
 } reader_t;
@@ -297,6 +298,40 @@ static udm_error_t *read_row(reader_t *r, udm_encoder_t *encoder, const udm_fiel
     return error != NULL ? error : end_row(r, stream);
 }
 
+/* A row that came although it is too large: which column is the largest, and which row it is. */
+static udm_error_t *too_large(const reader_t *r, const udm_field_t *fields)
+{
+    const apr_array_header_t *columns = udm_source_columns(r->source);
+    const char *largest = NULL;
+    const char *key = NULL;
+    apr_ssize_t most = -1;
+    udm_error_t *error;
+
+    for (int i = 0; i < columns->nelts; i++) {
+        const udm_column_t *column = &APR_ARRAY_IDX(columns, i, udm_column_t);
+        const udm_field_t *field = &fields[UDM_ROW_COLUMNS + i];
+
+        if (field->size > most) {
+            most = field->size;
+            largest = column->name;
+        }
+    }
+    error = udm_source_too_large(r->pool, r->type, r->max_row, largest);
+    if (r->record != NULL && fields[UDM_ROW_KEY].size >= 0) {
+        /* As much as is shown, and more, which then is cut. */
+        key = apr_pstrmemdup(r->pool, (const char *)fields[UDM_ROW_KEY].data,
+                             fields[UDM_ROW_KEY].size < 1000 ? (apr_size_t)fields[UDM_ROW_KEY].size
+                                                             : 1000);
+        error->about = apr_psprintf(r->pool, "the one whose \"%s\" is %s", r->type->key_column,
+                                    udm_source_about(r->pool, key));
+    }
+    else {
+        error->about =
+            apr_psprintf(r->pool, "row %" APR_INT64_T_FMT " of those that were read", r->count + 1);
+    }
+    return error;
+}
+
 static udm_error_t *read_rows(reader_t *r)
 {
     udm_encoder_t *encoder;
@@ -315,6 +350,9 @@ static udm_error_t *read_rows(reader_t *r)
             break;
         }
         error = udm_encoder_read(&fields, encoder, r->pool, tuple, size);
+        if (error == NULL && (apr_int64_t)size > r->max_row) {
+            error = too_large(r, fields);
+        }
         if (error == NULL) {
             error = read_row(r, encoder, fields);
         }
@@ -497,12 +535,13 @@ static udm_error_t *read_attachments(reader_t *r)
 
 udm_error_t *udm_reader_run(apr_int64_t *rows, apr_pool_t *p, udm_source_t *source,
                             udm_relay_t *relay, const udm_data_type_t *type, const udm_run_t *run,
-                            udm_export_watch_t *watch)
+                            udm_export_watch_t *watch, apr_int64_t max_row)
 {
     reader_t reader = {.pool = p, .type = type, .run = run, .watch = watch, .source = source};
     udm_error_t *error;
 
     reader.relay = relay;
+    reader.max_row = max_row;
     reader.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     apr_pool_cleanup_register(p, reader.sha256, sha256_free, apr_pool_cleanup_null);
     reader.names = udm_names_make(p);

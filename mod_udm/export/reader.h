@@ -10,11 +10,11 @@
 #include "relay.h"
 
 /*
- * `rows` gets how many rows were read, also after an error. Reports progress to `watch`, and ends
+ * A row of more than `max_row` bytes is a lasting UDM_E_SOURCE. `rows` gets how many rows were read, also after an error. Reports progress to `watch`, and ends
  * with UDM_E_STOPPED when that says so, or when the relay has failed, which then knows why.
  */
 udm_error_t *udm_reader_run(apr_int64_t *rows, apr_pool_t *p, udm_source_t *source,
                             udm_relay_t *relay, const udm_data_type_t *type, const udm_run_t *run,
-                            udm_export_watch_t *watch);
+                            udm_export_watch_t *watch, apr_int64_t max_row);
 
 #endif

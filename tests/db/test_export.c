@@ -846,6 +846,143 @@ START_TEST(breaks_half_way)
 }
 END_TEST
 
+/* Kinds of columns, and the SQL of a value of some %d bytes. */
+static const struct {
+    const char *type;
+    const char *value;
+} wide_kinds[] = {
+    {"text", "repeat('x', %d)"},
+    {"text", "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, %d / 32) i)"},
+    {"varchar", "repeat('x', %d)"},
+    {"bpchar", "repeat('x', %d)::bpchar"},
+    {"bytea", "decode(repeat('ab', %d), 'hex')"},
+    {"json", "to_json(repeat('x', %d))"},
+    {"jsonb", "to_jsonb(repeat('x', %d))"},
+    {"jsonb", "(SELECT jsonb_agg(md5(i::text)) FROM generate_series(1, %d / 36) i)"},
+    {"text[]", "array_fill(repeat('x', 996), ARRAY[%d / 1000])"},
+    {"text[]", "array_fill('x'::text, ARRAY[%d / 5])"},
+    {"bytea[]", "ARRAY[decode(repeat('ab', %d), 'hex')]"},
+    {"bigint[]", "array_fill(1234567890123, ARRAY[2, %d / 24])"},
+    {"xml", "xmlelement(name a, repeat('x', %d))"},
+    {"tstzrange[]", "array_fill('[2026-01-01,2026-01-02)'::tstzrange, ARRAY[%d / 60])"},
+    {"demo.parts", "ROW(1, repeat('x', %d))::demo.parts"},
+    {"demo.long_text", "repeat('x', %d)"},
+};
+
+/* demo.wide<n>: a small row, then one of some `size` bytes, then a small one. */
+static const char *make_wide(int n, const char *type, const char *value, int size, const char *kind)
+{
+    dbtest_exec(apr_psprintf(pool,
+                             "CREATE TABLE demo.kept%d (id integer, a text, x %s);"
+                             "INSERT INTO demo.kept%d (id, a) VALUES (1, 'a');"
+                             "INSERT INTO demo.kept%d VALUES (2, 'b', %s);"
+                             "INSERT INTO demo.kept%d (id) VALUES (3);"
+                             "CREATE %s demo.wide%d AS SELECT * FROM demo.kept%d;"
+                             "GRANT SELECT ON demo.wide%d TO udm_test_reader;"
+                             "SELECT udm.register_type('iWD', 'Wide%d', 'demo.wide%d', 'id', "
+                             "tenants => ARRAY['acme'])",
+                             n, type, n, n, filled(value, apr_itoa(pool, size)), n, kind, n, n, n,
+                             n, n));
+    return apr_psprintf(pool, "Wide%d", n);
+}
+
+/* Of each kind a row below the limit is exported, and one above it is named. */
+START_TEST(row_limit)
+{
+    bench_t *b = prepare();
+    udm_error_t *error;
+
+    dbtest_exec("CREATE TYPE demo.parts AS (n integer, t text);"
+                "CREATE DOMAIN demo.long_text AS text;"
+                "GRANT USAGE ON TYPE demo.parts, demo.long_text TO udm_test_reader");
+    b->settings.max_row = 1048576;
+    for (int i = 0; i < (int)(sizeof(wide_kinds) / sizeof(wide_kinds[0])); i++) {
+        const char *type = make_wide(i, wide_kinds[i].type, wide_kinds[i].value,
+                                     _i == 0 ? 900000 : 1200000, "VIEW");
+
+        b->run.export_id = apr_psprintf(pool, "0b3c7c1e-1111-4222-8333-%012d", i);
+        error = try_export(b, "iWD", type);
+        if (_i == 0) {
+            dbtest_ok(error);
+            ck_assert_int_eq(b->rows, 3);
+            continue;
+        }
+        dbtest_fails(
+            error, UDM_E_SOURCE,
+            apr_psprintf(pool,
+                         "a row of type \"%s\" of source \"iWD\" is larger than the 1MiB "
+                         "that are allowed here; its column \"x\" is the largest part of it",
+                         type));
+        ck_assert(udm_source_permanent(error));
+        ck_assert_str_eq(error->about, "the one whose \"id\" is \"2\"");
+        check_nothing_left(b);
+    }
+}
+END_TEST
+
+/* No column is too large, but all of them together are. */
+START_TEST(row_limit_of_columns)
+{
+    bench_t *b = prepare();
+    udm_error_t *error;
+
+    make_wide(0, "text, y bytea, z jsonb",
+              "repeat('x', 400000), decode(repeat('ab', 350000), 'hex'), to_jsonb(repeat('x', %d))",
+              _i % 2 == 0 ? 290000 : 310000, _i < 2 ? "VIEW" : "MATERIALIZED VIEW");
+    b->settings.max_row = 1048576;
+    error = try_export(b, "iWD", "Wide0");
+    if (_i % 2 == 0) {
+        dbtest_ok(error);
+        return;
+    }
+    dbtest_fails(error, UDM_E_SOURCE, "its column \"x\" is the largest part of it");
+    ck_assert_str_eq(error->about, "the one whose \"id\" is \"2\"");
+    check_nothing_left(b);
+}
+END_TEST
+
+/*
+ * A row that grows on its way passes the source's own look, and is found when it comes: numbers as
+ * digits. Its key is known where files are called by it.
+ */
+START_TEST(row_limit_on_the_way)
+{
+    bench_t *b = prepare();
+    udm_error_t *error;
+
+    dbtest_exec("SELECT udm.register_source('Each', 'DataSync', layout => 'records', connection => "
+                "'demo');"
+                "CREATE VIEW demo.grown AS SELECT n AS id, repeat('9', 100000)::numeric AS x,"
+                " repeat('9', 100000)::numeric AS y FROM generate_series(1, 3) n;"
+                "GRANT SELECT ON demo.grown TO udm_test_reader;"
+                "SELECT udm.register_type(s, 'Grown', 'demo.grown', 'id', tenants => ARRAY['acme'])"
+                " FROM unnest(ARRAY['iWD', 'Each']) s");
+    b->settings.max_row = 65536;
+    error = try_export(b, _i == 0 ? "iWD" : "Each", "Grown");
+    dbtest_fails(error, UDM_E_SOURCE,
+                 "larger than the 64KiB that are allowed here; its column \"x\"");
+    ck_assert(udm_source_permanent(error));
+    ck_assert_str_eq(error->about,
+                     _i == 0 ? "row 1 of those that were read" : "the one whose \"id\" is \"1\"");
+    check_nothing_left(b);
+}
+END_TEST
+
+/* What goes with an attachment's content is a row, too. */
+START_TEST(row_limit_of_attachments)
+{
+    bench_t *b = prepare();
+
+    dbtest_exec("UPDATE demo.document SET name = repeat('n', 2000000) WHERE id = 'doc4'");
+    b->settings.max_row = 1048576;
+    b->run.export_attachments = true;
+    dbtest_fails(try_export(b, "UCS", "Interaction"), UDM_E_SOURCE,
+                 "an id, name or type of more than "
+                 "1MiB");
+    check_nothing_left(b);
+}
+END_TEST
+
 static long peak_kib(void)
 {
     struct rusage usage;
@@ -913,5 +1050,9 @@ TCase *export_case(void)
     tcase_add_test(tc, stopped);
     tcase_add_test(tc, breaks_half_way);
     tcase_add_loop_test(tc, flat_memory, 0, 2);
+    tcase_add_loop_test(tc, row_limit, 0, 2);
+    tcase_add_loop_test(tc, row_limit_of_columns, 0, 4);
+    tcase_add_loop_test(tc, row_limit_on_the_way, 0, 2);
+    tcase_add_test(tc, row_limit_of_attachments);
     return tc;
 }

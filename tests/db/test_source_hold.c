@@ -32,7 +32,7 @@ static udm_source_t *open_held(apr_pool_t **own, udm_source_hold_t *hold, const 
 
     ck_assert_int_eq(apr_pool_create(own, pool), APR_SUCCESS);
     dbtest_ok(udm_source_open_held(&source, *own, sourcetest_path(), type, sourcetest_run(ccid),
-                                   NULL, hold));
+                                   NULL, hold, 0));
     return source;
 }
 
@@ -190,7 +190,7 @@ START_TEST(reader_is_checked_again)
     dbtest_exec("GRANT USAGE ON SCHEMA udm TO udm_test_reader");
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
     dbtest_fails(udm_source_open_held(&source, own, sourcetest_path(), type, sourcetest_run("acme"),
-                                      NULL, hold),
+                                      NULL, hold, 0),
                  UDM_E_SOURCE, "can use schema udm");
     apr_pool_destroy(own);
     dbtest_exec("REVOKE USAGE ON SCHEMA udm FROM udm_test_reader");
