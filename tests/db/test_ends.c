@@ -14,6 +14,7 @@
 #include "db/growth.h"
 #include "db/heartbeat.h"
 #include "db/job.h"
+#include "db/row.h"
 #include "queuetest.h"
 
 #define GONE "type \"Task\" of source \"iWD\" is not registered any more"
@@ -296,6 +297,55 @@ START_TEST(whether_anybody_works)
 }
 END_TEST
 
+/* What a statement does to udm.worker, as PostgreSQL tells it. */
+static const char *scans_of_workers(const char *sql)
+{
+    const char *found = "";
+    udm_result_t *plan;
+    int i;
+
+    dbtest_ok(udm_db_query_text(
+        &plan, pool, dbtest_admin(),
+        apr_pstrcat(pool, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ", sql, NULL), 0,
+        NULL));
+    for (i = 0; i < plan->rows; i++) {
+        const char *line = udm_result_text(plan, i, 0);
+        const char *at = strstr(line, " on worker");
+
+        if (at) {
+            found = apr_pstrcat(pool, found, strchr(at, '(') ? strchr(at, '(') : at, ";", NULL);
+        }
+    }
+    return found;
+}
+
+/* However many wait, who works is asked once; and not at all where nothing waits. */
+START_TEST(who_works_is_asked_once)
+{
+    static const char runs[] = "SELECT " UDM_RUN_COLUMNS " FROM " UDM_RUN_TABLES;
+    static const char jobs[] = "SELECT " UDM_JOB_COLUMNS " FROM " UDM_JOB_TABLES;
+    const char *const lists[] = {runs, jobs};
+    const char *scans;
+    unsigned i;
+
+    for (i = 0; i < 20; i++) {
+        queuetest_queued("x");
+    }
+    dbtest_exec(
+        "UPDATE udm.job j SET latest_run_id = (SELECT id FROM udm.run r WHERE r.job_id = j.id);"
+        "UPDATE udm.run SET ready_at = now() - interval '1 minute'");
+    for (i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+        scans = scans_of_workers(lists[i]);
+        ck_assert_msg(strstr(scans, "loops=1)") && !strstr(scans, "loops=2"), "%s", scans);
+    }
+    dbtest_exec("UPDATE udm.run SET status = 'COMPLETED'; UPDATE udm.job SET status = 'COMPLETED'");
+    for (i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+        scans = scans_of_workers(lists[i]);
+        ck_assert_msg(strstr(scans, "never executed") && !strstr(scans, "loops"), "%s", scans);
+    }
+}
+END_TEST
+
 START_TEST(a_job_that_was_due)
 {
     apr_int64_t id = apr_atoi64(queuetest_planned("now() - interval '1 minute'", "false"));
@@ -493,6 +543,7 @@ TCase *ends_case(void)
     tcase_add_test(tc, what_the_last_attempt_failed_of);
     tcase_add_test(tc, what_a_window_waits_for);
     tcase_add_test(tc, whether_anybody_works);
+    tcase_add_test(tc, who_works_is_asked_once);
     tcase_add_test(tc, a_job_that_was_due);
     tcase_add_test(tc, workers_are_forgotten);
     tcase_add_test(tc, history_ends);
