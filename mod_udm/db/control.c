@@ -61,7 +61,8 @@ static const udm_statement_t run_cancel = {
 
 /* Whoever holds the run sees it when it renews its lease, and needs its fence for that. */
 static const udm_statement_t run_suspend = {
-    "udm_control_run_suspend", "UPDATE udm.run SET status = 'SUSPENDED' WHERE id = $1::bigint"};
+    "udm_control_run_suspend", "UPDATE udm.run SET status = 'SUSPENDED', status_reason = NULL"
+                               " WHERE id = $1::bigint"};
 
 /* An attempt that was interrupted on request is none; a settle time that goes on goes on. */
 static const udm_statement_t run_resume = {

@@ -98,6 +98,18 @@ static udm_error_t *remove_batch(int *left, purge_t *t, const apr_array_header_t
     return udm_queue_purged(t->turn, t->db, gone);
 }
 
+/* What the database is in the way of there must not keep files in the store. */
+static udm_error_t *tolerate(purge_t *t, udm_error_t *error)
+{
+    if (!error || error->kind == UDM_E_DATABASE) {
+        return error;
+    }
+    udm_log(LIMIT(t->worker), UDM_LOG_ERROR,
+            "UDM0523: what is over stays in the database for now, trying again: %s",
+            udm_error_line(t->turn, error));
+    return NULL;
+}
+
 /* All that there is to remove, unless the store does not let go of some. */
 static udm_error_t *purge(purge_t *t)
 {
@@ -119,12 +131,12 @@ static udm_error_t *purge(purge_t *t)
     } while (!error && left == 0 && count == BATCH && udm_worker_goes_on(t->worker));
     if (!error) {
         /* Whose files are out of the store by now can go on to leave. */
-        error = udm_upkeep_tenants(t->turn, t->worker, t->db);
+        error = tolerate(t, udm_upkeep_tenants(t->turn, t->worker, t->db));
     }
     if (!error && udm_worker_now() >= t->forget_at) {
         error = udm_queue_forget_retries(t->turn, t->db);
         if (!error) {
-            error = udm_upkeep_pass(t->turn, t->worker, t->db);
+            error = tolerate(t, udm_upkeep_pass(t->turn, t->worker, t->db));
         }
         t->forget_at = udm_worker_now() + FORGET_MS;
     }

@@ -379,17 +379,17 @@ static udm_error_t *confirm_claim(desk_t *d, const udm_run_t *run)
     return error;
 }
 
-/* Whether a type is registered for a contact centre. */
-static bool holds_rows_of(const udm_data_type_t *type, const char *ccid)
+/* Whether it is the type of the run: of its source, and not of one that has the name as its alias; and
+ * registered for its contact centre. */
+static bool is_type_of(const udm_data_type_t *type, const udm_run_t *run)
 {
+    bool has = !type->tenants;
     int i;
 
-    for (i = 0; type->tenants && i < type->tenants->nelts; i++) {
-        if (strcmp(APR_ARRAY_IDX(type->tenants, i, const char *), ccid) == 0) {
-            return true;
-        }
+    for (i = 0; !has && i < type->tenants->nelts; i++) {
+        has = strcmp(APR_ARRAY_IDX(type->tenants, i, const char *), run->ccid) == 0;
     }
-    return !type->tenants;
+    return has && strcmp(type->source, run->source) == 0;
 }
 
 static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *later, desk_t *d,
@@ -417,7 +417,7 @@ static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *
     if (!error) {
         error = udm_catalog_type(&type, d->run_pool, d->db, run->source, run->type);
     }
-    if ((error && error->kind == UDM_E_NOT_FOUND) || (!error && !holds_rows_of(type, run->ccid))) {
+    if ((error && error->kind == UDM_E_NOT_FOUND) || (!error && !is_type_of(type, run))) {
         return udm_error_make(d->run_pool, UDM_E_GONE,
                               "type \"%s\" of source \"%s\" is not registered any more", run->type,
                               run->source);

@@ -689,6 +689,18 @@ COMMENT ON COLUMN udm.tenant.ending_since IS
     'Since when the contact centre is being removed: no credential of it is good, nothing of it runs, '
     'and the workers take its files out of the store, then its rows, and last the row of it.';
 
+CREATE FUNCTION udm.key_of_who_stays() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM udm.tenant t WHERE t.ccid = NEW.ccid AND t.ending_since IS NOT NULL) THEN
+        RAISE EXCEPTION 'contact centre "%" is being removed', NEW.ccid;
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER key_of_who_stays BEFORE INSERT OR UPDATE OF revoked_at, ccid ON udm.api_key FOR EACH ROW
+    WHEN (NEW.revoked_at IS NULL) EXECUTE FUNCTION udm.key_of_who_stays();
+
 -- One step towards the end of a contact centre, of at most so many rows; true: there is more to do
 -- now, false: nothing, or files and exports are still to be waited for. Whatever ends a step, the
 -- next one goes on.
@@ -852,7 +864,8 @@ BEGIN
     IF runs IS NULL THEN
         RETURN;
     END IF;
-    DELETE FROM udm.run r WHERE r.id = ANY (runs);
+    WITH free AS (SELECT x.id FROM udm.run x WHERE x.id = ANY (runs) FOR UPDATE SKIP LOCKED)
+    DELETE FROM udm.run r USING free WHERE r.id = free.id;
     GET DIAGNOSTICS gone = ROW_COUNT;
     DELETE FROM udm.job j WHERE j.id = ANY (jobs) AND j.next_run_at IS NULL AND j.changed_at < before
        AND NOT EXISTS (SELECT FROM udm.run r WHERE r.job_id = j.id);
@@ -1006,7 +1019,7 @@ REVOKE ALL ON FUNCTION udm.is_registered(text, text, text), udm.gone_reason(text
     udm.hold_jobs(bigint[], text, text, boolean), udm.remove_attribute(text, text, text, boolean),
     udm.remove_media(text, text, text, boolean), udm.remove_sub_type(text, text, text),
     udm.remove_attachments(text, text, boolean), udm.remove_api_key(text), udm.remove_role(text, boolean),
-    udm.end_tenant_step(text, integer), udm.remove_tenant(text, boolean), udm.end_tenants(integer),
+    udm.key_of_who_stays(), udm.end_tenant_step(text, integer), udm.remove_tenant(text, boolean), udm.end_tenants(integer),
     udm.may_purge(integer, integer, text), udm.purge_runs(integer, bigint, integer),
     udm.purge_jobs(integer, bigint, integer), udm.purge_files(integer, bigint, integer),
     udm.purge_audit(integer, bigint, integer), udm.forget_gone_types() FROM PUBLIC;

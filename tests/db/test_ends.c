@@ -223,6 +223,7 @@ static void ago(const char *interval)
 
 START_TEST(what_the_last_attempt_failed_of)
 {
+    udm_job_info_t *info;
     apr_int64_t id;
     udm_run_t *run;
     const char *words;
@@ -239,19 +240,21 @@ START_TEST(what_the_last_attempt_failed_of)
         dbtest_value("SELECT to_char(ready_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
                      " FROM udm.run"));
     ck_assert_str_eq(shown_run()->status_reason, words);
-    {
-        udm_job_info_t *info;
-
-        dbtest_ok(udm_job_get(&info, pool, dbtest_httpd(), with_role("acme", "Reader"), id));
-        ck_assert_str_eq(info->status, "QUEUED");
-        ck_assert_str_eq(info->status_reason, words);
-    }
+    dbtest_ok(udm_job_get(&info, pool, dbtest_httpd(), with_role("acme", "Reader"), id));
+    ck_assert_str_eq(info->status, "QUEUED");
+    ck_assert_str_eq(info->status_reason, words);
     /* Handed back, it keeps what is known. */
     dbtest_exec("UPDATE udm.run SET ready_at = now()");
     run = queuetest_claimed("w/1");
     ck_assert_ptr_null(shown_run()->status_reason);
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL));
     ck_assert_ptr_nonnull(strstr(shown_run()->status_reason, "attempt 1 failed: the source"));
+    /* Somebody suspended it: that is why it does not run. */
+    dbtest_ok(udm_job_change(&info, pool, dbtest_httpd(), UDM_CHANGE_SUSPEND, id, NULL,
+                             dbtest_audit(with_role("acme", "UDM UCSX Exporter"))));
+    ck_assert_str_eq(info->status, "SUSPENDED");
+    ck_assert_ptr_null(info->status_reason);
+    ck_assert_ptr_null(shown_run()->status_reason);
 }
 END_TEST
 

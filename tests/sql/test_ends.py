@@ -432,6 +432,7 @@ def test_called_again_it_says_how_far_it_is(world):
     assert "1 file" in world.value("SELECT udm.remove_tenant('acme', true)")
     assert "1 file" in world.value("SELECT udm.remove_tenant('acme')")
     world.refused("SELECT udm.rename_tenant('acme', 'x')", "being removed")
+    world.refused("SELECT udm.create_api_key('acme', 'again', '{*}')", "being removed")
     world.sql("UPDATE udm.file SET purged_at = now()")
     assert world.value("SELECT udm.remove_tenant('acme')") == "removed" and left(world) == set()
 

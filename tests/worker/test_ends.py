@@ -134,6 +134,16 @@ def test_a_type_that_goes_stops_what_runs(queue):
     assert queue.wait_status(queue.add("Plain"), "COMPLETED", "FAILED")["status"] == "COMPLETED"
 
 
+def test_another_source_of_the_name_is_not_read(queue):
+    """One that has the name of a removed source as its alias is not what the job was about."""
+    run_id = queue.add("Plain", source="Gone")
+    queue.sql("UPDATE udm.source SET alias = 'Gone' WHERE name = 'Gated'")
+    worker = started(queue)
+    worker.allow_log("UDM0520")
+    run = queue.wait_status(run_id, "SUSPENDED", "COMPLETED", "FAILED")
+    assert run["reason"] == 'type "Plain" of source "Gone" is not registered any more'
+
+
 def test_a_type_that_is_renamed_under_a_run(queue):
     worker = started(queue)
     worker.allow_log("UDM0218|UDM0228")
