@@ -48,6 +48,7 @@ typedef struct udm_error_t {
     udm_error_kind kind;
     apr_status_t status;        /* of the call that failed, else APR_SUCCESS */
     char sqlstate[6];           /* of the statement that failed, else "" */
+    char routine[32];           /* of the server that reported it, where it said so, else "" */
     const char *reason;         /* never NULL */
     const char *detail;         /* NULL when there is no more to say */
     const char *about;          /* which of the tenant's own data it is about; NULL: none */

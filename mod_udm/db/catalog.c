@@ -30,7 +30,8 @@ static const udm_statement_t type_select = {
     " (SELECT json_agg(json_build_array(v.value, v.name, v.label) ORDER BY v.name)"
     " FROM udm.media v WHERE v.source = t.source AND v.type = t.name)::text,"
     " (SELECT json_agg(json_build_array(a.name, a.column_name, a.label, a.kind) ORDER BY a.name)"
-    " FROM udm.attribute a WHERE a.source = t.source AND a.type = t.name)::text"
+    " FROM udm.attribute a WHERE a.source = t.source AND a.type = t.name)::text,"
+    " t.row_security, to_json(t.search_path)::text, t.moving_window"
     " FROM udm.source s JOIN udm.data_type t ON t.source = s.name"
     " WHERE (s.name = $1 OR s.alias = $1) AND t.name = $2 ORDER BY s.name = $1 DESC LIMIT 1"};
 /* clang-format on */
@@ -142,10 +143,48 @@ udm_error_t *udm_catalog_type(udm_data_type_t **type, apr_pool_t *p, udm_db_t *d
     found->sub_types = read_values(p, udm_result_text(row, 0, c++));
     found->media = read_values(p, udm_result_text(row, 0, c++));
     error = read_attributes(&found->attributes, p, udm_result_text(row, 0, c++));
+    found->row_security = udm_result_bool(row, 0, c++);
+    found->search_path = read_names(p, row, c++);
+    found->moving_window = udm_result_bool(row, 0, c++);
     if (!error) {
         *type = found;
     }
     return error;
+}
+
+/* A name beats an alias here, too. */
+/* clang-format off */
+static const udm_statement_t all_of_select = {
+    "udm_catalog_all_of",
+    "SELECT (SELECT s.name FROM udm.source s WHERE s.name = $1 OR s.alias = $1"
+    "  ORDER BY s.name = $1 DESC LIMIT 1),"
+    " (SELECT to_json(coalesce(array_agg(s.name ORDER BY s.name), '{}'))::text FROM udm.source s),"
+    " (SELECT to_json(coalesce(array_agg(t.name ORDER BY t.name), '{}'))::text FROM udm.data_type t"
+    "   WHERE t.source = (SELECT s.name FROM udm.source s WHERE s.name = $1 OR s.alias = $1"
+    "                      ORDER BY s.name = $1 DESC LIMIT 1)),"
+    " (SELECT to_json(coalesce(array_agg(c.ccid ORDER BY c.ccid), '{}'))::text FROM udm.tenant c)"};
+/* clang-format on */
+
+udm_error_t *udm_catalog_all_of(const char **canonical, apr_array_header_t **types,
+                                apr_array_header_t **centres, apr_pool_t *p, udm_db_t *db,
+                                const char *source)
+{
+    udm_result_t *row;
+    udm_error_t *error = udm_db_query(&row, p, db, &all_of_select, 1, &source);
+
+    if (error) {
+        return error;
+    }
+    *canonical = udm_result_text(row, 0, 0);
+    if (!*canonical) {
+        apr_array_header_t *names = udm_result_array(p, row, 0, 1);
+
+        return udm_error_make(p, UDM_E_NOT_FOUND, "there is no source \"%s\"; there %s%s", source,
+                              names->nelts ? "are: " : "is none", apr_array_pstrcat(p, names, ','));
+    }
+    *types = udm_result_array(p, row, 0, 2);
+    *centres = udm_result_array(p, row, 0, 3);
+    return NULL;
 }
 
 static const udm_statement_t sources_select = {

@@ -51,14 +51,26 @@ typedef struct udm_data_type_t {
     const char *attachment_name_column;
     const char *attachment_mime_column;
     const char *attachment_content_column;
-    apr_array_header_t *sub_types;  /* of udm_value_t, by value */
-    apr_array_header_t *media;      /* of udm_value_t, by value */
-    apr_array_header_t *attributes; /* of udm_attribute_t, by name */
+    apr_array_header_t *sub_types;   /* of udm_value_t, by value */
+    apr_array_header_t *media;       /* of udm_value_t, by value */
+    apr_array_header_t *attributes;  /* of udm_attribute_t, by name */
+    bool row_security;               /* the policies of the source's database are meant */
+    apr_array_header_t *search_path; /* of schemas, for functions that need it; NULL: none */
+    bool moving_window;              /* jobs may take what came since their last run */
 } udm_data_type_t;
 
 /* One data type by source (name or alias) and name. @return UDM_E_NOT_FOUND */
 udm_error_t *udm_catalog_type(udm_data_type_t **type, apr_pool_t *p, udm_db_t *db,
                               const char *source, const char *name);
+
+/*
+ * All types of a source (name or alias), by name, and all contact centres: arrays of const char *.
+ * `canonical` gets the name of the source.
+ * @return UDM_E_NOT_FOUND, with the names that there are
+ */
+udm_error_t *udm_catalog_all_of(const char **canonical, apr_array_header_t **types,
+                                apr_array_header_t **centres, apr_pool_t *p, udm_db_t *db,
+                                const char *source);
 
 /* Sources of which the principal may read a type: array of udm_value_t (value = name, label). */
 udm_error_t *udm_catalog_sources(apr_array_header_t **sources, apr_pool_t *p, udm_db_t *db,

@@ -186,18 +186,10 @@ static apr_status_t source_close(void *data)
         udm_source_hold_drop(s->hold);
     }
     else if (s->hold && s->db) {
-        udm_source_hold_give_back(s->hold);
+        udm_source_hold_give_back(s->hold, s->pooled);
     }
     return APR_SUCCESS;
 }
-
-/* The session: nothing of it may depend on how the reader's role or its database is set up. */
-static const char session_sql[] =
-    "SET search_path = pg_catalog; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';"
-    "SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; SET bytea_output = 'hex';"
-    "SET statement_timeout = 0; SET lock_timeout = '10s'; SET row_security = on;"
-    "SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = on;"
-    "SET client_encoding = 'UTF8'";
 
 /* `hold` may be NULL. */
 static udm_error_t *connect_reader(udm_db_t **db, udm_source_t *s, udm_source_hold_t *hold)
@@ -213,8 +205,7 @@ static udm_error_t *connect_reader(udm_db_t **db, udm_source_t *s, udm_source_ho
         return error;
     }
     (*db)->stop = s->stop;
-    error = udm_db_exec(s->pool, *db, session_sql);
-    return error ? udm_source_explain_error(s, error, "its session") : NULL;
+    return NULL;
 }
 
 /* clang-format off */
@@ -222,7 +213,8 @@ static const char settings_sql[] =
     "SELECT set_config('udm.ccid', $1::text, true),"
     " set_config('udm.media', $2::text, true),"
     " format('timestamptz %L', " UDM_DB_TIME_IN("$3") "),"
-    " format('timestamptz %L', " UDM_DB_TIME_IN("$4") ")";
+    " format('timestamptz %L', " UDM_DB_TIME_IN("$4") "),"
+    " pg_current_snapshot()::text";
 /* clang-format on */
 
 /* The bounds of the window as SQL; where there is none, PostgreSQL writes a NULL. */
@@ -233,7 +225,7 @@ static const char *bound(const udm_result_t *result, int column, apr_time_t time
 
 /*
  * The values that a statement reads with current_setting(), for this transaction only, and the
- * bounds of the window.
+ * bounds of the window. As the first statement of the transaction it takes the snapshot.
  */
 static udm_error_t *bind_settings(udm_source_t *s, udm_db_t *db, const char *media)
 {
@@ -251,29 +243,7 @@ static udm_error_t *bind_settings(udm_source_t *s, udm_db_t *db, const char *med
     }
     s->from = bound(result, 2, s->run->window_from);
     s->to = bound(result, 3, s->run->window_to);
-    return NULL;
-}
-
-/* Plans a statement: says whether it can be run at all, and how many rows are expected. */
-static udm_error_t *explain(apr_int64_t *rows, udm_source_t *s, const relation_t *relation,
-                            const char *sql)
-{
-    udm_result_t *result;
-    udm_error_t *error;
-    json_t *json;
-
-    error = udm_source_query(&result, s, relation->shown,
-                             apr_pstrcat(s->pool, "EXPLAIN (FORMAT JSON) ", sql, NULL), 0, NULL);
-    if (error) {
-        return error;
-    }
-    json = json_loads(udm_result_text(result, 0, 0), 0, NULL);
-    *rows = (apr_int64_t)json_number_value(
-        json_object_get(json_object_get(json_array_get(json, 0), "Plan"), "Plan Rows"));
-    json_decref(json);
-    if (*rows < 1) {
-        *rows = 1;
-    }
+    s->snapshot = udm_result_text(result, 0, 4);
     return NULL;
 }
 
@@ -307,6 +277,7 @@ udm_error_t *udm_source_open_held(udm_source_t **source, apr_pool_t *p, const ch
     udm_result_t *result;
     udm_error_t *error;
     apr_int64_t ignored;
+    bool foreign = false;
 
     *source = NULL;
     s->pool = p;
@@ -314,6 +285,7 @@ udm_error_t *udm_source_open_held(udm_source_t **source, apr_pool_t *p, const ch
     s->run = run;
     s->stop = stop;
     s->max_row = max_row;
+    s->rows.shown = apr_pstrcat(p, type->relation_schema, ".", type->relation_name, NULL);
     /* Without a column that tells them apart, every row belongs to each of the tenants. */
     if (!type->tenant_column && (!type->tenants || !owns_relation(type, run->ccid))) {
         return udm_source_lasting(
@@ -340,23 +312,19 @@ udm_error_t *udm_source_open_held(udm_source_t **source, apr_pool_t *p, const ch
     if (error) {
         return error;
     }
-    error = udm_db_exec(p, s->db, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-    if (error) {
-        return udm_source_explain_error(s, error, "its session");
-    }
-    error =
-        udm_source_query(&result, s, "its session", "SELECT pg_current_snapshot()::text", 0, NULL);
-    if (error) {
-        return error;
-    }
-    s->snapshot = udm_result_text(result, 0, 0);
-    error = check_reader(s);
+    error = udm_source_begin(s, files);
     error = error ? error : bind_settings(s, s->db, media);
+    error = error ? error : check_reader(s);
     error = error ? error : udm_source_bind_filters(s);
     error = error ? error : udm_source_make_statements(s, files);
-    error = error ? error : explain(&s->estimate, s, &s->rows, s->rows_sql);
+    error = error ? error : udm_source_set_path(s, s->db);
+    error = error ? error : udm_source_plan(&s->estimate, &s->foreign, s, &s->rows, s->rows_sql);
+    error = error ? error : udm_source_check_types(s);
+    error = error ? error : udm_source_check_window(s, &s->rows, s->foreign);
     if (!error && files) {
-        error = explain(&ignored, s, &s->files, s->files_sql);
+        error = udm_source_plan(&ignored, &foreign, s, &s->files, s->files_sql);
+        error = error ? error : udm_source_check_window(s, &s->files, foreign);
+        s->foreign = s->foreign || foreign;
         error = error ? error
                       : udm_source_query(&result, s, "its session", "SELECT pg_export_snapshot()",
                                          0, NULL);
@@ -404,7 +372,7 @@ static udm_error_t *read_error(udm_source_t *s, PGresult *result)
     }
     error = udm_db_error(s->pool, s->db, result);
     PQclear(result);
-    return udm_source_explain_error(s, error, relation ? relation->shown : "a relation");
+    return udm_source_explain_statement(s, error, relation ? relation->shown : "a relation");
 }
 
 static udm_error_t *wait_input(udm_source_t *s)
@@ -455,7 +423,8 @@ static udm_error_t *begin_copy(udm_source_t *s, const relation_t *relation, cons
     s->reading = relation;
     s->header_done = false;
     if (!PQsendQuery(s->db->conn,
-                     apr_pstrcat(s->pool, "COPY (", sql, ") TO STDOUT (FORMAT binary)", NULL))) {
+                     apr_pstrcat(s->pool, "COPY (", sql, ") TO STDOUT (FORMAT binary); ",
+                                 udm_source_changed_sql, NULL))) {
         return read_error(s, NULL);
     }
     error = next_result(&result, s);
@@ -541,12 +510,15 @@ static udm_error_t *refused_row(udm_source_t *s, udm_error_t *error)
     return udm_source_explain_large(s);
 }
 
-/* After the trailer: the server still has to say that the statement went well. */
+/*
+ * After the trailer: the server still has to say that the statement went well, and that what it read
+ * is as it was when the snapshot was taken.
+ */
 static udm_error_t *end_copy(udm_source_t *s)
 {
     PGresult *result;
     udm_error_t *error;
-    bool ended = false;
+    bool ended = false, changed = false;
 
     for (;;) {
         error = next_result(&result, s);
@@ -556,14 +528,20 @@ static udm_error_t *end_copy(udm_source_t *s)
         if (!result) {
             break;
         }
-        if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+            ended = true;
+            changed = *PQgetvalue(result, 0, 0) == 't';
+        }
+        else if (PQresultStatus(result) != PGRES_COMMAND_OK) {
             return refused_row(s, read_error(s, result));
         }
-        ended = true;
         PQclear(result);
     }
     if (!ended) {
         return read_error(s, NULL);
+    }
+    if (changed) {
+        return udm_source_changed(s, s->reading->shown);
     }
     s->reading = NULL;
     return NULL;
@@ -641,21 +619,14 @@ static udm_error_t *open_slices(udm_source_t *s)
 {
     udm_error_t *error;
     udm_db_t *db;
-    const char *begin;
 
     error = connect_reader(&db, s, NULL);
     if (error) {
         return error;
     }
-    begin = apr_psprintf(s->pool,
-                         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
-                         "SET TRANSACTION SNAPSHOT '%s'",
-                         s->exported);
-    error = udm_db_exec(s->pool, db, begin);
-    if (error) {
-        return udm_source_explain_error(s, error, "its snapshot");
-    }
-    error = bind_settings(s, db, "{}");
+    error = udm_source_join(s, db);
+    error = error ? error : bind_settings(s, db, "{}");
+    error = error ? error : udm_source_set_path(s, db);
     if (!error) {
         s->slices = db;
     }

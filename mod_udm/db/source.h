@@ -19,6 +19,7 @@ typedef struct udm_column_t {
     Oid type;    /* as sent: base type of a domain, or text for what is read as its text or JSON */
     bool json;   /* text that is JSON already (json, jsonb, to_json of anything else) */
     Oid element; /* of an array with a fast path, else 0 */
+    Oid array;   /* the array's own type, then */
 } udm_column_t;
 
 /*
@@ -38,9 +39,9 @@ udm_source_hold_t *udm_source_hold_make(apr_pool_t *p);
 bool udm_source_hold_expire(udm_source_hold_t *hold);
 
 /*
- * Connects as the reader that the file `<source_dir>/<connection>` names, refuses one that can use
- * schema udm, checks that the relation and its columns exist, and begins the snapshot (REPEATABLE
- * READ, READ ONLY). Closed with `p`.
+ * Connects as the reader that the file `<source_dir>/<connection>` names, locks what it reads (ACCESS
+ * SHARE) and then begins the snapshot (REPEATABLE READ, READ ONLY), refuses a reader that can use
+ * schema udm, and checks that the relation and its columns exist. Closed with `p`.
  * The relation is planned once here, so most of what cannot be read is found before the first row.
  * Raising `stop` (which may be NULL) ends whatever waits for the source from then on; the server is
  * told when it is closed.
@@ -78,6 +79,26 @@ udm_error_t *udm_source_settle(bool *settled, const char **barrier, apr_pool_t *
  */
 udm_error_t *udm_source_oldest_writer(apr_time_t *began, apr_pool_t *p, const char *source_dir,
                                       const udm_data_type_t *type, const udm_stop_t *stop);
+
+/* What trying a type out found: lines for a person. */
+typedef struct udm_source_trial_t {
+    const char *reader;
+    const char *database;
+    const char *server; /* its version */
+    const char *relation;
+    apr_int64_t estimate;         /* rows of the contact centre, as the planner guesses */
+    apr_array_header_t *roles;    /* of const char *: which column is what */
+    apr_array_header_t *columns;  /* of const char *: what leaves, in this order */
+    apr_array_header_t *warnings; /* of const char * */
+} udm_source_trial_t;
+
+/*
+ * Does for everything of a type what a run of `ccid` would do before its first row, and reads one row.
+ * The connection closes with `p`.
+ * @return what udm_source_open returns
+ */
+udm_error_t *udm_source_try(udm_source_trial_t **trial, apr_pool_t *p, const char *source_dir,
+                            const udm_data_type_t *type, const char *ccid);
 
 /*
  * Whether a UDM_E_SOURCE stays the same however often it is tried again: no connection file, a
@@ -139,7 +160,8 @@ udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t
                               const udm_content_t *of, apr_int64_t offset, apr_size_t size);
 
 /*
- * The next row as COPY's binary tuple: a 16-bit field count, then length and bytes of each field, all
+ * The next row as COPY's binary tuple, which may turn out to be no good: only the end says that all
+ * rows are of the snapshot. A tuple is a 16-bit field count, then length and bytes of each field, all
  * in network order. Valid until the next call. `tuple` gets NULL at the end.
  */
 udm_error_t *udm_source_next(const unsigned char **tuple, apr_size_t *size, udm_source_t *source);

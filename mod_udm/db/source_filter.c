@@ -172,7 +172,9 @@ udm_error_t *udm_source_filter_sql(const char **sql, const udm_source_t *s,
                                    const source_filter_t *filter, const char *column,
                                    const attribute_t *a)
 {
-    static const char *const operators[] = {"=", "IS DISTINCT FROM", "<", "<=", ">", ">="};
+    static const char *const operators[] = {"=", NULL, "<", "<=", ">", ">="};
+    /* Whether texts that are not the same may be equal. */
+    bool bytes = a && a->loose && filter->attribute->kind == UDM_ATTRIBUTE_STRING;
     udm_attribute_kind kind = filter->attribute->kind;
     apr_pool_t *p = s->pool;
     const char *left, *right;
@@ -189,17 +191,38 @@ udm_error_t *udm_source_filter_sql(const char **sql, const udm_source_t *s,
                       apr_psprintf(p, "it is of kind %s, but column \"%s\" of %s is of type %s",
                                    udm_attribute_kind_name(kind), a->name, s->rows.shown, a->cast));
     }
-    right = apr_psprintf(p, "current_setting('%s')::%s", filter->setting, value_types[kind]);
+    right =
+        apr_psprintf(p, "pg_catalog.current_setting('%s')::%s", filter->setting, value_types[kind]);
     switch (filter->test) {
     case UDM_TEST_IN:
         /* In a query of its own: the array is read once, not with each row. */
-        *sql = apr_psprintf(p, "%s IN (SELECT unnest(%s[]))", left, right);
+        *sql = apr_psprintf(p, "%s OPERATOR(pg_catalog.=) ANY (SELECT pg_catalog.unnest(%s[]))",
+                            left, right);
+        if (bytes) {
+            *sql = apr_psprintf(p,
+                                "%s AND %s COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) "
+                                "ANY (SELECT pg_catalog.unnest(%s[]))",
+                                *sql, left, right);
+        }
         break;
     case UDM_TEST_CONTAINS:
-        *sql = apr_psprintf(p, "strpos(lower(%s), lower(%s)) > 0", left, right);
+        /* Not every collation can look for a part of a text; what is a letter, each one says. */
+        *sql = apr_psprintf(p,
+                            "pg_catalog.strpos(pg_catalog.lower(%s) COLLATE pg_catalog.\"C\", "
+                            "pg_catalog.lower(%s)) OPERATOR(pg_catalog.>) 0",
+                            left, right);
+        break;
+    case UDM_TEST_NE:
+        *sql = apr_psprintf(p, "(%s) IS NOT TRUE",
+                            bytes ? udm_source_same_text(p, left, right)
+                                  : apr_psprintf(p, "%s OPERATOR(pg_catalog.=) %s", left, right));
         break;
     default:
-        *sql = apr_psprintf(p, "%s %s %s", left, operators[filter->test], right);
+        *sql =
+            apr_psprintf(p, "%s OPERATOR(pg_catalog.%s) %s", left, operators[filter->test], right);
+        if (bytes && filter->test == UDM_TEST_EQ) {
+            *sql = apr_pstrcat(p, *sql, " AND ", udm_source_same_text(p, left, right), NULL);
+        }
         break;
     }
     return NULL;

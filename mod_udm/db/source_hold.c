@@ -24,6 +24,7 @@ struct udm_source_hold_t {
     apr_int64_t made;
     apr_int64_t used; /* when it was given back */
     bool lent;
+    bool spent; /* not to be used once more: only its end is waited for */
 };
 
 static apr_int64_t now_ms(void)
@@ -45,7 +46,7 @@ udm_source_hold_t *udm_source_hold_make(apr_pool_t *p)
 static void drop(udm_source_hold_t *hold)
 {
     hold->db = NULL;
-    hold->lent = false;
+    hold->lent = hold->spent = false;
     apr_pool_clear(hold->pool);
 }
 
@@ -62,7 +63,7 @@ static bool fits(const udm_source_hold_t *hold, const char *conninfo)
 {
     apr_int64_t now = now_ms();
 
-    return hold->db && !hold->lent && strcmp(hold->conninfo, conninfo) == 0 &&
+    return hold->db && !hold->lent && !hold->spent && strcmp(hold->conninfo, conninfo) == 0 &&
            now - hold->made < AGE_MS && now - hold->used < UDM_SOURCE_HOLD_MS;
 }
 
@@ -130,11 +131,12 @@ void udm_source_hold_drop(udm_source_hold_t *hold)
     drop(hold);
 }
 
-void udm_source_hold_give_back(udm_source_hold_t *hold)
+void udm_source_hold_give_back(udm_source_hold_t *hold, bool pooled)
 {
     PGconn *conn = hold->db->conn;
 
     hold->lent = false;
+    hold->spent = pooled;
     hold->used = now_ms();
     hold->db->stop = NULL;
     /*

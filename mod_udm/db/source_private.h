@@ -1,8 +1,10 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * source_private.h: what the files of a source share: source_connection.c finds the reader,
- * source_hold.c keeps its connection, source_width.c limits its rows, source_filter.c reads the filters of a run, source_query.c turns all that into statements, source.c
- * runs them.
+ * source_hold.c keeps its connection, source_steady.c begins the transaction, source_path.c sets its
+ * search_path, source_width.c limits its rows, source_filter.c reads the filters of a run,
+ * source_query.c turns all that into statements, source_plan.c has them planned, source.c runs them,
+ * source_check.c tries a type out.
  */
 #ifndef UDM_SOURCE_PRIVATE_H
 #define UDM_SOURCE_PRIVATE_H
@@ -15,11 +17,17 @@ typedef struct attribute_t {
     Oid type;
     Oid element;      /* 0 unless an array */
     const char *cast; /* the type as SQL writes it in a cast */
+    Oid collation;    /* 0 where the type has none */
+    bool equality;    /* pg_catalog has an = for it */
+    bool loose;       /* values with different bytes may be equal (nondeterministic collation) */
+    bool words;       /* of a kind of text */
 } attribute_t;
 
 typedef struct relation_t {
     const char *shown; /* "schema.name", for reasons */
     const char *sql;   /* quoted */
+    char kind;         /* pg_class.relkind */
+    bool filled;       /* pg_class.relispopulated */
     apr_array_header_t *attributes;
 } relation_t;
 
@@ -40,6 +48,8 @@ struct udm_source_t {
     udm_db_t *db;
     udm_db_t *slices; /* the second connection; NULL until it is needed */
     PGcancel *cancel;
+    bool pooled; /* the session is lent by a pooler: nothing may be left in it */
+    bool locked; /* before the snapshot was taken: rows, and files if they are read */
     const udm_stop_t *stop;
     relation_t rows;
     relation_t files;
@@ -55,6 +65,7 @@ struct udm_source_t {
     const char *large_sql; /* which row is too large; NULL: none can be */
     apr_array_header_t *wide_names; /* of const char *: columns, by the number that it gives */
     bool swollen;                   /* the connection holds more memory than it needs */
+    bool foreign; /* some of the rows, or of the files, come from another server */
     const char *snapshot;
     const char *exported; /* snapshot id for the second connection */
     apr_int64_t estimate;
@@ -72,6 +83,37 @@ const char *udm_source_away(apr_pool_t *p, const udm_data_type_t *type);
 /* What a failed statement means, in words that a tenant may read; `rel` is what it read. */
 udm_error_t *udm_source_explain_error(const udm_source_t *s, udm_error_t *error, const char *rel);
 
+/* The same of a statement that reads rows, after the relation and its columns were found. */
+udm_error_t *udm_source_explain_statement(const udm_source_t *s, udm_error_t *error,
+                                          const char *rel);
+
+/* Begins the transaction of the first connection, with the relations locked; sets `pooled` and
+ * `locked`. The snapshot is taken by the next statement. */
+udm_error_t *udm_source_begin(udm_source_t *s, bool files);
+
+/* Begins one on another connection, with the snapshot of the first. */
+udm_error_t *udm_source_join(udm_source_t *s, udm_db_t *db);
+
+/* Statements of which the last says, run after one that reads rows, whether they may be of another moment than the
+ * snapshot (true; NULL is false), and the error that this is; `rel` as above. */
+extern const char udm_source_changed_sql[];
+udm_error_t *udm_source_changed(const udm_source_t *s, const char *rel);
+
+/* Holds the columns against the types that the statement itself has, where nothing was locked. */
+udm_error_t *udm_source_check_types(udm_source_t *s);
+
+/* Checks and sets the search_path of the type, for this transaction; nothing without one. */
+udm_error_t *udm_source_set_path(udm_source_t *s, udm_db_t *db);
+
+/* Plans a statement: whether it can be run at all, how many rows are expected (at least 1), whether
+ * any of them come from another server. */
+udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
+                             const relation_t *relation, const char *sql);
+
+/* Refuses a window that goes on where the last one ended, where late rows could be missed. */
+udm_error_t *udm_source_check_window(const udm_source_t *s, const relation_t *relation,
+                                     bool foreign);
+
 /* Runs a statement on the first connection; `rel` as above. */
 udm_error_t *udm_source_query(udm_result_t **result, udm_source_t *s, const char *rel,
                               const char *sql, int count, const char *const *values);
@@ -87,8 +129,9 @@ udm_error_t *udm_source_hold_take(udm_db_t **db, udm_source_hold_t *hold, apr_po
 /* Closes what was taken last. */
 void udm_source_hold_drop(udm_source_hold_t *hold);
 
-/* Keeps what was taken last, unless its run did not come to its end. */
-void udm_source_hold_give_back(udm_source_hold_t *hold);
+/* Keeps what was taken last, unless its run did not come to its end. What is `pooled` is only kept
+ * until the server has ended the transaction: who closes before makes the pooler close its session. */
+void udm_source_hold_give_back(udm_source_hold_t *hold, bool pooled);
 
 /*
  * A condition on a row "r" under which it is too large to be sent, and s->large_sql; NULL where no row
@@ -111,6 +154,9 @@ udm_error_t *udm_source_read_filters(udm_source_t *s);
 
 /* Makes their values known to the first connection, for this transaction only. */
 udm_error_t *udm_source_bind_filters(udm_source_t *s);
+
+/* SQL that is true where two texts have the same bytes. */
+const char *udm_source_same_text(apr_pool_t *p, const char *a, const char *b);
 
 /* The condition of one filter; `column` and `a` are its column in SQL, NULL when there is none. */
 udm_error_t *udm_source_filter_sql(const char **sql, const udm_source_t *s,

@@ -33,8 +33,87 @@ static const attribute_t *find_attribute(const relation_t *relation, const char 
     return NULL;
 }
 
-/* The columns of a relation, with domains, also those of elements, followed down to the type below
- * them. */
+/*
+ * The columns of a relation, with domains, also those of elements, followed down to the type
+ * below them; one row without a
+ * column for a relation that has none. A nondeterministic collation finds texts equal whose bytes are
+ * not. varchar borrows the operators of text.
+ */
+/* clang-format off */
+static const char columns_sql[] =
+    "WITH RECURSIVE rel AS ("
+    " SELECT c.oid, c.relkind, c.relispopulated"
+    "   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "  WHERE n.nspname = $1::text AND c.relname = $2::text),"
+    " base AS ("
+    " SELECT a.attnum, a.attname, a.atttypid AS typid, a.attcollation"
+    "   FROM pg_attribute a JOIN rel ON a.attrelid = rel.oid"
+    "  WHERE a.attnum > 0 AND NOT a.attisdropped"
+    " UNION ALL"
+    " SELECT b.attnum, b.attname, t.typbasetype, b.attcollation"
+    "   FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd')"
+    "SELECT b.attname, b.typid::bigint,"
+    "       CASE WHEN t.typcategory = 'A' THEN (WITH RECURSIVE element AS ("
+    "         SELECT t.typelem AS typid UNION ALL SELECT d.typbasetype"
+    "           FROM element e JOIN pg_type d ON d.oid = e.typid WHERE d.typtype = 'd')"
+    "        SELECT e.typid FROM element e JOIN pg_type d ON d.oid = e.typid"
+    "         WHERE d.typtype <> 'd') ELSE 0 END::bigint,"
+    "       format_type(b.typid, -1), b.attcollation::bigint,"
+    "       t.typtype <> 'b' OR t.typcategory = 'A' OR b.typid = 'varchar'::regtype"
+    "        OR EXISTS (SELECT FROM pg_operator o WHERE o.oprname = '=' AND o.oprleft = b.typid"
+    "                      AND o.oprright = b.typid AND o.oprnamespace = 'pg_catalog'::regnamespace),"
+    "       NOT coalesce(l.collisdeterministic, true), t.typcategory = 'S',"
+    "       rel.relkind, rel.relispopulated"
+    "  FROM rel LEFT JOIN (base b JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd'"
+    "  LEFT JOIN pg_collation l ON l.oid = b.attcollation) ON true ORDER BY b.attnum";
+/* clang-format on */
+
+/* What a relation that is none of rows is called; NULL for those that are. */
+static const char *no_rows_of(char kind)
+{
+    switch (kind) {
+    case 'r':
+    case 'p':
+    case 'v':
+    case 'm':
+    case 'f':
+        return NULL;
+    case 'i':
+    case 'I':
+        return "an index";
+    case 'S':
+        return "a sequence";
+    case 'c':
+        return "a composite type";
+    default:
+        return "something else";
+    }
+}
+
+static udm_error_t *check_relation(const udm_source_t *s, const relation_t *relation)
+{
+    const char *is = no_rows_of(relation->kind);
+
+    if (is) {
+        return udm_source_lasting(udm_error_make(s->pool, UDM_E_SOURCE,
+                                                 "%s of source \"%s\" is %s, not a table or a view",
+                                                 relation->shown, s->type->source, is));
+    }
+    if (relation->attributes->nelts == 0) {
+        return udm_source_lasting(udm_error_make(s->pool, UDM_E_SOURCE,
+                                                 "%s of source \"%s\" has no columns",
+                                                 relation->shown, s->type->source));
+    }
+    /* Not for ever: a refresh may come by itself. */
+    if (!relation->filled) {
+        return udm_error_make(s->pool, UDM_E_SOURCE,
+                              "%s of source \"%s\" is a materialized view that is not populated: "
+                              "REFRESH MATERIALIZED VIEW it first",
+                              relation->shown, s->type->source);
+    }
+    return NULL;
+}
+
 static udm_error_t *load_relation(relation_t *relation, udm_source_t *s, const char *schema,
                                   const char *name)
 {
@@ -47,28 +126,7 @@ static udm_error_t *load_relation(relation_t *relation, udm_source_t *s, const c
     relation->shown = apr_pstrcat(p, schema, ".", name, NULL);
     relation->sql =
         apr_pstrcat(p, udm_db_identifier(p, schema), ".", udm_db_identifier(p, name), NULL);
-    error =
-        udm_source_query(&result, s, relation->shown,
-                         "WITH RECURSIVE base AS ("
-                         " SELECT a.attnum, a.attname, a.atttypid AS typid"
-                         "   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-                         "   JOIN pg_namespace n ON n.oid = c.relnamespace"
-                         "  WHERE n.nspname = $1::text AND c.relname = $2::text"
-                         "    AND a.attnum > 0 AND NOT a.attisdropped"
-                         " UNION ALL"
-                         " SELECT b.attnum, b.attname, t.typbasetype"
-                         "   FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd')"
-                         "SELECT b.attname, b.typid::bigint,"
-                         "       CASE WHEN t.typcategory = 'A' THEN (WITH RECURSIVE element AS ("
-                         "         SELECT t.typelem AS typid UNION ALL SELECT d.typbasetype"
-                         "           FROM element e JOIN pg_type d ON d.oid = e.typid"
-                         "          WHERE d.typtype = 'd')"
-                         "        SELECT e.typid FROM element e JOIN pg_type d ON d.oid = e.typid"
-                         "         WHERE d.typtype <> 'd') ELSE 0 END::bigint,"
-                         "       format_type(b.typid, -1)"
-                         "  FROM base b JOIN pg_type t ON t.oid = b.typid"
-                         " WHERE t.typtype <> 'd' ORDER BY b.attnum",
-                         2, values);
+    error = udm_source_query(&result, s, relation->shown, columns_sql, 2, values);
     if (error) {
         return error;
     }
@@ -78,15 +136,21 @@ static udm_error_t *load_relation(relation_t *relation, udm_source_t *s, const c
                                                  relation->shown, s->type->source));
     }
     relation->attributes = apr_array_make(p, result->rows, sizeof(attribute_t));
-    for (i = 0; i < result->rows; i++) {
+    for (i = 0; i < result->rows && udm_result_text(result, i, 0); i++) {
         attribute_t *a = apr_array_push(relation->attributes);
 
         a->name = udm_result_text(result, i, 0);
         a->type = (Oid)udm_result_int(result, i, 1);
         a->element = (Oid)udm_result_int(result, i, 2);
         a->cast = udm_result_text(result, i, 3);
+        a->collation = (Oid)udm_result_int(result, i, 4);
+        a->equality = udm_result_bool(result, i, 5);
+        a->loose = udm_result_bool(result, i, 6);
+        a->words = udm_result_bool(result, i, 7);
     }
-    return NULL;
+    relation->kind = *udm_result_text(result, 0, 8);
+    relation->filled = udm_result_bool(result, 0, 9);
+    return check_relation(s, relation);
 }
 
 static bool is_fast(Oid type)
@@ -114,11 +178,12 @@ static void add_column(udm_source_t *s, apr_array_header_t *expressions, const a
     }
     else if (is_fast(a->element)) {
         column->element = a->element;
+        column->array = a->type;
     }
     else {
         column->type = TYPE_TEXT;
         column->json = true;
-        sql = apr_pstrcat(s->pool, "to_json(", sql, ")::text", NULL);
+        sql = apr_pstrcat(s->pool, "pg_catalog.to_json(", sql, ")::text", NULL);
     }
     APR_ARRAY_PUSH(expressions, const char *) = sql;
 }
@@ -166,19 +231,76 @@ static const char *joined(apr_pool_t *p, const apr_array_header_t *conditions, c
     return text;
 }
 
+const char *udm_source_same_text(apr_pool_t *p, const char *a, const char *b)
+{
+    return apr_psprintf(p, "(%s)::text COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) (%s)::text",
+                        a, b);
+}
+
+/* Whether equal values have equal bytes, so that their = is enough. */
+static bool is_exact(const attribute_t *a)
+{
+    return (a->type == TYPE_TEXT || a->type == TYPE_VARCHAR) && !a->loose;
+}
+
 /*
- * That a row is the tenant's. The setting is cast to the column's type, not the column to text, so that
- * an index can be used. Casting may make two tenants equal ('007' and '7' as integers, long names cut
- * to 63 bytes), so for any type but text the texts must be equal, too.
+ * That a column has the value which `text`, an expression of type text, is the text of. It is cast to
+ * the column's type, not the column to text, so that an index can be used. Values may be equal that
+ * have not the same text ('007' and '7' as integers, long names cut to 63 bytes, 'acme' and 'ACME'
+ * where the collation finds them so), so the texts must have the same bytes, too.
  */
+static const char *has_value(apr_pool_t *p, const char *column, const attribute_t *a,
+                             const char *text)
+{
+    const char *same = udm_source_same_text(p, column, text);
+    const char *equal;
+
+    if (!a->equality) {
+        return apr_pstrcat(p, "(", same, ")", NULL);
+    }
+    equal = apr_psprintf(p, "%s OPERATOR(pg_catalog.=) (%s)::%s", column, text, a->cast);
+    return is_exact(a) ? equal : apr_psprintf(p, "(%s AND %s)", equal, same);
+}
+
+#define CCID "pg_catalog.current_setting('udm.ccid')"
+
+/* That a row is the tenant's. */
 static const char *is_tenants(apr_pool_t *p, const char *column, const attribute_t *a)
 {
-    const char *equal = apr_psprintf(p, "%s = current_setting('udm.ccid')::%s", column, a->cast);
+    return has_value(p, column, a, CCID);
+}
 
-    if (a->type == TYPE_TEXT || a->type == TYPE_VARCHAR) {
-        return equal;
+/*
+ * That a row is of one of the media. Their values are whatever the type takes for its own, so that
+ * only where it is a text the bytes count.
+ */
+static const char *is_of_media(apr_pool_t *p, const char *column, const attribute_t *a)
+{
+    const char *values = apr_psprintf(p, "pg_catalog.current_setting('udm.media')::%s[]", a->cast);
+    const char *same = apr_psprintf(
+        p, "%s::text COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) ANY ((%s)::text[])", column,
+        values);
+    const char *equal;
+
+    if (!a->equality) {
+        return same;
     }
-    return apr_psprintf(p, "(%s AND %s::text = current_setting('udm.ccid'))", equal, column);
+    equal = apr_psprintf(p, "%s OPERATOR(pg_catalog.=) ANY (%s)", column, values);
+    return !a->words || is_exact(a) ? equal : apr_pstrcat(p, equal, " AND ", same, NULL);
+}
+
+/* That an attachment hangs on a row: by their own = where they have the same one. */
+static const char *hangs_on(apr_pool_t *p, const char *entity, const attribute_t *e,
+                            const char *key, const attribute_t *k)
+{
+    const char *same = udm_source_same_text(p, entity, key);
+    const char *equal;
+
+    if (e->type != k->type || e->collation != k->collation || !e->equality) {
+        return same;
+    }
+    equal = apr_psprintf(p, "%s OPERATOR(pg_catalog.=) %s", entity, key);
+    return e->loose ? apr_pstrcat(p, equal, " AND ", same, NULL) : equal;
 }
 
 /* The conditions that the filters of the run make. */
@@ -201,6 +323,35 @@ static udm_error_t *filter_conditions(apr_array_header_t *conditions, udm_source
     return error;
 }
 
+/*
+ * That the id of the contact centre is one that the column can hold. Where it is a text there is
+ * nothing to ask.
+ */
+static udm_error_t *check_tenant_type(udm_source_t *s, const relation_t *relation,
+                                      const attribute_t *a)
+{
+    udm_result_t *result;
+    udm_error_t *error;
+
+    if (a->words || !a->equality) {
+        return NULL;
+    }
+    error =
+        udm_db_query_text(&result, s->pool, s->db,
+                          apr_psprintf(s->pool, "SELECT (" CCID "::%s) IS NULL", a->cast), 0, NULL);
+    if (error && strncmp(error->sqlstate, "22", 2) == 0) {
+        udm_error_t *misfit = udm_source_lasting(udm_error_make(
+            s->pool, UDM_E_SOURCE,
+            "column \"%s\" of %s in source \"%s\" is of type %s, and the id of this contact centre "
+            "is no value of it: the tenant column must hold the ids of contact centres",
+            a->name, relation->shown, s->type->source, a->cast));
+
+        memcpy(misfit->sqlstate, error->sqlstate, sizeof(misfit->sqlstate));
+        return udm_error_detail(s->pool, misfit, "%s", error->detail);
+    }
+    return error ? udm_source_explain_error(s, error, relation->shown) : NULL;
+}
+
 /* The conditions of the main rows: tenant, window, media, filters. */
 static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t *s)
 {
@@ -215,6 +366,10 @@ static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t 
         return error;
     }
     if (sql) {
+        error = check_tenant_type(s, &s->rows, a);
+        if (error) {
+            return error;
+        }
         add_condition(conditions, is_tenants(p, sql, a));
     }
     error = column_sql(&sql, &a, s, &s->rows, "r", type->time_column);
@@ -230,10 +385,11 @@ static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t 
                                type->name, type->source));
         }
         if (s->from) {
-            add_condition(conditions, apr_pstrcat(p, sql, " >= ", s->from, NULL));
+            add_condition(conditions,
+                          apr_pstrcat(p, sql, " OPERATOR(pg_catalog.>=) ", s->from, NULL));
         }
         if (s->to) {
-            add_condition(conditions, apr_pstrcat(p, sql, " < ", s->to, NULL));
+            add_condition(conditions, apr_pstrcat(p, sql, " OPERATOR(pg_catalog.<) ", s->to, NULL));
         }
     }
     error = column_sql(&sql, &a, s, &s->rows, "r", type->media_column);
@@ -246,8 +402,7 @@ static udm_error_t *row_conditions(apr_array_header_t *conditions, udm_source_t 
                 udm_error_make(p, UDM_E_SOURCE, "type \"%s\" of source \"%s\" has no media column",
                                type->name, type->source));
         }
-        add_condition(conditions, apr_psprintf(p, "%s = ANY (current_setting('udm.media')::%s[])",
-                                               sql, a->cast));
+        add_condition(conditions, is_of_media(p, sql, a));
     }
     return filter_conditions(conditions, s);
 }
@@ -348,7 +503,7 @@ static udm_error_t *make_files_sql(udm_source_t *s)
     const udm_data_type_t *type = s->type;
     apr_array_header_t *conditions = apr_array_make(s->pool, 4, sizeof(const char *));
     const attribute_t *id_type, *entity_type, *content_type, *tenant_type, *key_type, *other;
-    const char *id, *entity, *name, *mime, *content, *tenant, *key, *subtype, *same, *that;
+    const char *id, *entity, *name, *mime, *content, *tenant, *key, *subtype, *that;
     const relation_t *f = &s->files;
     apr_pool_t *p = s->pool;
     udm_error_t *error;
@@ -379,7 +534,7 @@ static udm_error_t *make_files_sql(udm_source_t *s)
     case TYPE_VARCHAR:
     case TYPE_BPCHAR:
     case TYPE_JSON:
-        content = apr_pstrcat(p, "convert_to(", content, "::text, 'UTF8')", NULL);
+        content = apr_pstrcat(p, "pg_catalog.convert_to(", content, "::text, 'UTF8')", NULL);
         break;
     default:
         return udm_source_lasting(
@@ -389,6 +544,10 @@ static udm_error_t *make_files_sql(udm_source_t *s)
                            content_type->name, f->shown, type->source, content_type->cast));
     }
     if (tenant_type) {
+        error = check_tenant_type(s, f, tenant_type);
+        if (error) {
+            return error;
+        }
         tenant = is_tenants(p, tenant, tenant_type);
         add_condition(conditions, tenant);
     }
@@ -399,38 +558,40 @@ static udm_error_t *make_files_sql(udm_source_t *s)
     if (s->max_row > 0) {
         const char *large =
             apr_psprintf(p,
-                         "coalesce(octet_length(%s::text), 0)::bigint"
-                         " + coalesce(octet_length(%s::text), 0)"
-                         " + coalesce(octet_length(%s::text), 0)"
-                         " + coalesce(octet_length(%s::text), 0) > %" APR_INT64_T_FMT,
+                         "coalesce(pg_catalog.octet_length(%s::text), 0)::bigint"
+                         " + coalesce(pg_catalog.octet_length(%s::text), 0)"
+                         " + coalesce(pg_catalog.octet_length(%s::text), 0)"
+                         " + coalesce(pg_catalog.octet_length(%s::text), 0) > %" APR_INT64_T_FMT,
                          entity, id, name ? name : "NULL", mime ? mime : "NULL", s->max_row);
 
         subtype = udm_source_refusing(
             p, large, subtype ? apr_pstrcat(p, subtype, "::text", NULL) : "NULL::text");
     }
-    same = key_type->type == entity_type->type ? "" : "::text";
-    s->files_sql = apr_psprintf(
-        p,
-        "SELECT %s::text, %s::text, %s::text, %s::text, %s::text, octet_length(%s)::text, "
-        "CASE WHEN octet_length(%s) <= %d THEN %s END, %s "
-        "FROM %s a JOIN %s r ON %s%s = %s%s%s",
-        subtype ? subtype : "NULL", entity, id, name, mime, content, content, UDM_SOURCE_SLICE,
-        content, places ? "a.tableoid::text, a.ctid::text" : "NULL::text, NULL::text", f->sql,
-        s->rows.sql, entity, same, key, same, where(p, conditions));
-    /* The values are compared as they came out, too: equal to a collation is not the same. */
-    that = places ? "a.ctid = $2::tid AND a.tableoid = $1::oid"
-                  : apr_psprintf(p,
-                                 "%s = $1::text::%s AND %s = $2::text::%s"
-                                 " AND %s::text COLLATE \"C\" = $1::text"
-                                 " AND %s::text COLLATE \"C\" = $2::text",
-                                 entity, entity_type->cast, id, id_type->cast, entity, id);
-    that = apr_pstrcat(p, " FROM ", f->sql, " a WHERE ", that, " AND octet_length(", content,
-                       ") = $3::integer", tenant ? " AND " : "", tenant ? tenant : "", NULL);
+    s->files_sql =
+        apr_psprintf(p,
+                     "SELECT %s::text, %s::text, %s::text, %s::text, %s::text, "
+                     "pg_catalog.octet_length(%s)::text, "
+                     "CASE WHEN pg_catalog.octet_length(%s) OPERATOR(pg_catalog.<=) %d THEN %s END, "
+                     "%s FROM %s a JOIN %s r ON %s%s",
+                     subtype ? subtype : "NULL", entity, id, name, mime, content, content,
+                     UDM_SOURCE_SLICE, content,
+                     places ? "a.tableoid::text, a.ctid::text" : "NULL::text, NULL::text", f->sql,
+                     s->rows.sql, hangs_on(p, entity, entity_type, key, key_type),
+                     where(p, conditions));
+    that = places ? "a.ctid OPERATOR(pg_catalog.=) $2::tid"
+                    " AND a.tableoid OPERATOR(pg_catalog.=) $1::oid"
+                  : apr_pstrcat(p, has_value(p, entity, entity_type, "$1::text"), " AND ",
+                                has_value(p, id, id_type, "$2::text"), NULL);
+    that = apr_pstrcat(p, " FROM ", f->sql, " a WHERE ", that, " AND pg_catalog.octet_length(",
+                       content, ") OPERATOR(pg_catalog.=) $3::integer", tenant ? " AND " : "",
+                       tenant ? tenant : "", NULL);
     s->slice_sql =
         apr_pstrcat(p, "SELECT substring(", content, " FROM $4::integer FOR $5::integer)", that,
                     " LIMIT $6::bigint", NULL);
     s->twins_sql =
-        places ? NULL : apr_pstrcat(p, "SELECT count(DISTINCT md5(", content, "))", that, NULL);
+        places ? NULL
+               : apr_pstrcat(p, "SELECT pg_catalog.count(DISTINCT pg_catalog.md5(", content, "))",
+                             that, NULL);
     return NULL;
 }
 

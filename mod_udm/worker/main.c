@@ -21,6 +21,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "worker/check.h"
 #include "worker/keeper.h"
 
 #ifndef PACKAGE_VERSION
@@ -32,6 +33,7 @@
 static const char usage[] =
     "usage: udm-worker -c FILE [--pid-file FILE]\n"
     "       udm-worker --supervised [--pid-file FILE]\n"
+    "       udm-worker -c FILE --check-source NAME\n"
     "\n"
     "  -c, --config FILE  read the settings from FILE: lines \"name value\"\n"
     "  --supervised       read them from stdin up to a line \"end\"; then a line \"stop\" hands\n"
@@ -40,6 +42,10 @@ static const char usage[] =
     "  --pid-file FILE    write the process id to FILE; a second worker with the same FILE "
     "refuses\n"
     "                     to start\n"
+    "  --check-source NAME\n"
+    "                     say what leaves with each type of the source, and whether it can be "
+    "read;\n"
+    "                     nothing is changed. Exit status 1: a type cannot be\n"
     "  --version, --help\n"
     "\n"
     "SIGTERM and SIGINT hand running exports back. The log goes to stderr. Exit status 78: the "
@@ -49,6 +55,7 @@ static const char usage[] =
 typedef struct arguments_t {
     const char *config;
     const char *pid_file;
+    const char *check; /* the source to check; NULL: do the work */
     bool supervised;
 } arguments_t;
 
@@ -77,6 +84,9 @@ static int read_arguments(arguments_t *arguments, int argc, const char *const *a
         else if (strcmp(a, "--pid-file") == 0 && i + 1 < argc) {
             arguments->pid_file = argv[++i];
         }
+        else if (strcmp(a, "--check-source") == 0 && i + 1 < argc) {
+            arguments->check = argv[++i];
+        }
         else {
             fprintf(stderr, "udm-worker: \"%s\" is not understood, or its value is missing\n\n%s",
                     a, usage);
@@ -85,6 +95,10 @@ static int read_arguments(arguments_t *arguments, int argc, const char *const *a
     }
     if (arguments->supervised == (arguments->config != NULL)) {
         fprintf(stderr, "udm-worker: give either --config or --supervised\n\n%s", usage);
+        return EXIT_USAGE;
+    }
+    if (arguments->check && (arguments->supervised || arguments->pid_file)) {
+        fprintf(stderr, "udm-worker: --check-source needs --config, and nothing else\n\n%s", usage);
         return EXIT_USAGE;
     }
     return -1;
@@ -227,6 +241,9 @@ int main(int argc, const char *const *argv)
     if (error) {
         udm_log(UDM_LOG_ERROR, UDM_LOG_ERROR, "UDM0200: %s", error->reason);
         status = EXIT_FAILURE;
+    }
+    else if (arguments.check) {
+        status = udm_check_run(p, settings, arguments.check);
     }
     else {
         status = udm_keeper_run(p, settings, arguments.supervised);

@@ -528,7 +528,10 @@ int main(void)
         suite_add_tcase(suite, purge_case());
         suite_add_tcase(suite, source_case());
         suite_add_tcase(suite, source_trouble_case());
+        suite_add_tcase(suite, source_bytes_case());
         suite_add_tcase(suite, source_hold_case());
+        suite_add_tcase(suite, source_steady_case());
+        suite_add_tcase(suite, source_terms_case());
         suite_add_tcase(suite, source_filter_case());
         suite_add_tcase(suite, export_case());
         suite_add_tcase(suite, recurring_case());

@@ -102,10 +102,10 @@ START_TEST(nothing_is_left_to_the_next)
     sourcetest_folder();
     dbtest_exec("CREATE VIEW demo.leaves AS SELECT 1 AS id, 'acme'::text AS ccid,"
                 " pg_advisory_lock(4711)::text AS x,"
-                " set_config('statement_timeout', '1ms', false) AS y,"
+                " set_config('statement_timeout', '20ms', false) AS y,"
                 " set_config('search_path', 'demo', false) AS z;"
                 "CREATE VIEW demo.finds AS SELECT 1 AS id, 'acme'::text AS ccid,"
-                " 1 / (current_setting('search_path') = 'pg_catalog'"
+                " 1 / (current_setting('search_path') = 'pg_catalog, pg_temp'"
                 "      AND current_setting('statement_timeout') = '0')::integer AS x;"
                 "GRANT SELECT ON demo.leaves, demo.finds TO udm_test_reader");
     type->time_column = NULL;

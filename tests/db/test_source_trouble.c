@@ -405,7 +405,7 @@ START_TEST(session_is_fenced_in)
     type->time_column = NULL;
     ck_assert_ptr_nonnull(
         strstr(sourcetest_rows(sourcetest_opened(type, sourcetest_run("acme")), 5),
-               "pg_catalog|UTC|on|repeatable read|0|udm-worker"));
+               "pg_catalog, pg_temp|UTC|on|repeatable read|0|udm-worker"));
 }
 END_TEST
 

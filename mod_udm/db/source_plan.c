@@ -1,0 +1,146 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source_plan.c: what the planner says of a statement that reads rows, and what its errors mean.
+ */
+#include <string.h>
+
+#include <apr_strings.h>
+#include <jansson.h>
+
+#include "db/source_private.h"
+
+/* How the server calls the check for policies, in any language. */
+#define POLICIES_ROUTINE "check_enable_rls"
+
+/* A name that is looked up while a statement runs, or is made ready, and that is not there. */
+static bool is_unknown_name(const char *state)
+{
+    static const char *const states[] = {"42P01", "42883", "42704", "42703", "3F000"};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(states) / sizeof(*states); i++) {
+        if (strcmp(state, states[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The relation and its columns were looked up by then: what is wrong is inside of it. */
+udm_error_t *udm_source_explain_statement(const udm_source_t *s, udm_error_t *error,
+                                          const char *rel)
+{
+    const char *source = s->type->source;
+    apr_pool_t *p = s->pool;
+    const char *reason = NULL;
+
+    if (strcmp(error->sqlstate, "42501") == 0) {
+        if (strcmp(error->routine, POLICIES_ROUTINE) == 0) {
+            reason = apr_psprintf(
+                p,
+                "%s of source \"%s\", or something that it is made of, is under row-level "
+                "security, "
+                "which would leave out rows: let the reader see all of them, or register the type "
+                "with row_security => true if that is meant",
+                rel, source);
+        }
+        else {
+            reason = apr_psprintf(
+                p, "the reader of source \"%s\" may not read %s, or something that it is made of",
+                source, rel);
+        }
+    }
+    else if (is_unknown_name(error->sqlstate)) {
+        reason = apr_psprintf(
+            p,
+            "%s of source \"%s\", or a function that it calls, uses a name that is not found%s "
+            "(SQLSTATE %s): %s",
+            rel, source, s->type->search_path ? " in the search_path of the type" : "",
+            error->sqlstate,
+            s->type->search_path
+                ? "register the type with all schemas that it needs"
+                : "it does not exist any more, or the type has to be registered with the "
+                  "search_path that its functions need");
+    }
+    else if (strcmp(error->sqlstate, "55000") == 0) {
+        reason = apr_psprintf(p,
+                              "%s of source \"%s\", or something that it is made of, is not ready "
+                              "to be read: a materialized view that has never been refreshed, it "
+                              "may be",
+                              rel, source);
+    }
+    error = udm_source_explain_error(s, error, rel);
+    if (reason && error->kind == UDM_E_SOURCE) {
+        error->reason = reason;
+        error->status = strcmp(error->sqlstate, "55000") == 0 ? APR_SUCCESS : APR_EINVAL;
+    }
+    return error;
+}
+
+/* Whether rows come from another server, somewhere in a plan. */
+static bool has_foreign_scan(const json_t *plan)
+{
+    const char *node = json_string_value(json_object_get(plan, "Node Type"));
+    const json_t *inner;
+    size_t i;
+
+    if (node && strcmp(node, "Foreign Scan") == 0) {
+        return true;
+    }
+    json_array_foreach(json_object_get(plan, "Plans"), i, inner)
+    {
+        if (has_foreign_scan(inner)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
+                             const relation_t *relation, const char *sql)
+{
+    udm_result_t *result;
+    udm_error_t *error;
+    json_t *json, *plan;
+
+    error = udm_db_query_text(&result, s->pool, s->db,
+                              apr_pstrcat(s->pool, "EXPLAIN (FORMAT JSON) ", sql, NULL), 0, NULL);
+    if (error) {
+        return udm_source_explain_statement(s, error, relation->shown);
+    }
+    json = json_loads(udm_result_text(result, 0, 0), 0, NULL);
+    plan = json_object_get(json_array_get(json, 0), "Plan");
+    *rows = (apr_int64_t)json_number_value(json_object_get(plan, "Plan Rows"));
+    *foreign = has_foreign_scan(plan);
+    json_decref(json);
+    if (*rows < 1) {
+        *rows = 1;
+    }
+    return NULL;
+}
+
+udm_error_t *udm_source_check_window(const udm_source_t *s, const relation_t *relation,
+                                     bool foreign)
+{
+    if (!s->run->moves_watermark) {
+        return NULL;
+    }
+    if (!s->type->moving_window) {
+        return udm_source_lasting(
+            udm_error_make(s->pool, UDM_E_SOURCE,
+                           "type \"%s\" of source \"%s\" is registered without moving windows: a "
+                           "job cannot take what came since its last run, give it a dateTo or "
+                           "{\"all\":true}",
+                           s->type->name, s->type->source));
+    }
+    if (foreign) {
+        return udm_source_lasting(udm_error_make(
+            s->pool, UDM_E_SOURCE,
+            "rows of %s in source \"%s\" come from another server (a foreign table), where it is "
+            "not known what is still being written: a job cannot take what came since its last "
+            "run, give it a dateTo or {\"all\":true}, or register a source that reads from that "
+            "server itself",
+            relation->shown, s->type->source));
+    }
+    return NULL;
+}

@@ -1,0 +1,136 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * check.c: --check-source: what each type of a source is read as, and whether it can be.
+ */
+#include "worker/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "db/source.h"
+
+/* What is registered may hold anything: nothing of it is to act on a terminal. */
+static void print(const char *indent, const char *text)
+{
+    fputs(indent, stdout);
+    for (; *text; text++) {
+        putchar((unsigned char)*text < ' ' || *text == 127 ? '?' : *text);
+    }
+    putchar('\n');
+}
+
+static void print_all(apr_pool_t *p, const char *prefix, const apr_array_header_t *lines)
+{
+    int i;
+
+    for (i = 0; i < lines->nelts; i++) {
+        print("    ", apr_pstrcat(p, prefix, APR_ARRAY_IDX(lines, i, const char *), NULL));
+    }
+}
+
+static const char *listed(apr_pool_t *p, const apr_array_header_t *names)
+{
+    apr_array_header_t *pieces = apr_array_make(p, 2 * names->nelts, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < names->nelts; i++) {
+        if (i > 0) {
+            APR_ARRAY_PUSH(pieces, const char *) = ", ";
+        }
+        APR_ARRAY_PUSH(pieces, const char *) = APR_ARRAY_IDX(names, i, const char *);
+    }
+    return apr_array_pstrcat(p, pieces, 0);
+}
+
+/*
+ * A contact centre for which the type can be read. An id may be none that the tenant column can hold,
+ * of which others may know nothing: `misfits` gets a line for each.
+ */
+static udm_error_t *try_centres(udm_source_trial_t **trial, const char **ccid,
+                                apr_array_header_t *misfits, apr_pool_t *p,
+                                const udm_settings_t *settings, const udm_data_type_t *type,
+                                const apr_array_header_t *centres)
+{
+    const apr_array_header_t *those = type->tenants ? type->tenants : centres;
+    udm_error_t *error = NULL;
+    int i;
+
+    *trial = NULL;
+    *ccid = "";
+    if (those->nelts == 0) {
+        return udm_source_try(trial, p, settings->source_dir, type, "");
+    }
+    for (i = 0; !*trial && i < those->nelts; i++) {
+        *ccid = APR_ARRAY_IDX(those, i, const char *);
+        error = udm_source_try(trial, p, settings->source_dir, type, *ccid);
+        if (!error || strncmp(error->sqlstate, "22", 2) != 0) {
+            break;
+        }
+        APR_ARRAY_PUSH(misfits, const char *) = apr_pstrcat(p, *ccid, ": ", error->reason, NULL);
+    }
+    return error;
+}
+
+static udm_error_t *check_type(apr_pool_t *p, const udm_settings_t *settings,
+                               const udm_data_type_t *type, const apr_array_header_t *centres)
+{
+    apr_array_header_t *misfits = apr_array_make(p, 4, sizeof(const char *));
+    udm_source_trial_t *trial;
+    const char *ccid;
+    udm_error_t *error = try_centres(&trial, &ccid, misfits, p, settings, type, centres);
+
+    print("  ", apr_pstrcat(p, "type \"", type->name, "\"", NULL));
+    if (error) {
+        print("    ", apr_pstrcat(p, "error: ", error->reason, NULL));
+        if (error->detail) {
+            print("      ", error->detail);
+        }
+        return error;
+    }
+    print("    ", apr_psprintf(p, "read as %s in database \"%s\" of a PostgreSQL %s", trial->reader,
+                               trial->database, trial->server));
+    print("    ", apr_psprintf(p, "relation: %s, about %" APR_INT64_T_FMT " rows of \"%s\"",
+                               trial->relation, trial->estimate, ccid));
+    print_all(p, "", trial->roles);
+    print("    ", apr_pstrcat(p, "leaves: ", listed(p, trial->columns), NULL));
+    print_all(p, "warning: ", trial->warnings);
+    print_all(p, "warning: contact centre ", misfits);
+    return NULL;
+}
+
+int udm_check_run(apr_pool_t *p, const udm_settings_t *settings, const char *source)
+{
+    apr_array_header_t *types, *centres;
+    udm_error_t *error;
+    udm_db_t *db;
+    bool good = true;
+    int i;
+
+    error = udm_db_connect(&db, p, settings->database, "udm-worker", UDM_E_DATABASE);
+    error = error ? error : udm_db_begin(p, db, "READ ONLY");
+    error = error ? error : udm_catalog_all_of(&source, &types, &centres, p, db, source);
+    if (error) {
+        fprintf(stderr, "udm-worker: %s\n", udm_error_line(p, error));
+        return EXIT_FAILURE;
+    }
+    print("", apr_pstrcat(p, "source \"", source, "\"", NULL));
+    if (types->nelts == 0) {
+        print("  ", "no type is registered for it");
+    }
+    for (i = 0; i < types->nelts; i++) {
+        udm_data_type_t *type;
+        apr_pool_t *own;
+
+        apr_pool_create(&own, p);
+        error = udm_catalog_type(&type, own, db, source, APR_ARRAY_IDX(types, i, const char *));
+        if (error) {
+            print("  ", apr_pstrcat(own, "error: ", udm_error_line(own, error), NULL));
+        }
+        good = !error && !check_type(own, settings, type, centres) && good;
+        apr_pool_destroy(own);
+    }
+    return good && types->nelts > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
