@@ -23,7 +23,8 @@ static const udm_statement_t check_select = {
     " (SELECT json_agg(json_build_object('name', a.name, 'kind', a.kind) ORDER BY a.name)"
     " FROM udm.attribute a WHERE a.source = t.source AND a.type = t.name)::text,"
     " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_DB_TIME("c.not_after") ","
-    UDM_DB_TIME("now()") ", c.pem, (SELECT encryption FROM udm.tenant WHERE ccid = $3)"
+    UDM_DB_TIME("now()") ", c.pem, (SELECT encryption FROM udm.tenant WHERE ccid = $3),"
+    " t.moving_window"
     " FROM (SELECT) one"
     " LEFT JOIN LATERAL (SELECT name, family FROM udm.source o WHERE (name = $1 OR alias = $1)"
     " AND EXISTS (SELECT FROM udm.data_type d WHERE d.source = o.name"
@@ -47,7 +48,8 @@ enum {
     CHECK_NOT_AFTER,
     CHECK_NOW,
     CHECK_PEM,
-    CHECK_ENCRYPTION
+    CHECK_ENCRYPTION,
+    CHECK_MAY_MOVE
 };
 
 /*
@@ -294,6 +296,13 @@ udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_po
     }
     (*checked)->media = check_media(&error, p, job, row);
     check_schedule(&error, p, *checked, udm_result_time(row, 0, CHECK_NOW));
+    if (udm_job_window_moves(*checked) && !udm_result_bool(row, 0, CHECK_MAY_MOVE)) {
+        udm_error_fault(
+            &error, p, "/timeFrame",
+            "a job cannot take what came since its last run of data of type \"%s\": send a "
+            "dateTo, or {\"all\":true}",
+            type);
+    }
     check_filters(&error, p, job, row);
     return error ? error : read_cipher(cipher, p, job, row);
 }

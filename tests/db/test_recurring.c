@@ -454,6 +454,34 @@ START_TEST(fixed_windows_do_not_move)
 }
 END_TEST
 
+/* A type whose late rows could be missed is told of when the job is sent. */
+START_TEST(types_without_moving_windows)
+{
+    udm_job_t *job = moving("{'cron':'* * * * *'}");
+    udm_job_info_t *info;
+    udm_error_t *error;
+    apr_int64_t id;
+
+    dbtest_exec("UPDATE udm.data_type SET moving_window = false");
+    error =
+        udm_job_create(&info, pool, dbtest_httpd(), job, dbtest_audit(dbtest_principal("acme")));
+    dbtest_fault(error, "/timeFrame", "since its last run");
+    dbtest_fault(error, "/timeFrame", "send a dateTo, or {\"all\":true}");
+    set_frame(job, 1);
+    id = create(job);
+    job->date_to = UDM_NO_TIME;
+    error = udm_job_replace(&info, pool, dbtest_httpd(), id, job, NULL,
+                            dbtest_audit(dbtest_principal("acme")));
+    dbtest_fault(error, "/timeFrame", "since its last run");
+    set_frame(job, 0);
+    create(job);
+    /* One run has a window that ends when it is asked for. */
+    job->time_all = false;
+    dbtest_schedule(job, "{'immediately':true}");
+    create(job);
+}
+END_TEST
+
 /* ---- PUT ---- */
 
 static void add_filter(udm_job_t *job)
@@ -632,6 +660,7 @@ TCase *recurring_case(void)
     tcase_add_test(tc, window_from_a_date_to_come);
     tcase_add_test(tc, window_at_once_from_a_date_to_come);
     tcase_add_loop_test(tc, fixed_windows_do_not_move, 0, 3);
+    tcase_add_test(tc, types_without_moving_windows);
     tcase_add_loop_test(tc, replaced_and_run_at_once, 0, DEFINITIONS);
     tcase_add_loop_test(tc, replaced_and_run_later, 0, DEFINITIONS);
     tcase_add_test(tc, replaced_while_a_run_waits);
