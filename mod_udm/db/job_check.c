@@ -75,18 +75,23 @@ static const char *list_of(apr_pool_t *p, const apr_array_header_t *names)
     return apr_array_pstrcat(p, pieces, 0);
 }
 
+/* Where `any_case` is good enough, the very same name is still better. */
 static int find(const apr_array_header_t *names, const char *name, bool any_case)
 {
+    int alike = -1;
     int i;
 
     for (i = 0; i < names->nelts; i++) {
         const char *has = APR_ARRAY_IDX(names, i, const char *);
 
-        if ((any_case ? strcasecmp(has, name) : strcmp(has, name)) == 0) {
+        if (strcmp(has, name) == 0) {
             return i;
         }
+        if (any_case && alike < 0 && strcasecmp(has, name) == 0) {
+            alike = i;
+        }
     }
-    return -1;
+    return alike;
 }
 
 /* What the principal may write: sources, or the types of one source. */

@@ -314,6 +314,25 @@ START_TEST(faults_come_together)
 }
 END_TEST
 
+/* Media that only differ in case: the very one, and any of them where that is not there. */
+START_TEST(media_that_are_alike)
+{
+    udm_job_t *job = dbtest_job();
+    udm_job_info_t *info;
+
+    dbtest_exec("SELECT udm.register_media('UCS', 'Interaction', 'c1', 'CHAT'),"
+                " udm.register_media('UCS', 'Interaction', 'c2', 'chat')");
+    add_media(job, "Chat");
+    add_media(job, "chat");
+    info = create(job, dbtest_principal("acme"));
+    ck_assert_str_eq(apr_array_pstrcat(pool, info->media, ','), "Chat,chat");
+    job->media = apr_array_make(pool, 1, sizeof(const char *));
+    add_media(job, "EMAIL");
+    info = create(job, dbtest_principal("acme"));
+    ck_assert_str_eq(apr_array_pstrcat(pool, info->media, ','), "Email");
+}
+END_TEST
+
 START_TEST(attachments_of_a_type_without)
 {
     udm_job_t *job = dbtest_job();
@@ -750,6 +769,7 @@ TCase *job_case(void)
     tcase_add_test(tc, unknown_source);
     tcase_add_test(tc, source_of_somebody_else);
     tcase_add_test(tc, faults_come_together);
+    tcase_add_test(tc, media_that_are_alike);
     tcase_add_test(tc, attachments_of_a_type_without);
     tcase_add_test(tc, family_follows_from_the_source);
     tcase_add_test(tc, outside_the_role);

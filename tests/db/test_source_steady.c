@@ -198,6 +198,36 @@ START_TEST(view_of_another_type)
 }
 END_TEST
 
+/* Locks on thousands of partitions that need not be read would leave none to others. */
+START_TEST(many_partitions)
+{
+    const char *held = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessShareLock' AND"
+                       " relation::regclass::text LIKE 'demo.part%'";
+    udm_data_type_t *type = type_of("parts");
+    udm_run_t *run = sourcetest_run("acme");
+    udm_source_t *source;
+
+    sourcetest_folder();
+    dbtest_exec(
+        "CREATE TABLE demo.parts (id integer, ccid text, created timestamptz)"
+        " PARTITION BY RANGE (created);"
+        "DO $$ BEGIN FOR n IN 0..299 LOOP EXECUTE format('CREATE TABLE demo.part%s PARTITION"
+        " OF demo.parts FOR VALUES FROM (%L) TO (%L)', n,"
+        " timestamptz '2026-01-01Z' + n * interval '1 day',"
+        " timestamptz '2026-01-02Z' + n * interval '1 day'); END LOOP; END $$;"
+        "INSERT INTO demo.parts SELECT n, 'acme', timestamptz '2026-01-01Z' + n * interval"
+        " '1 day' FROM generate_series(0, 299) n; GRANT SELECT ON demo.parts TO"
+        " udm_test_reader");
+    type->time_column = "created";
+    run->window_all = false;
+    run->window_from = apr_time_from_sec(INT64_C(1767225600));
+    run->window_to = run->window_from + apr_time_from_sec(2 * 86400);
+    source = sourcetest_opened(type, run);
+    ck_assert_str_eq(sourcetest_rows(source, 2), "- 0,- 1");
+    ck_assert_str_eq(dbtest_value(held), "3");
+}
+END_TEST
+
 START_TEST(attachments_filled_anew)
 {
     udm_run_t *run = sourcetest_run("acme");
@@ -340,6 +370,7 @@ TCase *source_steady_case(void)
     tcase_add_test(tc, filled_anew_below_a_view);
     tcase_add_test(tc, filled_anew_partition);
     tcase_add_test(tc, view_of_another_type);
+    tcase_add_test(tc, many_partitions);
     tcase_add_test(tc, attachments_filled_anew);
     tcase_add_test(tc, reader_that_cannot_lock);
     tcase_add_test(tc, what_a_function_reads);
