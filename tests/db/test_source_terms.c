@@ -182,6 +182,7 @@ START_TEST(search_path_of_slices)
 {
     udm_data_type_t *type = sourcetest_type("UCS", "Interaction");
     udm_run_t *run = sourcetest_run("acme");
+    const udm_content_t of = {"ixn1", "doc1", "10", NULL, NULL};
     unsigned char data[16];
     udm_source_t *source;
     apr_size_t got;
@@ -195,7 +196,7 @@ START_TEST(search_path_of_slices)
     type->search_path = with_path("v", "shop", "more")->search_path;
     run->export_attachments = true;
     source = sourcetest_opened(type, run);
-    dbtest_ok(udm_source_slice(data, &got, source, "ixn1", "doc1", 0, sizeof(data)));
+    dbtest_ok(udm_source_slice(data, &got, source, &of, 0, sizeof(data)));
     ck_assert_uint_eq(got, strlen("content 14"));
 }
 END_TEST
