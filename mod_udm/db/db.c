@@ -210,6 +210,10 @@ udm_error_t *udm_db_error(apr_pool_t *p, udm_db_t *db, const PGresult *result)
                                "expected; the log says more");
     }
     apr_cpystrn(error->sqlstate, sqlstate, sizeof(error->sqlstate));
+    if (result && PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION)) {
+        apr_cpystrn(error->routine, PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION),
+                    sizeof(error->routine));
+    }
     return udm_error_detail(p, error, "%s", result_message(p, db, result));
 }
 
