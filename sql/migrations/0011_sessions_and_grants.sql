@@ -117,6 +117,37 @@ BEGIN
 END
 $$;
 
+-- A function of SQL with a SET of its own is planned anew each time it is called; these keep their plans.
+CREATE OR REPLACE FUNCTION udm.rights(roles text[], ccid text)
+RETURNS TABLE (source text, type text, may_read boolean, may_write boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT t.source, t.name, true, true
+      FROM udm.data_type t
+     WHERE '*' = ANY ($1) AND (t.tenants IS NULL OR $2 = ANY (t.tenants))
+    UNION ALL
+    SELECT t.source, t.name, bool_or(r.may_read), bool_or(r.may_write)
+      FROM udm.data_type t
+      JOIN udm.source s ON s.name = t.source
+      JOIN udm.role_grant g ON (g.family IS NULL OR g.family = s.family)
+                           AND (g.source IS NULL OR g.source = t.source)
+                           AND (g.type IS NULL OR g.type = t.name)
+      JOIN udm.role r ON r.name = g.role
+     WHERE r.name = ANY ($1) AND NOT '*' = ANY ($1) AND (t.tenants IS NULL OR $2 = ANY (t.tenants))
+     GROUP BY t.source, t.name;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION udm.may_certificate(roles text[]) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN '*' = ANY ($1)
+        OR EXISTS (SELECT FROM udm.role r WHERE r.name = ANY ($1) AND r.may_certificate);
+END
+$$;
+
 -- ---- the audit ----
 
 -- Of what was written before, nobody knows.
