@@ -1,5 +1,6 @@
 """Programs and schema of different versions: httpd answers 503, the worker does not run, and both say
 what to do. And what the programs ask for in vain of a schema that fits: nothing."""
+import os
 import re
 
 import pytest
@@ -121,6 +122,12 @@ def test_worker_ends_when_the_schema_changes(site):
     assert worker.process.wait(60) == 78
     worker.process = None
     assert "UDM0400" in worker.watch.text()
+
+
+def test_systemd_does_not_start_it_over_and_over(env):
+    with open(os.path.join(env.top, "conf", "udm-worker.service"), encoding="utf-8") as f:
+        unit = f.read().splitlines()
+    assert "Restart=on-failure" in unit and "RestartPreventExitStatus=78" in unit
 
 
 def test_supervised_worker_is_not_started_over_and_over(env, site):

@@ -301,6 +301,17 @@ def test_a_login_that_may_not(cluster, owned):
     assert done.returncode == 0 and "ALTER ROLE udm_httpd SET search_path" in done.stderr
 
 
+def test_a_database_of_another_one(cluster, owned):
+    """Who comes into it is for its owner to say: what to run is said."""
+    login, name = owned
+    cluster.sql(f"ALTER DATABASE {name} OWNER TO udm_admin")
+    cluster.sql(f"GRANT CREATE ON DATABASE {name} TO {login}")
+    done = run(cluster.dsn(name, login))
+    assert done.returncode == 0, done.stderr
+    assert f"PUBLIC keeps CONNECT, TEMPORARY on database {name}, which is not yours" in done.stderr
+    assert f"REVOKE ALL ON DATABASE {name} FROM PUBLIC" in done.stderr
+
+
 # Who comes into the database
 
 def may(env, name, role, right):
