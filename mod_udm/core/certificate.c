@@ -224,8 +224,8 @@ static udm_error_t *check_rsa(apr_pool_t *p, const X509 *x509)
     bits = bits_of(&modulus);
     if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX) {
         return udm_error_make(p, UDM_E_INVALID,
-                              "the certificate's RSA key has %d bits, and %d to %d are needed",
-                              bits, RSA_BITS_MIN, RSA_BITS_MAX);
+                              "the certificate's RSA key has %s, and %d to %d are needed",
+                              udm_text_count(p, bits, "bit"), RSA_BITS_MIN, RSA_BITS_MAX);
     }
     if (!is_odd(&modulus)) {
         return invalid(p, "the certificate's RSA key is unsafe: its modulus is even");

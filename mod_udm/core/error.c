@@ -52,10 +52,17 @@ udm_error_t *udm_error_status(apr_pool_t *p, udm_error_kind kind, apr_status_t s
 udm_error_t *udm_error_detail(apr_pool_t *p, udm_error_t *error, const char *detail, ...)
 {
     va_list args;
+    char *text;
+    apr_size_t size;
 
     va_start(args, detail);
-    error->detail = apr_pvsprintf(p, detail, args);
+    text = apr_pvsprintf(p, detail, args);
     va_end(args);
+    /* what others say ends with a line feed, or is nothing at all */
+    for (size = strlen(text); size > 0 && apr_isspace(text[size - 1]); size--) {
+    }
+    text[size] = '\0';
+    error->detail = size > 0 ? text : NULL;
     return error;
 }
 

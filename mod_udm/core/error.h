@@ -64,7 +64,10 @@ udm_error_t *udm_error_make(apr_pool_t *p, udm_error_kind kind, const char *reas
 udm_error_t *udm_error_status(apr_pool_t *p, udm_error_kind kind, apr_status_t status,
                               const char *reason, ...) __attribute__((format(printf, 4, 5)));
 
-/* Sets `detail` (printf format), for the log. @return `error`, to be returned at once */
+/*
+ * Sets `detail` (printf format), for the log; one that is empty is none, blanks at its end are not
+ * kept. @return `error`, to be returned at once
+ */
 udm_error_t *udm_error_detail(apr_pool_t *p, udm_error_t *error, const char *detail, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -41,10 +41,11 @@ static udm_error_t *add_key(udm_link_keys_t *keys, apr_pool_t *p, const char *li
                               number);
     }
     if (digits < KEY_DIGITS_MIN || digits > KEY_DIGITS_MAX || digits % 2 != 0) {
-        return udm_error_make(p, UDM_E_INVALID,
-                              "line %d of the link key file has %" APR_SIZE_T_FMT
-                              " characters: a key is an even number of hex digits, %d to %d",
-                              number, digits, KEY_DIGITS_MIN, KEY_DIGITS_MAX);
+        return udm_error_make(
+            p, UDM_E_INVALID,
+            "line %d of the link key file has %s: a key is an even number of hex digits, %d to %d",
+            number, udm_text_count(p, (apr_int64_t)digits, "character"), KEY_DIGITS_MIN,
+            KEY_DIGITS_MAX);
     }
     data = apr_palloc(p, digits / 2);
     if (!udm_text_unhex(data, digits / 2, line)) {

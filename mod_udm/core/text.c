@@ -419,6 +419,11 @@ bool udm_text_parse_id(apr_int64_t *id, const char *text)
     return true;
 }
 
+const char *udm_text_count(apr_pool_t *p, apr_int64_t count, const char *noun)
+{
+    return apr_psprintf(p, "%" APR_INT64_T_FMT " %s%s", count, noun, count == 1 ? "" : "s");
+}
+
 bool udm_text_equal_secret(const void *a, const void *b, apr_size_t size)
 {
     return CRYPTO_memcmp(a, b, size) == 0;

@@ -58,6 +58,9 @@ const char *udm_text_size(apr_pool_t *p, apr_int64_t bytes);
 /* A positive id: decimal digits only, 1 to INT64_MAX. */
 bool udm_text_parse_id(apr_int64_t *id, const char *text);
 
+/* So many of these: "1 slot", "2 slots", "0 slots". The noun is one whose plural has an s. */
+const char *udm_text_count(apr_pool_t *p, apr_int64_t count, const char *noun);
+
 /* Compares without telling by time where two byte strings of one length differ. */
 bool udm_text_equal_secret(const void *a, const void *b, apr_size_t size);
 

@@ -10,6 +10,7 @@
 
 #include <apr_strings.h>
 
+#include "core/text.h"
 #include "inputs.h"
 
 /* The most parts that an export has; a higher number is a name that means something else. */
@@ -185,8 +186,8 @@ udm_error_t *udm_inputs_check_total(const udm_inputs_t *inputs, apr_pool_t *p, u
         return missing(inputs, p, inputs->count, total - 1);
     }
     return udm_error_make(p, UDM_E_UNPROCESSABLE,
-                          "the export has %u parts, and %u were given: one is of another export",
-                          total, inputs->count);
+                          "the export has %s, and more were given (%u): one is of another export",
+                          udm_text_count(p, total, "part"), inputs->count);
 }
 
 udm_error_t *udm_inputs_wrong_sum(apr_pool_t *p, const udm_input_t *input)

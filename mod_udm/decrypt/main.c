@@ -3,6 +3,7 @@
  * main.c: udm-decrypt: the order of the work, signals, and the exit status.
  */
 #ifdef HAVE_CONFIG_H
+#include "core/text.h"
 #include "config.h"
 #endif
 
@@ -139,11 +140,12 @@ static int exit_status(const udm_error_t *error)
 }
 
 /* What is said in the end. @return the exit status */
-static int report(const udm_options_t *o, const udm_archive_sum_t *sum, const udm_error_t *error)
+static int report(apr_pool_t *p, const udm_options_t *o, const udm_archive_sum_t *sum,
+                  const udm_error_t *error)
 {
     if (error == NULL && !o->list) {
-        printf("verified: %" APR_INT64_T_FMT " files, %" APR_INT64_T_FMT " bytes%s%s\n",
-               sum->entries, sum->size, o->target != NULL ? ", in " : "",
+        printf("verified: %s, %s%s%s\n", udm_text_count(p, sum->entries, "file"),
+               udm_text_count(p, sum->size, "byte"), o->target != NULL ? ", in " : "",
                o->target != NULL ? o->target : "");
     }
     if (error == NULL && (fflush(stdout) != 0 || ferror(stdout))) {
@@ -177,7 +179,7 @@ int main(int argc, const char *const *argv)
         error = prepare(&options, p);
     }
     if (error != NULL) {
-        status = report(&options, &sum, error);
+        status = report(p, &options, &sum, error);
         if (status == EXIT_USAGE) {
             fputs("try: udm-decrypt --help\n", stderr);
         }
@@ -194,7 +196,7 @@ int main(int argc, const char *const *argv)
         error = error != NULL ? udm_error_copy(p, error) : NULL;
         /* What is not finished goes here. */
         apr_pool_destroy(work_pool);
-        status = report(&options, &sum, error);
+        status = report(p, &options, &sum, error);
     }
     apr_pool_destroy(p);
     apr_terminate();

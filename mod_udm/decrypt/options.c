@@ -190,8 +190,9 @@ static udm_error_t *take_sums(line_t *line)
     }
     if ((uint32_t)line->sums->nelts != inputs->count) {
         return udm_error_make(line->pool, UDM_E_INVALID,
-                              "there are %u files, and --sha256 for %d of them", inputs->count,
-                              line->sums->nelts);
+                              "--sha256 is to be given once for each file: there are %s, and %s",
+                              udm_text_count(line->pool, inputs->count, "file"),
+                              udm_text_count(line->pool, line->sums->nelts, "sum"));
     }
     for (uint32_t i = 0; i < inputs->count; i++) {
         udm_input_t *input = &inputs->list[i];

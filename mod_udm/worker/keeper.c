@@ -261,8 +261,8 @@ static udm_error_t *start_slots(keeper_t *k)
         k->failed = 1;
         return NULL;
     }
-    udm_log(LIMIT(k), UDM_LOG_INFO, "UDM0234: ready: %d slots, as %s", worker->slot_count,
-            worker->name);
+    udm_log(LIMIT(k), UDM_LOG_INFO, "UDM0234: ready: %s, as %s",
+            udm_text_count(k->turn, worker->slot_count, "slot"), worker->name);
     return NULL;
 }
 
@@ -396,7 +396,8 @@ static void schedule(keeper_t *k)
     udm_worker_database_up(k->worker);
     k->backoff = 0;
     if (made > 0) {
-        udm_log(LIMIT(k), UDM_LOG_INFO, "UDM0236: %d jobs were due and are queued", made);
+        udm_log(LIMIT(k), UDM_LOG_INFO, "UDM0236: queued what was due: %s",
+                udm_text_count(k->turn, made, "job"));
     }
     if (made > 0 || reached) {
         wake_slots(k);
@@ -552,8 +553,8 @@ static bool is_over(keeper_t *k)
     }
     if (k->end_by && running > 0 && udm_worker_now() > k->end_by) {
         udm_log(LIMIT(k), UDM_LOG_ERROR,
-                "UDM0237: %d threads did not end in time; their runs go on when the leases run out",
-                running);
+                "UDM0237: not ended in time: %s; what runs there goes on when its lease runs out",
+                udm_text_count(k->turn, running, "thread"));
         _exit(1);
     }
     if (k->failed && phase == UDM_PHASE_WORK) {

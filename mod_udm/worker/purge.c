@@ -4,6 +4,7 @@
  * the object, then the note: whatever ends this in between, the file is removed once more, which is no
  * error. Between, batch by batch, it looks through the store for orphans: see sweep.c.
  */
+#include "core/text.h"
 #include "worker/purge.h"
 
 #include <unistd.h>
@@ -93,8 +94,8 @@ static udm_error_t *remove_batch(int *left, purge_t *t, const apr_array_header_t
     if (gone->nelts == 0) {
         return NULL;
     }
-    udm_log(LIMIT(t->worker), UDM_LOG_INFO, "UDM0241: %d files were taken out of the store",
-            gone->nelts);
+    udm_log(LIMIT(t->worker), UDM_LOG_INFO, "UDM0241: taken out of the store: %s",
+            udm_text_count(t->turn, gone->nelts, "file"));
     return udm_queue_purged(t->turn, t->db, gone);
 }
 

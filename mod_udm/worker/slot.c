@@ -407,8 +407,8 @@ static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *
         return error;
     }
     if (run->exhausted) {
-        return udm_error_make(d->run_pool, UDM_E_INVALID, "the export was interrupted %d times",
-                              run->attempt - 1);
+        return udm_error_make(d->run_pool, UDM_E_INVALID, "the export was interrupted %s",
+                              udm_text_count(d->run_pool, run->attempt - 1, "time"));
     }
     error = connected(d);
     if (!error) {
@@ -508,9 +508,9 @@ static void settle_success(desk_t *d, const udm_run_t *run, const apr_array_head
 
     if (!error) {
         udm_log(LIMIT(d->worker), UDM_LOG_INFO,
-                "UDM0216: run %" APR_INT64_T_FMT " completed: %" APR_INT64_T_FMT
-                " rows in %d files",
-                run->id, rows, parts->nelts);
+                "UDM0216: run %" APR_INT64_T_FMT " completed: %s in %s", run->id,
+                udm_text_count(d->run_pool, rows, "row"),
+                udm_text_count(d->run_pool, parts->nelts, "file"));
         return;
     }
     if (error->kind == UDM_E_DATABASE) {

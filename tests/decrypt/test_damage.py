@@ -241,7 +241,8 @@ def test_sha256(decrypt, parts):
     decrypt.good("--test", *[a.upper() if len(a) == 64 else a for a in options], *(p for p, _ in order))
     options[1], options[3] = options[3], options[1]
     decrypt.bad("-o", "out", *options, *(p for p, _ in order), words="its SHA-256 is not the one")
-    decrypt.bad("-o", "out", *options[2:], *(p for p, _ in order), status=2, words="--sha256 for")
+    decrypt.bad("-o", "out", *options[2:], *(p for p, _ in order), status=2,
+                words="once for each file: there are 6 files, and 5 sums")
     decrypt.bad("-o", "out", "--sha256", "12", parts[0], status=2, words="64 hex digits")
 
 

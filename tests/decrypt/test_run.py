@@ -25,6 +25,15 @@ def files(decrypt):
     return write_parts(decrypt.directory, archive(some_entries()), decrypt.certificate)
 
 
+@pytest.mark.parametrize("content, words", [
+    ([b"1"], "verified: 1 file, 1 byte\n"), ([b""], "verified: 1 file, 0 bytes\n"),
+    ([b"1", b"2"], "verified: 2 files, 2 bytes\n")])
+def test_what_is_said_in_the_end(decrypt, content, words):
+    entries = [Entry(f"{n}.json", c) for n, c in enumerate(content)]
+    done = decrypt.good("--test", *write_parts(decrypt.directory, archive(entries), decrypt.certificate))
+    assert done.stdout == words
+
+
 def test_help_and_version(decrypt):
     done = subprocess.run([decrypt.program, "--help"], stdout=subprocess.PIPE, text=True, check=True)
     for option in re.findall(r'"(-[-a-z0-9]+)"', open(os.path.join(

@@ -210,6 +210,17 @@ def test_sample_configuration(site, httpd):
         assert status == 0, said
 
 
+def test_connections_of_the_samples_fit_debian(site):
+    """6 children, two generations of them in a graceful restart; a worker of one slot, and four that
+    still finish their runs; max_connections 100, 3 of them for superusers."""
+    for name in ("conf/udm.conf", "README.md"):
+        with open(os.path.join(site.env.top, name), encoding="utf-8") as f:
+            most = [int(n) for n in re.findall(r"^\s*DBDMax +(\d+)$", f.read(), re.M)]
+        assert most, name
+        for number in most:
+            assert 2 * 6 * number + 5 * (2 + 3 * 1) <= 100 - 3, f"{name}: DBDMax {number}"
+
+
 def test_every_directive_is_in_the_sample(site):
     with open(os.path.join(site.env.top, "mod_udm", "httpd", "directive.c"), encoding="utf-8") as f:
         table = f.read()

@@ -275,7 +275,7 @@ START_TEST(test_modulus)
 
     refuses(numbers(negative(n), e), "RSA key is damaged");
     refuses(numbers(number(0), e), "has 0 bits");
-    refuses(numbers(number(1), e), "has 1 bits");
+    refuses(numbers(number(1), e), "has 1 bit, and");
     refuses(numbers(number(65537), e), "has 17 bits");
     refuses(numbers(plus(n, 1), e), "its modulus is even");
     refuses(numbers(odd_bits(2047), e), "has 2047 bits, and 2048 to 16384");

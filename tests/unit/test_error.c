@@ -97,6 +97,14 @@ START_TEST(test_line)
     udm_error_t *error = udm_error_make(pool, UDM_E_DATABASE, "the database refused");
 
     ck_assert_str_eq(udm_error_line(pool, error), "the database refused");
+    /* nothing is not said, and what others end with a line feed ends the line */
+    udm_error_detail(pool, error, "%s", "");
+    ck_assert_ptr_null(error->detail);
+    udm_error_detail(pool, error, " \n");
+    ck_assert_ptr_null(error->detail);
+    ck_assert_str_eq(udm_error_line(pool, error), error->reason);
+    udm_error_detail(pool, error, "it says: %s\n", "no \r\n");
+    ck_assert_str_eq(error->detail, "it says: no");
     udm_error_detail(pool, error, "ERROR: no\n  such\ttable");
     apr_cpystrn(error->sqlstate, "42P01", sizeof(error->sqlstate));
     ck_assert_str_eq(udm_error_line(pool, error),

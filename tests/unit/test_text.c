@@ -260,6 +260,17 @@ START_TEST(test_equal_secret)
 }
 END_TEST
 
+START_TEST(test_count)
+{
+    ck_assert_str_eq(udm_text_count(pool, 0, "slot"), "0 slots");
+    ck_assert_str_eq(udm_text_count(pool, 1, "slot"), "1 slot");
+    ck_assert_str_eq(udm_text_count(pool, 2, "slot"), "2 slots");
+    ck_assert_str_eq(udm_text_count(pool, 11, "file"), "11 files");
+    ck_assert_str_eq(udm_text_count(pool, 21, "file"), "21 files");
+    ck_assert_str_eq(udm_text_count(pool, APR_INT64_MAX, "byte"), "9223372036854775807 bytes");
+}
+END_TEST
+
 TCase *text_case(void)
 {
     TCase *tc = unit_case("text");
@@ -273,5 +284,6 @@ TCase *text_case(void)
     tcase_add_test(tc, test_size);
     tcase_add_test(tc, test_id);
     tcase_add_test(tc, test_equal_secret);
+    tcase_add_test(tc, test_count);
     return tc;
 }

@@ -144,9 +144,10 @@ def test_supervised_without_end(queue):
     assert 'stdin: ended before the line "end"' in out
 
 
-def test_idle_worker_ends_at_once(queue):
-    worker = queue.start_worker(slots=4)
-    wait_for(lambda: "UDM0234" in worker.watch.text(), 30, "the worker to be ready")
+@pytest.mark.parametrize("slots, words", [(1, "UDM0234: ready: 1 slot, as "), (4, "UDM0234: ready: 4 slots, as ")])
+def test_idle_worker_ends_at_once(queue, slots, words):
+    worker = queue.start_worker(slots=slots)
+    wait_for(lambda: words in worker.watch.text(), 30, "the worker to be ready")
     assert worker.stop() == 0
 
 
