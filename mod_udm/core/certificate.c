@@ -10,6 +10,7 @@
 
 #include <apr_strings.h>
 #include <openssl/bio.h>
+#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -22,6 +23,7 @@
 #include "certificate.h"
 #include "seal.h"
 #include "text.h"
+#include "weak_rsa.h"
 
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 16384 /* OpenSSL computes with nothing larger */
@@ -462,6 +464,17 @@ static bool has_good_key(X509 *x509)
     return good;
 }
 
+/* Whether anybody finds the factors of the modulus. An EC key has none. */
+static bool is_weak(X509 *x509)
+{
+    BIGNUM *n = NULL;
+    bool weak = EVP_PKEY_get_bn_param(X509_get0_pubkey(x509), OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
+                (udm_weak_rsa_is_roca(n) || udm_weak_rsa_is_close(n));
+
+    BN_free(n);
+    return weak;
+}
+
 /* Encrypts a byte as files will be. */
 static bool can_encrypt(X509 *x509, udm_encryption encryption)
 {
@@ -490,6 +503,11 @@ udm_error_t *udm_certificate_try(apr_pool_t *p, const udm_certificate_t *certifi
         error =
             invalid(p, "the certificate's key is unsafe: its numbers are not those of a key that "
                        "was made as it should be");
+    }
+    else if (is_weak(x509)) {
+        error = invalid(
+            p, "the certificate's RSA key is unsafe: anybody can compute the private key from "
+               "it, because of how its primes were chosen (CVE-2017-15361, CVE-2022-26320)");
     }
     else if (!can_encrypt(x509, encryption)) {
         error = invalid(p, "nothing can be encrypted for the certificate");

@@ -33,7 +33,7 @@ udm_error_t *udm_certificate_parse(udm_certificate_t **certificate, apr_pool_t *
                                    apr_size_t size, udm_encryption encryption, apr_time_t now);
 
 /*
- * What takes longer, 2 ms for RSA of 2048 bits and a second for 16384, and is done before a certificate
+ * What takes longer, 4 ms for RSA of 2048 bits and seconds for 16384, and is done before a certificate
  * is taken and before a file is made: the key is computed with, and one byte encrypted.
  * @return UDM_E_INVALID that says what does not work, with OpenSSL's words as detail
  */

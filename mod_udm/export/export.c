@@ -71,6 +71,24 @@ static udm_error_t *read_source(const char **snapshot, export_t *x)
     return error;
 }
 
+/* Tries the certificate out, unless the last run did, for that takes longer than a small export. */
+static udm_error_t *try_certificate(export_t *x, const udm_certificate_t *certificate)
+{
+    udm_export_tried_t *tried = x->settings->tried;
+    udm_error_t *error;
+
+    if (tried != NULL && tried->encryption == x->run->encryption &&
+        strcmp(tried->fingerprint, certificate->fingerprint) == 0) {
+        return NULL;
+    }
+    error = udm_certificate_try(x->pool, certificate, x->run->encryption);
+    if (error == NULL && tried != NULL) {
+        apr_cpystrn(tried->fingerprint, certificate->fingerprint, sizeof(tried->fingerprint));
+        tried->encryption = x->run->encryption;
+    }
+    return error;
+}
+
 /*
  * Whom to encrypt for: the certificate is looked at again, for it may have expired since, by the clock
  * that counted when the job was made.
@@ -89,7 +107,7 @@ static udm_error_t *read_certificate(udm_certificate_t **certificate, udm_recipi
     error = udm_certificate_parse(certificate, x->pool, pem, strlen(pem), x->run->encryption,
                                   x->run->now);
     if (error == NULL) {
-        error = udm_certificate_try(x->pool, *certificate, x->run->encryption);
+        error = try_certificate(x, *certificate);
     }
     if (error != NULL) {
         return udm_error_detail(x->pool,

@@ -24,6 +24,12 @@ typedef struct udm_export_watch_t {
     atomic_llong rows;  /* set by the exporter */
 } udm_export_watch_t;
 
+/* The certificate that was tried out last: all zero at first, of one thread. */
+typedef struct udm_export_tried_t {
+    char fingerprint[65];
+    udm_encryption encryption;
+} udm_export_tried_t;
+
 typedef struct udm_export_settings_t {
     const char *source_dir;
     const char *spool_dir;     /* for unlinked spool files; on a disk, not a tmpfs */
@@ -31,6 +37,7 @@ typedef struct udm_export_settings_t {
     int max_parts;             /* files that an export may have */
     apr_int64_t max_row;       /* bytes of the largest row, as the source sends it */
     udm_source_hold_t *hold;   /* keeps the connection to the source; NULL: nobody does */
+    udm_export_tried_t *tried; /* spares the next run its trial; NULL: each has one */
 } udm_export_settings_t;
 
 /*

@@ -40,6 +40,7 @@ typedef struct desk_t {
     udm_db_t *db;         /* NULL: not connected */
     udm_store_t *store;   /* of the run: lives in its pool */
     udm_source_hold_t *hold;
+    udm_export_tried_t tried;
 } desk_t;
 
 /* How a run ends. */
@@ -437,6 +438,7 @@ static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *
     export_settings.max_parts = settings->max_parts;
     export_settings.max_row = settings->max_row;
     export_settings.hold = d->hold;
+    export_settings.tried = &d->tried;
     return udm_export_run(parts, rows, d->run_pool, &export_settings, type, run, d->store,
                           &d->slot->watch);
 }

@@ -292,6 +292,61 @@ START_TEST(test_modulus)
 }
 END_TEST
 
+/* A prime of so many bits that is a power of 65537 modulo all the small ones, as some chips made them. */
+static BIGNUM *roca_prime(int bits)
+{
+    BN_CTX *context = BN_CTX_new();
+    BIGNUM *all = number(2), *p = BN_new(), *power = BN_new(), *k = BN_new();
+    int i;
+
+    for (i = 3; i <= 167; i += 2) {
+        BIGNUM *n = number((unsigned long)i);
+
+        if (BN_check_prime(n, context, NULL) == 1) {
+            BN_mul(all, all, n, context);
+        }
+        BN_free(n);
+    }
+    do {
+        BN_rand(k, 64, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY);
+        BN_mod_exp(power, number(65537), k, all, context);
+        BN_rand(k, bits - BN_num_bits(all) + 1, BN_RAND_TOP_TWO, BN_RAND_BOTTOM_ANY);
+        BN_mul(p, k, all, context);
+        BN_add(p, p, power);
+    } while (BN_num_bits(p) != bits || BN_check_prime(p, context, NULL) != 1);
+    BN_CTX_free(context);
+    return p;
+}
+
+static BIGNUM *prime_behind(const BIGNUM *n)
+{
+    BN_CTX *context = BN_CTX_new();
+    BIGNUM *p = plus(n, 2);
+
+    while (BN_check_prime(p, context, NULL) != 1) {
+        BN_add_word(p, 2);
+    }
+    BN_CTX_free(context);
+    return p;
+}
+
+/* Keys that look like any other, but for how their primes were chosen. */
+START_TEST(test_weak_primes)
+{
+    BIGNUM *e = number(65537), *p = prime(1025), *far = BN_new();
+
+    refuses(numbers(product(roca_prime(1024), roca_prime(1025)), e),
+            "anybody can compute the private key");
+    refuses(numbers(product(p, prime_behind(p)), e), "anybody can compute the private key");
+    /* half of the bits in common is near, but too far to be found */
+    BN_one(far);
+    BN_lshift(far, far, 600);
+    BN_add(far, far, p);
+    takes(numbers(product(p, prime_behind(far)), e));
+    takes(numbers(product(roca_prime(1024), prime(1025)), e));
+}
+END_TEST
+
 /* What OpenSSL would read, and DER does not have. */
 START_TEST(test_form_of_rsa)
 {
@@ -647,6 +702,7 @@ TCase *certificate_odd_case(void)
 
     tcase_add_test(tc, test_exponent);
     tcase_add_test(tc, test_modulus);
+    tcase_add_test(tc, test_weak_primes);
     tcase_add_test(tc, test_form_of_rsa);
     tcase_add_test(tc, test_point);
     tcase_add_test(tc, test_other_kinds);
