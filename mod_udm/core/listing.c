@@ -89,7 +89,8 @@ static udm_error_t *read_order(const udm_order_spec_t **order, apr_pool_t *p,
     if (text) {
         return bad_value(p, "orderField", apr_pstrcat(p, "one of: ", legal, NULL));
     }
-    *order = first; /* a list without createdDate begins with its own default */
+    /* a list without createdDate begins with its own default */
+    *order = first ? first : spec->orders;
     return NULL;
 }
 

@@ -422,23 +422,32 @@ static udm_error_t *open_list(udm_result_t **rows, apr_pool_t *p, udm_db_t *db,
     return udm_db_query(rows, p, db, &statement, count_values, values);
 }
 
-/* Whether PostgreSQL can read the key of a cursor as what the list is sorted by. */
+/* What a key can be that PostgreSQL reads as the type that a list is sorted by. */
+static const struct {
+    const char *sql_type;
+    apr_int64_t least, most;
+} key_ranges[] = {{"integer", APR_INT32_MIN, APR_INT32_MAX},
+                  {"bigint", APR_INT64_MIN, APR_INT64_MAX},
+                  /* microseconds since 1970: the years 1 to 9999 */
+                  {"timestamptz", -62135596800000000, 253402300799999999}};
+
+/* A cursor comes from a client: what is no place in the list is its mistake, and not the server's. */
 static udm_error_t *check_key(apr_pool_t *p, const udm_order_spec_t *order, const char *key)
 {
-    bool number = strcmp(order->sql_type, "text") != 0 && strcmp(order->sql_type, "boolean") != 0;
-    apr_int64_t least = strcmp(order->sql_type, "integer") == 0 ? APR_INT32_MIN : APR_INT64_MIN;
-    apr_int64_t most = strcmp(order->sql_type, "integer") == 0 ? APR_INT32_MAX : APR_INT64_MAX;
-    apr_int64_t value = 0;
-    char *end = NULL;
-    bool good = true;
+    bool good =
+        strcmp(order->sql_type, "boolean") != 0 || strcmp(key, "t") == 0 || strcmp(key, "f") == 0;
+    apr_size_t i;
 
-    if (number) {
-        errno = 0;
-        value = apr_strtoi64(key, &end, 10);
-        good = errno == 0 && end > key && !*end && value >= least && value <= most;
-    }
-    else if (strcmp(order->sql_type, "boolean") == 0) {
-        good = strcmp(key, "t") == 0 || strcmp(key, "f") == 0;
+    for (i = 0; i < sizeof(key_ranges) / sizeof(key_ranges[0]); i++) {
+        if (strcmp(order->sql_type, key_ranges[i].sql_type) == 0) {
+            char *end;
+            apr_int64_t value;
+
+            errno = 0;
+            value = apr_strtoi64(key, &end, 10);
+            good = errno == 0 && end > key && !*end && value >= key_ranges[i].least &&
+                   value <= key_ranges[i].most;
+        }
     }
     return good ? NULL
                 : udm_error_make(p, UDM_E_INVALID,

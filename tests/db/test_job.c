@@ -283,6 +283,7 @@ START_TEST(faults_come_together)
 {
     udm_job_t *job = dbtest_job();
     udm_error_t *error;
+    int i;
 
     job->family = "DataSync";
     add_media(job, "Chat");
@@ -294,6 +295,19 @@ START_TEST(faults_come_together)
     dbtest_fault(error, "/jobParams/media/1", "\"pigeon\"");
     dbtest_fault(error, "/jobParams/media/1", "Chat, Email, Voice");
     dbtest_fault(error, "/jobParams/media/2", "\"smoke\"");
+
+    /* a catalog that has hundreds is not repeated in each of a hundred faults */
+    dbtest_exec("INSERT INTO udm.media (source, type, value, name, label) SELECT 'UCS',"
+                " 'Interaction', 'm' || n, 'M' || to_char(n, 'FM000'), 'M'"
+                " FROM generate_series(1, 300) n");
+    for (i = 0; i < 997; i++) {
+        add_media(job, apr_psprintf(pool, "no %d", i));
+    }
+    error = refused(job, dbtest_principal("acme"));
+    ck_assert_int_eq(error->faults->nelts, UDM_FAULTS_MAX);
+    ck_assert_ptr_nonnull(strstr(error->reason, "there are more"));
+    dbtest_fault(error, "/jobParams/media/99", "M048, or one of 253 more");
+    ck_assert_uint_lt(strlen(APR_ARRAY_IDX(error->faults, 99, udm_fault_t).detail), 500);
 
     job->type = "Nothing";
     error = refused(job, dbtest_principal("acme"));
