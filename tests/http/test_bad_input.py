@@ -71,14 +71,6 @@ def test_name_of_a_certificate_that_is_too_long(site, client, name):
     problem(client.upload_certificate(site.env.certificate.pem, name), 400, "255")
 
 
-def test_the_longest_name_of_a_certificate(site, client):
-    before = client.get("/v10/cipher").json()["name"]
-    for name in ("x" * 255, "x" + "ä" * 127):
-        answer = client.upload_certificate(site.env.certificate.pem, name)
-        assert (answer.status_code, answer.json()) == (201, name)
-    site.sql("UPDATE udm.certificate SET name = %s WHERE name = %s", [before, name])
-
-
 def test_body_of_another_type(client):
     for kind in ("text/plain", "application/xml", "application/jsonp", None):
         answer = client.post("/v10/export/jobs", data=json.dumps(client.job()).encode(),

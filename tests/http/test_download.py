@@ -301,10 +301,10 @@ def test_many_links(site, client, published):
             assert Client(site.httpd.url).get(link).status_code == 200
     many = ",".join([published.name] * 100)
     assert len(client.get("/v10/files?filename=" + many).json()) == 100
-    for method in ("GET", "DELETE"):
-        for bad in ("", "?filename=", "?filename=,%20,", f"?filename={many},x"):
-            answer = client.request(method, "/v10/files" + bad)
-            assert "100" in problem(answer, 400)["detail"]
+    for bad in ("", "?filename=", "?filename=,%20,", f"?filename={many},x"):
+        assert "100" in problem(client.get("/v10/files" + bad), 400)["detail"]
+    for bad in ("", "?filename=", "?filename=,%20,"):
+        assert "filename" in problem(client.delete("/v10/files" + bad), 400)["detail"]
     assert client.link(published.name)
 
 

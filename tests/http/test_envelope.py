@@ -78,7 +78,7 @@ def test_long_list(site, client, wrapped):
 def test_errors(client, wrapped):
     for method, path in (("GET", "/v10/export/jobs/999999"), ("GET", "/v10/export/jobs/x"),
                          ("GET", "/v10/nothing"), ("GET", "/v11/version"), ("PUT", "/v10/version"),
-                         ("GET", "/v10/export/jobs?size=0"), ("GET", "/v10/files/" + UNKNOWN),
+                         ("GET", "/v10/export/jobs?size=-1"), ("GET", "/v10/files/" + UNKNOWN),
                          ("DELETE", "/v10/export/jobs/999999"), ("DELETE", "/v3/files"),
                          ("GET", "/download/x?expires=1&signature=" + "0" * 64)):
         same_error(wrapped.request(method, path), client.request(method, path))

@@ -57,3 +57,10 @@ def test_the_documented_line(site, client, version, tmp_path):
                            f"{client.base}/{version}/cipher/my.pem"], stdout=subprocess.PIPE,
                           text=True, check=True)
     assert done.stdout == '"my.pem"'
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "x" + "ä" * 127])
+def test_the_longest_name(site, client, name):
+    answer = client.upload_certificate(site.env.certificate.pem, name)
+    assert (answer.status_code, answer.json()) == (201, name)
+    assert client.get("/v10/cipher").json()["name"] == name
