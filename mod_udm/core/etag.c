@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * etag.c: entity tags made of content, and their comparison with If-Match.
+ * etag.c: entity tags made of content, and how a list names them.
  */
 #include <string.h>
 
@@ -32,6 +32,52 @@ static const char *skip(const char *text)
     return text + strspn(text, " \t,");
 }
 
+/* What a proxy may have put behind a tag, within its quotes: a separator and a coding. */
+static bool is_coding(const char *text, apr_size_t size)
+{
+    static const char *const codings[] = {"gzip", "x-gzip", "br", "zstd", "deflate", "compress"};
+    apr_size_t separators = strspn(text, "-;:+"), i;
+
+    if (separators == 0 || separators >= size) {
+        return false;
+    }
+    text += separators;
+    size -= separators;
+    for (i = 0; i < sizeof(codings) / sizeof(codings[0]); i++) {
+        if (strlen(codings[i]) == size && memcmp(text, codings[i], size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool udm_etag_names(const char *list, const char *etag)
+{
+    /* without the closing quote */
+    apr_size_t known = etag ? strlen(etag) - 1 : 0;
+    const char *at;
+
+    if (!list || !etag) {
+        return false;
+    }
+    for (at = skip(list); *at; at = skip(at)) {
+        const char *tag = strncmp(at, "W/", 2) == 0 ? at + 2 : at;
+        const char *end = *tag == '"' ? strchr(tag + 1, '"') : NULL;
+        apr_size_t size;
+
+        if (!end) {
+            return false; /* no list of tags: better no change than one that was not meant */
+        }
+        size = (apr_size_t)(end - tag);
+        if (size >= known && memcmp(tag, etag, known) == 0 &&
+            (size == known || is_coding(tag + known, size - known))) {
+            return true;
+        }
+        at = end + 1;
+    }
+    return false;
+}
+
 bool udm_etag_allows(const char *if_match, const char *etag)
 {
     const char *at;
@@ -43,20 +89,5 @@ bool udm_etag_allows(const char *if_match, const char *etag)
     if (*at == '*' && at[1 + strspn(at + 1, " \t")] == '\0') {
         return true;
     }
-    for (at = skip(at); *at && etag; at = skip(at)) {
-        bool weak = strncmp(at, "W/", 2) == 0;
-        const char *tag = weak ? at + 2 : at;
-        const char *end = *tag == '"' ? strchr(tag + 1, '"') : NULL;
-        apr_size_t size;
-
-        if (!end) {
-            return false; /* no list of tags: better no change than one that was not meant */
-        }
-        size = (apr_size_t)(end + 1 - tag);
-        if (!weak && strlen(etag) == size && memcmp(tag, etag, size) == 0) {
-            return true;
-        }
-        at = end + 1;
-    }
-    return false;
+    return udm_etag_names(if_match, etag);
 }

@@ -19,8 +19,15 @@ const char *udm_etag_make(apr_pool_t *p, const json_t *json);
 /* The same for a text that is made already. */
 const char *udm_etag_text(apr_pool_t *p, const char *text);
 
-/* Whether If-Match lets a change through: NULL (not sent) does, "*" does, else a strong match must
- * be among the list. */
+/*
+ * Whether a list of tags (If-Match, If-None-Match) names this one. A proxy that compresses what it
+ * hands on makes the tag weak or appends the coding (W/"x", "x-gzip", "x-br"); it stands for the same
+ * content, of which the tag is a hash, so it counts as the tag itself. NULL names nothing.
+ */
+bool udm_etag_names(const char *list, const char *etag);
+
+/* Whether If-Match lets a change through: NULL (not sent) does, "*" does, else the list must name
+ * the tag. */
 bool udm_etag_allows(const char *if_match, const char *etag);
 
 #endif

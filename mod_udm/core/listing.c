@@ -33,6 +33,40 @@ static const char *parameter(const apr_table_t *query, const char *name)
     return NULL;
 }
 
+udm_error_t *udm_listing_once(apr_pool_t *p, const apr_table_t *query, const char *name)
+{
+    const apr_array_header_t *entries = apr_table_elts(query);
+    int i, times = 0;
+
+    for (i = 0; i < entries->nelts && times < 2; i++) {
+        times += strcmp(APR_ARRAY_IDX(entries, i, apr_table_entry_t).key, name) == 0;
+    }
+    return times < 2
+               ? NULL
+               : udm_error_make(p, UDM_E_INVALID,
+                                "the parameter %s is there twice, and stands for one value", name);
+}
+
+/* Each parameter that is read here stands for one value. */
+static udm_error_t *check_once(apr_pool_t *p, const udm_listing_spec_t *spec, udm_version version,
+                               const apr_table_t *query)
+{
+    static const char *const common[] = {"from", "size", "orderField", "descAsc", "after"};
+    const udm_filter_spec_t *f;
+    udm_error_t *error = NULL;
+    size_t i;
+
+    for (i = 0; i < sizeof(common) / sizeof(common[0]) && !error; i++) {
+        error = udm_listing_once(p, query, common[i]);
+    }
+    for (f = spec->filters; f->parameter && !error; f++) {
+        if (f->versions & (int)version) {
+            error = udm_listing_once(p, query, f->parameter);
+        }
+    }
+    return error;
+}
+
 /* Every complaint about a value: which parameter, and what it may be. */
 static udm_error_t *bad_value(apr_pool_t *p, const char *name, const char *legal)
 {
@@ -265,6 +299,7 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
     made->size = DEFAULT_SIZE;
     made->filters = apr_array_make(p, 4, sizeof(udm_filter_t));
     if ((error = udm_listing_names(p, query, known_names(p, spec, version))) ||
+        (error = check_once(p, spec, version, query)) ||
         (error = read_number(&made->from, p, query, "from")) ||
         (error = read_number(&made->size, p, query, "size")) ||
         (error = read_order(&made->order, p, spec, version, query))) {
@@ -345,7 +380,6 @@ udm_error_t *udm_listing_query(apr_table_t **query, apr_pool_t *p, const char *r
         if (!value) {
             return udm_error_make(p, UDM_E_INVALID, "the query string %s", fault);
         }
-        /* whoever reads takes the first of equal names */
         if (*name) {
             apr_table_addn(made, name, value);
         }

@@ -74,6 +74,9 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
                                const udm_listing_spec_t *spec, udm_version version,
                                const apr_table_t *query);
 
+/* @return UDM_E_INVALID when a parameter that stands for one value is there more than once */
+udm_error_t *udm_listing_once(apr_pool_t *p, const apr_table_t *query, const char *name);
+
 /*
  * Names count as they are written. @return UDM_E_INVALID for one in the query that differs from one of
  * `known` (ended by NULL) in case alone: it would be ignored, and nobody would say so
@@ -81,7 +84,7 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
 udm_error_t *udm_listing_names(apr_pool_t *p, const apr_table_t *query, const char *const *known);
 
 /*
- * Splits a raw query string into a table: %XX and + decoded, the first of equal names wins.
+ * Splits a raw query string into a table: %XX and + decoded, equal names in their order.
  * @return UDM_E_INVALID for a broken escape, a NUL or invalid UTF-8
  */
 udm_error_t *udm_listing_query(apr_table_t **query, apr_pool_t *p, const char *raw);

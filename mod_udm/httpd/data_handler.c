@@ -151,7 +151,9 @@ int udm_handle_type_list(request_rec *r, udm_request_t *q)
     int i;
 
     if (!error) {
-        read.source = udm_handler_parameter(query, "source");
+        error = udm_handler_parameter(&read.source, r, query, "source");
+    }
+    if (!error) {
         error = udm_dbd_with(r, true, read_types, &read);
     }
     if (error) {
@@ -185,8 +187,12 @@ int udm_handle_sub_type_list(request_rec *r, udm_request_t *q)
     int i;
 
     if (!error) {
-        read.source = udm_handler_parameter(query, "source");
-        read.type = udm_handler_parameter(query, "dataType");
+        error = udm_handler_parameter(&read.source, r, query, "source");
+    }
+    if (!error) {
+        error = udm_handler_parameter(&read.type, r, query, "dataType");
+    }
+    if (!error) {
         error = udm_dbd_with(r, true, read_sub_types, &read);
     }
     if (error) {

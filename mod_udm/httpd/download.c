@@ -86,11 +86,13 @@ static const char *repr_digest(apr_pool_t *p, const char *sha256)
 static void set_headers(request_rec *r, const udm_download_t *info)
 {
     const char *digest = repr_digest(r->pool, info->sha256);
+    const char *etag = apr_pstrcat(r->pool, "\"", info->sha256, "\"", NULL);
 
     ap_set_content_type(r, udm_encryption_media_type(info->name));
     apr_table_setn(r->headers_out, "Content-Disposition",
                    apr_pstrcat(r->pool, "attachment; filename=\"", info->name, "\"", NULL));
-    apr_table_setn(r->headers_out, "ETag", apr_pstrcat(r->pool, "\"", info->sha256, "\"", NULL));
+    apr_table_setn(r->headers_out, "ETag", etag);
+    udm_respond_recognize_tag(r, etag);
     apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
     if (digest) {
         apr_table_setn(r->headers_out, "Repr-Digest", digest);

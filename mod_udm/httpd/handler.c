@@ -139,11 +139,13 @@ udm_error_t *udm_handler_query(apr_table_t **query, request_rec *r, const char *
     return error || !known ? error : udm_listing_names(r->pool, *query, known);
 }
 
-const char *udm_handler_parameter(const apr_table_t *query, const char *name)
+udm_error_t *udm_handler_parameter(const char **value, request_rec *r, const apr_table_t *query,
+                                   const char *name)
 {
-    const char *value = apr_table_get(query, name);
+    const char *found = apr_table_get(query, name);
 
-    return value && *value ? value : NULL;
+    *value = found && *found ? found : NULL;
+    return udm_listing_once(r->pool, query, name);
 }
 
 apr_array_header_t *udm_handler_items(request_rec *r, const apr_table_t *query, const char *name)

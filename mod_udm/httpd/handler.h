@@ -26,8 +26,9 @@ udm_error_t *udm_handler_id(apr_int64_t *id, request_rec *r, const udm_request_t
  */
 udm_error_t *udm_handler_query(apr_table_t **query, request_rec *r, const char *const *known);
 
-/* A parameter of the query; NULL when it is absent or empty. */
-const char *udm_handler_parameter(const apr_table_t *query, const char *name);
+/* A parameter of the query; NULL when it is absent or empty. @return UDM_E_INVALID if it is there twice */
+udm_error_t *udm_handler_parameter(const char **value, request_rec *r, const apr_table_t *query,
+                                   const char *name);
 
 /*
  * The items (const char *) of a parameter that is a list with commas, or is there several times.

@@ -253,6 +253,25 @@ static udm_error_t *unread(request_rec *r, apr_status_t status)
                             "the request body could not be read to its end");
 }
 
+/* Nothing here unpacks a body. A filter that does so (mod_deflate) has taken the header away by now. */
+static udm_error_t *check_coding(request_rec *r)
+{
+    const char *rest = apr_table_get(r->headers_in, "Content-Encoding");
+    char *coding;
+
+    while (rest && *rest) {
+        coding = ap_getword(r->pool, &rest, ',');
+        apr_collapse_spaces(coding, coding);
+        if (*coding && ap_cstr_casecmp(coding, "identity")) {
+            apr_table_setn(r->err_headers_out, "Accept-Encoding", "identity");
+            return udm_error_make(r->pool, UDM_E_MEDIA_TYPE,
+                                  "the body is packed, as Content-Encoding says: send it as it is, "
+                                  "without that header");
+        }
+    }
+    return NULL;
+}
+
 udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *r,
                               apr_int64_t limit)
 {
@@ -317,18 +336,14 @@ udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *
     }
     buffer[*size] = '\0';
     *data = buffer;
-    return NULL;
+    return *size > 0 ? check_coding(r) : NULL;
 }
 
 bool udm_request_has_type(const request_rec *r, const char *type)
 {
     const char *sent = apr_table_get(r->headers_in, "Content-Type");
-    const char *coding = apr_table_get(r->headers_in, "Content-Encoding");
     apr_size_t length = strlen(type);
 
-    if (coding && ap_cstr_casecmp(coding, "identity")) {
-        return false; /* nothing here unpacks it */
-    }
     return sent && !ap_cstr_casecmpn(sent, type, length) &&
            (!sent[length] || sent[length] == ';' || apr_isspace(sent[length]));
 }

@@ -59,7 +59,10 @@ udm_request_t *udm_request_known(const request_rec *r);
  */
 bool udm_request_elsewhere(const request_rec *r, const udm_request_t *q);
 
-/* Reads the whole body. @return UDM_E_TOO_LARGE above `limit` bytes, UDM_E_INVALID if cut off */
+/*
+ * Reads the whole body.
+ * @return UDM_E_TOO_LARGE above `limit` bytes, UDM_E_INVALID if cut off, UDM_E_MEDIA_TYPE if packed
+ */
 udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *r,
                               apr_int64_t limit);
 

@@ -136,6 +136,23 @@ int udm_respond_as_is(request_rec *r, json_t *json)
     return respond_bare(r, HTTP_OK, TYPE_JSON, json);
 }
 
+/* httpd compares what is left of it strongly, or not at all. */
+static void recognize(request_rec *r, const char *name, const char *etag)
+{
+    if (udm_etag_names(apr_table_get(r->headers_in, name), etag)) {
+        apr_table_setn(r->headers_in, name, etag);
+    }
+}
+
+void udm_respond_recognize_tag(request_rec *r, const char *etag)
+{
+    recognize(r, "If-None-Match", etag);
+    /* a part of what a proxy has compressed must never be completed with a part of what is here */
+    if (!apr_table_get(r->headers_in, "Range")) {
+        recognize(r, "If-Match", etag);
+    }
+}
+
 /* Answers with JSON that has a tag, or with the 304 or 412 that the tag calls for. */
 static int respond_tagged(request_rec *r, const char *etag, const char *text,
                           const char *cache_control)
@@ -149,6 +166,8 @@ static int respond_tagged(request_rec *r, const char *etag, const char *text,
     apr_table_setn(r->subprocess_env, "no-gzip", "1");
     apr_table_setn(r->subprocess_env, "no-brotli", "1");
     apr_table_setn(r->headers_out, "ETag", etag);
+    udm_respond_whole(r);
+    udm_respond_recognize_tag(r, etag);
     status = ap_meets_conditions(r);
     if (status == HTTP_PRECONDITION_FAILED) {
         return udm_respond_error(

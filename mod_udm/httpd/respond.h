@@ -54,6 +54,9 @@ int udm_respond_refuse(request_rec *r, const udm_error_t *error);
 /* The headers that every answer has. */
 void udm_respond_headers(request_rec *r);
 
+/* Has httpd take the tag for what the client names, if a proxy has changed it there. */
+void udm_respond_recognize_tag(request_rec *r, const char *etag);
+
 /* Lets httpd send all of the answer: a fragment of JSON is of no use to anybody. */
 void udm_respond_whole(request_rec *r);
 

@@ -1,4 +1,5 @@
 """What is wrong in a request is said in the answer, and nothing is changed by it."""
+import gzip
 import json
 import socket
 
@@ -76,7 +77,38 @@ def test_body_of_another_type(client):
         answer = client.post("/v10/export/jobs", data=json.dumps(client.job()).encode(),
                              headers={"Content-Type": kind} if kind else {})
         problem(answer, 415, "application/json")
-    problem(client.post("/v10/export/jobs", data=b"{}", headers={**JSON, "Content-Encoding": "gzip"}), 415)
+
+
+def test_a_packed_body(site, client):
+    """It says which header is at fault, and what is taken (RFC 9110 12.5.3)."""
+    packed = gzip.compress(json.dumps(client.job()).encode())
+    for coding in ("gzip", "GZIP", "br", "zstd", "x-gzip", "deflate", "identity, gzip", "gzip,identity", ", br"):
+        for method, path, kind in (("POST", "/v10/export/jobs", "application/json"),
+                                   ("POST", "/v4/export/jobs", "application/json"),
+                                   ("POST", "/v10/cipher/x.pem", "application/x-pem-file"),
+                                   ("POST", "/v10/cipher/x.pem", "multipart/form-data; boundary=b"),
+                                   ("POST", "/v10/export/jobs", "text/plain")):
+            answer = client.request(method, path, data=packed,
+                                    headers={"Content-Type": kind, "Content-Encoding": coding})
+            problem(answer, 415, "Content-Encoding")
+            assert answer.headers["Accept-Encoding"] == "identity"
+    for coding in ("identity", "Identity", "", ", identity"):
+        problem(client.post("/v10/export/jobs", data=b"{}", headers={**JSON, "Content-Encoding": coding}), 400)
+    # one that is of another type, or has no body, says that
+    answer = client.post("/v10/export/jobs", data=b"x", headers={"Content-Type": "text/plain"})
+    assert "Accept-Encoding" not in answer.headers
+    problem(client.post("/v10/export/jobs", headers={**JSON, "Content-Encoding": "gzip"}), 400, "no body")
+
+
+def test_a_parameter_twice(client):
+    for path in ("/v10/export/jobs?size=1&size=x", "/v10/export/history?from=1&from=1", "/v4/export/jobs?title=a&title=b",
+                 "/v3/file-metadatas?name=a&name=", "/v10/data/types?source=UCS&source=UCSX",
+                 "/v10/data/sub-types?source=UCS&dataType=Contact&dataType=Contact", "/v10/export/jobs?si%7ae=1&size=1"):
+        problem(client.get(path), 400, "twice")
+    # lists are given at once or one by one, and what is unknown is passed over
+    assert client.get("/v10/data/attributes?entities=Contact&entities=Interaction").status_code == 200
+    assert len(client.get("/v10/files?filename=a&filename=b").json()) == 2
+    assert client.get("/v10/data/types?x=1&x=2").status_code == 200
 
 
 def test_body_over_the_limit(client):

@@ -163,6 +163,13 @@ def test_conditions(site, published, link):
     assert answer.headers["ETag"] == f'"{published.sha256}"'
     assert anonymous.get(link, headers={"If-None-Match": '"x"'}).status_code == 200
     problem(anonymous.get(link, headers={"If-Match": '"x"'}), 412)
+    for tag in (f'W/"{published.sha256}"', f'"{published.sha256}-gzip"'):
+        assert anonymous.get(link, headers={"If-None-Match": tag}).status_code == 304
+        assert anonymous.get(link, headers={"If-Match": tag}).status_code == 200
+        # what a proxy has compressed is not completed with a part of the file itself
+        part = {"Range": "bytes=0-9"}
+        problem(anonymous.get(link, headers={"If-Match": tag, **part}), 412)
+        assert anonymous.get(link, headers={"If-Range": tag, **part}).status_code == 200
 
 
 def test_credentials_are_tolerated(site, link):

@@ -44,14 +44,38 @@ START_TEST(test_allows)
 }
 END_TEST
 
+/* As proxies write it that compress: nginx, Apache, Jetty, Caddy. */
+START_TEST(test_changed_on_the_way)
+{
+    static const char *const good[] = {
+        "W/\"abc\"",           "\"abc-gzip\"",    "\"abc-br\"",
+        "\"abc-zstd\"",        "\"abc--gzip\"",   "\"abc;gzip\"",
+        "W/\"abc-gzip\"",      "\"abc-deflate\"", "\"x\", \"abc-x-gzip\"",
+        "\"x-gzip\",W/\"abc\""};
+    static const char *const bad[] = {"\"abc-\"",    "\"abcgzip\"",     "\"abc-gzip-\"",
+                                      "\"abc-gz\"",  "\"abc-gzip-br\"", "\"abd-gzip\"",
+                                      "\"ab-gzip\"", "\"-gzip\"",       "W/\"abd\"",
+                                      "W/W/\"abc\"", "\"abc-GZIPX\"",   "\"abc-gzip"};
+    size_t i;
+
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        ck_assert_msg(udm_etag_names(good[i], "\"abc\""), "%s", good[i]);
+        ck_assert(udm_etag_allows(good[i], "\"abc\""));
+    }
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        ck_assert_msg(!udm_etag_names(bad[i], "\"abc\""), "%s", bad[i]);
+    }
+    ck_assert(!udm_etag_names(NULL, "\"abc\""));
+    ck_assert(!udm_etag_names("*", "\"abc\""));
+    ck_assert(!udm_etag_names("\"abc\"", NULL));
+}
+END_TEST
+
 START_TEST(test_forbids)
 {
     static const char *const bad[] = {
-        "",          " ",      ",",
-        "\"\"",      "\"ab\"", "\"abcd\"",
-        "\"ABC\"",   "abc",    "W/\"abc\"", /* If-Match compares strongly */
-        "w/\"abc\"", "\"abc",  "\"x, \"abc\"",
-        "*, \"x\"",  "**",     "x, \"abc\""};
+        "",      " ",         ",",     "\"\"",         "\"ab\"",   "\"abcd\"", "\"ABC\"",   "abc",
+        "W/abc", "w/\"abc\"", "\"abc", "\"x, \"abc\"", "*, \"x\"", "**",       "x, \"abc\""};
     size_t i;
 
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -67,6 +91,7 @@ TCase *etag_case(void)
 
     tcase_add_test(tc, test_make);
     tcase_add_test(tc, test_allows);
+    tcase_add_test(tc, test_changed_on_the_way);
     tcase_add_test(tc, test_forbids);
     return tc;
 }

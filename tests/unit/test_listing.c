@@ -113,7 +113,7 @@ START_TEST(test_paging)
 {
     udm_listing_t *listing;
 
-    unit_ok(parse(&listing, "from=20&size=10&descAsc=TRUE&orderField=title&size=11"));
+    unit_ok(parse(&listing, "from=20&size=10&descAsc=TRUE&orderField=title"));
     ck_assert_int_eq(listing->from, 20);
     ck_assert_int_eq(listing->size, 10);
     ck_assert(listing->descending);
@@ -338,6 +338,36 @@ START_TEST(test_versions)
 }
 END_TEST
 
+START_TEST(test_twice)
+{
+    static const char *const bad[] = {"size=1&size=x",
+                                      "size=1&size=1",
+                                      "from=0&size=1&from=",
+                                      "title=a&title=b",
+                                      "descAsc=true&%64escAsc=true",
+                                      "orderField=id&x=y&orderField=id",
+                                      "jobId=1&jobId=2"};
+    static const char *const good[] = {"size=1&xsize=3&xsize=4", "other=1&other=2", "=1&=2",
+                                       "size=1&&&"};
+    udm_listing_t *listing;
+    apr_table_t *query;
+    size_t i;
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        unit_ok(udm_listing_query(&query, pool, bad[i]));
+        unit_fails(udm_listing_parse(&listing, pool, &spec, UDM_V10, query), UDM_E_INVALID,
+                   "twice");
+    }
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        unit_ok(udm_listing_query(&query, pool, good[i]));
+        unit_ok(udm_listing_parse(&listing, pool, &spec, UDM_V10, query));
+    }
+    /* what a version does not have is unknown to it */
+    unit_ok(udm_listing_query(&query, pool, "jobId=1&jobId=2"));
+    unit_ok(udm_listing_parse(&listing, pool, &spec, UDM_V4, query));
+}
+END_TEST
+
 START_TEST(test_mutations)
 {
     static const char seed[] = "from=20&size=10&descAsc=true&orderField=title&title=a%20b%C3%A4"
@@ -384,6 +414,7 @@ TCase *listing_case(void)
     tcase_add_test(tc, test_bad_cursors);
     tcase_add_test(tc, test_filters);
     tcase_add_test(tc, test_versions);
+    tcase_add_test(tc, test_twice);
     tcase_add_test(tc, test_mutations);
     return tc;
 }
