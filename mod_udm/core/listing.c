@@ -47,22 +47,13 @@ udm_error_t *udm_listing_once(apr_pool_t *p, const apr_table_t *query, const cha
                                 "the parameter %s is there twice, and stands for one value", name);
 }
 
-/* Each parameter that is read here stands for one value. */
-static udm_error_t *check_once(apr_pool_t *p, const udm_listing_spec_t *spec, udm_version version,
-                               const apr_table_t *query)
+/* Each parameter of a list stands for one value. */
+static udm_error_t *check_once(apr_pool_t *p, const apr_table_t *query, const char *const *known)
 {
-    static const char *const common[] = {"from", "size", "orderField", "descAsc", "after"};
-    const udm_filter_spec_t *f;
     udm_error_t *error = NULL;
-    size_t i;
 
-    for (i = 0; i < sizeof(common) / sizeof(common[0]) && !error; i++) {
-        error = udm_listing_once(p, query, common[i]);
-    }
-    for (f = spec->filters; f->parameter && !error; f++) {
-        if (f->versions & (int)version) {
-            error = udm_listing_once(p, query, f->parameter);
-        }
+    for (; *known && !error; known++) {
+        error = udm_listing_once(p, query, *known);
     }
     return error;
 }
@@ -290,6 +281,7 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
                                const udm_listing_spec_t *spec, udm_version version,
                                const apr_table_t *query)
 {
+    const char *const *known = known_names(p, spec, version);
     udm_listing_t *made = apr_pcalloc(p, sizeof(*made));
     const udm_filter_spec_t *f;
     const char *text, *legal = "";
@@ -298,8 +290,7 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
     *listing = NULL;
     made->size = DEFAULT_SIZE;
     made->filters = apr_array_make(p, 4, sizeof(udm_filter_t));
-    if ((error = udm_listing_names(p, query, known_names(p, spec, version))) ||
-        (error = check_once(p, spec, version, query)) ||
+    if ((error = udm_listing_names(p, query, known)) || (error = check_once(p, query, known)) ||
         (error = read_number(&made->from, p, query, "from")) ||
         (error = read_number(&made->size, p, query, "size")) ||
         (error = read_order(&made->order, p, spec, version, query))) {
