@@ -122,6 +122,32 @@ def test_what_udm_on_needs(httpd):
     assert dbd
 
 
+@pytest.mark.parametrize("lines, asked", [
+    ([], True), (["UDMRequire default"], True), (["UDMRequire both"], True), (["UDMRequire token"], True),
+    (["UDMVersions v10 v3"], True), (["UDMVersions v4", "UDMRequire token"], True), (["UDMRequire key"], False),
+    (["UDMRequire any"], False), (["UDMVersions v4 v3"], False), (["UDMVersions v3", "UDMRequire default"], False)])
+@pytest.mark.parametrize("where", ["location", "server"])
+def test_no_keys_for_tokens(httpd, lines, asked, where):
+    """Said where a token is asked for, and there alone."""
+    httpd.base_location = [line for line in httpd.base_location if "UDMTokenKeys" not in line]
+    setattr(httpd, where, lines)
+    status, text = httpd.check()
+    assert status == 0, text
+    assert ("UDM0021" in text) == asked, text
+
+
+def test_the_second_mount_of_the_readme(site, httpd):
+    """It is taken as it stands there, beside the first one, by who has no token issuer."""
+    with open(os.path.join(site.env.top, "README.md"), encoding="utf-8") as f:
+        snippets = re.findall(r"```apache\n(.*?)```", f.read(), re.S)
+    second = next(s for s in snippets if '<Location "/data-download">' in s)
+    first = next(s for s in snippets if '<Location "/udm">' in s)
+    httpd.server = second.split("\n") + first[first.index("<Location"):].split("\n")
+    httpd.base_location = [*httpd.base_location, "UDMRequire key"]
+    status, text = httpd.check()
+    assert status == 0 and "UDM0021" not in text, text
+
+
 def test_link_key_file(site, httpd):
     path = os.path.join(httpd.directory, "keys")
     httpd.settings[1] = f"UDMLinkKeyFile {path}"

@@ -2,6 +2,7 @@
 scripts, other handlers, in any order of the modules, whatever else the sections say."""
 import http.server
 import os
+import socket
 import threading
 
 import pytest
@@ -208,6 +209,37 @@ def test_what_is_asked_for_is_what_the_mount_says(stopped, backend, lock, requir
         assert_shut(stopped, backend, path, **bad)
         assert stopped.client(**good).get(path).text == SECRET
         del backend.seen[:]
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["after", "before"])
+def test_no_spelling_of_the_path_opens_it(stopped, backend, first):
+    """What the proxy takes for its path, and the section for the mount's, however many slashes it has."""
+    start(stopped, backend, ["ProxyPass /udm/console {b}", "ProxyPass //udm//v10 {b}", "Alias /udm/docs {docs}"],
+          "valid-user", first, more=["MergeSlashes Off", "AllowEncodedSlashes On"])
+    for path in ("/udm/console/x", "//udm/console/x", "/udm//console/x", "///udm///console///x", "/%75dm/console/x",
+                 "/udm/./console/x", "/x/../udm/console/x", "/udm/v10/../console/x", "/udm/console/%2e%2e/console/x",
+                 "/udm/console%2fx", "/udm/console/../openapi.json/../console/x", "//udm//v10/version",
+                 "//udm/v10/version", "/udm/docs/x.txt", "//udm//docs//x.txt", "/udm/openapi.json/../console/x",
+                 "/udm/console?x", "/udm/console/;x", "http://localhost/udm/console/x"):
+        with socket.create_connection(("127.0.0.1", stopped.httpd.port), 10) as raw:
+            raw.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while data := raw.recv(65536):
+                answer += data
+        assert SECRET.encode() not in answer, path
+        assert int(answer.split()[1]) in (400, 401, 404), (path, answer)
+    assert backend.seen == []
+    assert stopped.client(token=None).get("/console/x").text == SECRET
+
+
+def test_a_role_is_asked_for(stopped, backend):
+    start(stopped, backend, ["ProxyPass /udm/console {b}", '<Location "/udm/console">',
+                             'Require udm-role "iWD Administrator"', "</Location>"], "valid-user")
+    stopped.httpd.allow_log("AH01631|AH01630")
+    other = stopped.client(key=stopped.new_key(roles=["UDM UCSX Exporter"]), token=None)
+    problem(other.get("/console/x"), 403)
+    assert_shut(stopped, backend, "/console/x", key=None, token=None)
+    assert stopped.client(token=None).get("/console/x").text == SECRET
 
 
 def test_two_tenants_are_refused(stopped, backend):
