@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -214,6 +215,18 @@ static void set_signals(void)
     signal(SIGHUP, SIG_IGN);
 }
 
+/*
+ * What a large row took goes back to the system with its end. By itself glibc takes larger and larger
+ * blocks from its heaps once it met some, and a heap keeps them.
+ */
+static void set_memory(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 2 << 20);
+#endif
+}
+
 int main(int argc, const char *const *argv)
 {
     arguments_t arguments = {0};
@@ -227,6 +240,7 @@ int main(int argc, const char *const *argv)
         return status;
     }
     set_signals();
+    set_memory();
     umask(0027);
     apr_initialize();
     apr_pool_create(&p, NULL);
