@@ -166,8 +166,15 @@ def test_full_spool(queue, disks):
     spool = disks(queue.spool, "256k")
     worker = queue.worker(attempts=1)
     worker.prefix = spool.prefix
-    ready(worker.start())
     reason = "the spool directory is full"
+    # Without room for anything, the worker does not say that it is ready.
+    worker.allow_log(f"UDM0233.*{reason}")
+    worker.start()
+    assert worker.process.wait(60) == 1 and "UDM0234" not in worker.watch.text()
+    worker.process = None
+    spool.resize(TIGHT)
+    ready(worker.start())
+    spool.resize("256k")
 
     def fail():
         worker.allow_log(f"UDM0214.*{reason}")

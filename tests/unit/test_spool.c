@@ -186,6 +186,21 @@ START_TEST(errors)
 }
 END_TEST
 
+/* What is said before a worker calls itself ready. */
+START_TEST(tried)
+{
+    const char *dir = scratch_dir();
+    struct stat facts;
+
+    unit_ok(udm_spool_try(pool, dir));
+    ck_assert_int_eq(stat(dir, &facts), 0);
+    ck_assert_int_eq(facts.st_nlink, 2);
+    ck_assert_int_eq(rmdir(dir), 0); /* nothing is left in it */
+    unit_fails(udm_spool_try(pool, dir), UDM_E_STORE, "there is no spool directory");
+    ck_assert_int_eq(mkdir(dir, 0700), 0);
+}
+END_TEST
+
 TCase *spool_case(void)
 {
     TCase *tc = unit_case("spool");
@@ -195,5 +210,6 @@ TCase *spool_case(void)
     tcase_add_test(tc, own_keys);
     tcase_add_test(tc, gives_back);
     tcase_add_test(tc, errors);
+    tcase_add_test(tc, tried);
     return tc;
 }
