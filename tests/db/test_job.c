@@ -489,7 +489,8 @@ START_TEST(what_is_not_visible_is_not_there)
     }
     /* Rights of (UCS, Contact) and (UCSX, Interaction) are not one of (UCS, Interaction). */
     who = dbtest_principal_of("acme", "UCS", "Contact", true, true);
-    *(udm_right_t *)apr_array_push(who->rights) = (udm_right_t){"UCSX", "Interaction", true, true, false};
+    *(udm_right_t *)apr_array_push(who->rights) =
+        (udm_right_t){"UCSX", "Interaction", true, true, false};
     dbtest_fails(udm_job_get(&read, pool, dbtest_httpd(), who, id), UDM_E_NOT_FOUND, "no job");
 }
 END_TEST

@@ -161,7 +161,8 @@ static void work(racer_t *racer, apr_pool_t *p, const udm_run_t *run)
     }
     if (!wanted) {
         /* As a worker does that was told to stop: it hands back what may be its own no more. */
-        expected(racer, udm_queue_release(p, racer->db, run, 0, false, NULL), UDM_E_LOST, UDM_E_LOST);
+        expected(racer, udm_queue_release(p, racer->db, run, 0, false, NULL), UDM_E_LOST,
+                 UDM_E_LOST);
         return;
     }
     part->name = apr_psprintf(p, "export-%s.zip.smime", udm_text_uuid(p));
@@ -172,7 +173,8 @@ static void work(racer_t *racer, apr_pool_t *p, const udm_run_t *run)
         expected(racer, udm_queue_fail(p, racer->db, run, "at random"), UDM_E_LOST, UDM_E_LOST);
         break;
     case 1:
-        expected(racer, udm_queue_release(p, racer->db, run, 0, true, NULL), UDM_E_LOST, UDM_E_LOST);
+        expected(racer, udm_queue_release(p, racer->db, run, 0, true, NULL), UDM_E_LOST,
+                 UDM_E_LOST);
         break;
     default:
         expected(racer, udm_queue_complete(p, racer->db, run, parts, 1, 30), UDM_E_LOST,
