@@ -94,10 +94,11 @@ typedef struct udm_source_trial_t {
 
 /*
  * Does for everything of a type what a run of `ccid` would do before its first row, and reads one row.
+ * Fills `trial`, unless it returns an error.
  * The connection closes with `p`.
  * @return what udm_source_open returns
  */
-udm_error_t *udm_source_try(udm_source_trial_t **trial, apr_pool_t *p, const char *source_dir,
+udm_error_t *udm_source_try(udm_source_trial_t *trial, apr_pool_t *p, const char *source_dir,
                             const udm_data_type_t *type, const char *ccid);
 
 /*

@@ -104,6 +104,11 @@ static void add_warnings(udm_source_trial_t *trial, const udm_source_t *s)
              "rows come from another server (a foreign table): jobs that take what came since "
              "their last run fail");
     }
+    if (s->foreign) {
+        warn(trial,
+             "a table that is filled anew on its own server while an export begins may show as "
+             "empty");
+    }
     if (s->rows.kind == 'm') {
         warn(trial, "a materialized view is as old as its last refresh: rows that a refresh brings "
                     "late are missed by jobs that take what came since their last run");
@@ -178,15 +183,14 @@ static udm_error_t *look_at_server(udm_source_trial_t *trial, udm_source_t *s)
     return NULL;
 }
 
-udm_error_t *udm_source_try(udm_source_trial_t **trial, apr_pool_t *p, const char *source_dir,
+udm_error_t *udm_source_try(udm_source_trial_t *trial, apr_pool_t *p, const char *source_dir,
                             const udm_data_type_t *type, const char *ccid)
 {
     udm_run_t *run = apr_pcalloc(p, sizeof(*run));
-    udm_source_trial_t *t = apr_pcalloc(p, sizeof(*t));
     udm_source_t *s;
     udm_error_t *error;
 
-    *trial = NULL;
+    memset(trial, 0, sizeof(*trial));
     run->ccid = ccid;
     run->window_all = true;
     run->window_from = run->window_to = UDM_NO_TIME;
@@ -196,25 +200,22 @@ udm_error_t *udm_source_try(udm_source_trial_t **trial, apr_pool_t *p, const cha
     if (error) {
         return error;
     }
-    t->relation = s->rows.shown;
-    t->estimate = s->estimate;
-    t->roles = apr_array_make(p, 8, sizeof(const char *));
-    t->columns = apr_array_make(p, 32, sizeof(const char *));
-    t->warnings = apr_array_make(p, 4, sizeof(const char *));
-    error = look_at_server(t, s);
+    trial->relation = s->rows.shown;
+    trial->estimate = s->estimate;
+    trial->roles = apr_array_make(p, 8, sizeof(const char *));
+    trial->columns = apr_array_make(p, 32, sizeof(const char *));
+    trial->warnings = apr_array_make(p, 4, sizeof(const char *));
+    error = look_at_server(trial, s);
     if (error) {
         return error;
     }
-    add_roles(t, s);
-    add_columns(t, s);
-    add_warnings(t, s);
-    add_attributes(t, s);
-    error = read_one(t, s, s->rows_sql, &s->rows);
+    add_roles(trial, s);
+    add_columns(trial, s);
+    add_warnings(trial, s);
+    add_attributes(trial, s);
+    error = read_one(trial, s, s->rows_sql, &s->rows);
     if (!error && s->files_sql && PQtransactionStatus(s->db->conn) == PQTRANS_INTRANS) {
-        error = read_one(t, s, s->files_sql, &s->files);
-    }
-    if (!error) {
-        *trial = t;
+        error = read_one(trial, s, s->files_sql, &s->files);
     }
     return error;
 }

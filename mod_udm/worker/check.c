@@ -12,6 +12,8 @@
 
 #include "db/source.h"
 
+#define MISFITS_MAX 20 /* contact centres, before a type is given up */
+
 /* What is registered may hold anything: nothing of it is to act on a terminal. */
 static void print(const char *indent, const char *text)
 {
@@ -45,51 +47,8 @@ static const char *listed(apr_pool_t *p, const apr_array_header_t *names)
     return apr_array_pstrcat(p, pieces, 0);
 }
 
-/*
- * A contact centre for which the type can be read. An id may be none that the tenant column can hold,
- * of which others may know nothing: `misfits` gets a line for each.
- */
-static udm_error_t *try_centres(udm_source_trial_t **trial, const char **ccid,
-                                apr_array_header_t *misfits, apr_pool_t *p,
-                                const udm_settings_t *settings, const udm_data_type_t *type,
-                                const apr_array_header_t *centres)
+static void print_trial(apr_pool_t *p, const udm_source_trial_t *trial, const char *ccid)
 {
-    const apr_array_header_t *those = type->tenants ? type->tenants : centres;
-    udm_error_t *error = NULL;
-    int i;
-
-    *trial = NULL;
-    *ccid = "";
-    if (those->nelts == 0) {
-        return udm_source_try(trial, p, settings->source_dir, type, "");
-    }
-    for (i = 0; !*trial && i < those->nelts; i++) {
-        *ccid = APR_ARRAY_IDX(those, i, const char *);
-        error = udm_source_try(trial, p, settings->source_dir, type, *ccid);
-        if (!error || strncmp(error->sqlstate, "22", 2) != 0) {
-            break;
-        }
-        APR_ARRAY_PUSH(misfits, const char *) = apr_pstrcat(p, *ccid, ": ", error->reason, NULL);
-    }
-    return error;
-}
-
-static udm_error_t *check_type(apr_pool_t *p, const udm_settings_t *settings,
-                               const udm_data_type_t *type, const apr_array_header_t *centres)
-{
-    apr_array_header_t *misfits = apr_array_make(p, 4, sizeof(const char *));
-    udm_source_trial_t *trial;
-    const char *ccid;
-    udm_error_t *error = try_centres(&trial, &ccid, misfits, p, settings, type, centres);
-
-    print("  ", apr_pstrcat(p, "type \"", type->name, "\"", NULL));
-    if (error) {
-        print("    ", apr_pstrcat(p, "error: ", error->reason, NULL));
-        if (error->detail) {
-            print("      ", error->detail);
-        }
-        return error;
-    }
     print("    ", apr_psprintf(p, "read as %s in database \"%s\" of a PostgreSQL %s", trial->reader,
                                trial->database, trial->server));
     print("    ", apr_psprintf(p, "relation: %s, about %" APR_INT64_T_FMT " rows of \"%s\"",
@@ -97,8 +56,56 @@ static udm_error_t *check_type(apr_pool_t *p, const udm_settings_t *settings,
     print_all(p, "", trial->roles);
     print("    ", apr_pstrcat(p, "leaves: ", listed(p, trial->columns), NULL));
     print_all(p, "warning: ", trial->warnings);
-    print_all(p, "warning: contact centre ", misfits);
-    return NULL;
+}
+
+/* Tries the type for one contact centre, with connections that end with the try. */
+static udm_error_t *try_centre(apr_pool_t *p, const udm_settings_t *settings,
+                               const udm_data_type_t *type, const char *ccid)
+{
+    udm_source_trial_t trial;
+    udm_error_t *error;
+    apr_pool_t *own;
+
+    apr_pool_create(&own, p);
+    error = udm_source_try(&trial, own, settings->source_dir, type, ccid);
+    if (!error) {
+        print_trial(own, &trial, ccid);
+    }
+    error = udm_error_copy(p, error);
+    apr_pool_destroy(own);
+    return error;
+}
+
+/*
+ * An id may be none that the tenant column can hold, while others are: so much is said, and another
+ * contact centre tried.
+ */
+static udm_error_t *check_type(apr_pool_t *p, const udm_settings_t *settings,
+                               const udm_data_type_t *type, const apr_array_header_t *centres)
+{
+    const apr_array_header_t *those = type->tenants ? type->tenants : centres;
+    udm_error_t *error;
+    bool misfit;
+    int i = 0;
+
+    print("  ", apr_pstrcat(p, "type \"", type->name, "\"", NULL));
+    do {
+        const char *ccid = i < those->nelts ? APR_ARRAY_IDX(those, i, const char *) : "";
+
+        error = try_centre(p, settings, type, ccid);
+        misfit = error && strncmp(error->sqlstate, "22", 2) == 0;
+        if (misfit) {
+            print("    ",
+                  apr_pstrcat(p, "warning: contact centre \"", ccid, "\": ", error->reason, NULL));
+        }
+    } while (misfit && ++i < those->nelts && i < MISFITS_MAX);
+    if (error) {
+        print("    ", apr_pstrcat(p, "error: ", error->reason, NULL));
+        if (error->detail) {
+            print("      ", error->detail);
+        }
+    }
+    return error;
 }
 
 int udm_check_run(apr_pool_t *p, const udm_settings_t *settings, const char *source)

@@ -20,7 +20,8 @@ def test_version_help_usage(env):
         return env.account.run([env.worker, *args], check=False)
     assert re.fullmatch(r"udm-worker \d+\.\d+\.\d+\n", run("--version").stdout)
     assert run("--help").stdout.startswith("usage: udm-worker -c FILE")
-    for args in ([], ["--nonsense"], ["-c"], ["-c", "x", "--supervised"]):
+    for args in ([], ["--nonsense"], ["-c"], ["-c", "x", "--supervised"], ["--check-source"],
+                 ["--check-source", "x"], ["--supervised", "--check-source", "x"]):
         done = run(*args)
         assert done.returncode == 2 and "usage:" in done.stderr
 

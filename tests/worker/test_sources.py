@@ -183,7 +183,7 @@ def test_what_cannot_be_read(queue):
     assert 'has no column "nothing"' in uuid
     # Of the other contact centres none has an id that such a column could hold, of which it is told.
     queue.sql("SELECT udm.create_tenant('0')")
-    assert 'contact centre 0: column "ccid" of gated.t' in check(queue, "Far").stdout
+    assert 'contact centre "0": column "ccid" of gated.t' in check(queue, "Far").stdout
 
 
 def test_check_of_nothing(queue):
