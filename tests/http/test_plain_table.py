@@ -23,7 +23,7 @@ def bench(env):
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     site.reader = env.unique("udm_reader_bench")
     env.postgres.sql(f"CREATE ROLE {site.reader} LOGIN", dbname=site.shop)
-    env.postgres.sql(f"GRANT SELECT ON pgbench_accounts TO {site.reader}", dbname=site.shop)
+    env.postgres.sql(f"GRANT SELECT ON public.pgbench_accounts TO {site.reader}", dbname=site.shop)
     site.write_source("bench", f"host={env.postgres.socket} port={env.postgres.port}"
                                f" dbname={site.shop} user={site.reader}")
     site.sql("SELECT udm.create_tenant('acme', 'Acme Ltd'), udm.create_tenant('other')")
@@ -47,7 +47,7 @@ def test_a_plain_table_arrives_whole(bench, tmp_path):
     with zipfile.ZipFile(plain) as archive:
         assert set(archive.namelist()) == {f"Account-{job['id']}.json", "META-INF/manifest.json"}
         lines = archive.read(f"Account-{job['id']}.json").decode().splitlines()
-    rows = bench.env.postgres.sql("SELECT row_to_json(a) FROM pgbench_accounts a", dbname=bench.shop)
+    rows = bench.env.postgres.sql("SELECT row_to_json(a) FROM public.pgbench_accounts a", dbname=bench.shop)
     assert len(lines) == len(rows) == 100000
     key = "aid"
     expected = {row[key]: row for row, in rows}
