@@ -146,6 +146,26 @@ static bool has_numbers(const json_t *jwk, const char *first, const char *second
     return true;
 }
 
+/* With an exponent of 1, or an even one, everybody could sign, or nobody. */
+static bool has_fit_exponent(const json_t *jwk)
+{
+    const char *text = text_of(jwk, "e");
+    uint8_t *bytes = NULL;
+    size_t size = 0, i;
+    unsigned high = 0;
+    bool fit;
+
+    if (!cjose_base64url_decode(text, strlen(text), &bytes, &size, NULL) || size == 0) {
+        return false;
+    }
+    for (i = 0; i + 1 < size; i++) {
+        high |= bytes[i];
+    }
+    fit = (bytes[size - 1] & 1) && (high || bytes[size - 1] > 1);
+    cjose_get_dealloc()(bytes);
+    return fit;
+}
+
 /* Adds one key of the set, or skips it (RFC 7517, section 5). */
 static void add_key(apr_array_header_t *keys, apr_pool_t *p, json_t *jwk)
 {
@@ -160,7 +180,9 @@ static void add_key(apr_array_header_t *keys, apr_pool_t *p, json_t *jwk)
     k.curve = strcmp(kty, "EC") == 0 ? apr_pstrdup(p, text_of(jwk, "crv")) : NULL;
     k.kid = apr_pstrdup(p, text_of(jwk, "kid"));
     k.alg = apr_pstrdup(p, text_of(jwk, "alg"));
-    if (!has_fit_alg(&k) || !(k.curve ? has_numbers(jwk, "x", "y") : has_numbers(jwk, "n", "e")) ||
+    if (!has_fit_alg(&k) ||
+        !(k.curve ? has_numbers(jwk, "x", "y")
+                  : has_numbers(jwk, "n", "e") && has_fit_exponent(jwk)) ||
         !(imported = cjose_jwk_import_json((cjose_header_t *)jwk, NULL))) {
         return;
     }

@@ -342,6 +342,27 @@ START_TEST(test_header)
 }
 END_TEST
 
+/* With an exponent of 1 what is signed is its own signature. */
+START_TEST(test_exponents_of_keys)
+{
+    static const char *const bad[] = {"AQ", "AAE", "AA", "Ag", "AQAA", "AAAAAQ"};
+    udm_jwks_t *jwks;
+    size_t i;
+
+    for (i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        const char *more = apr_psprintf(pool, "{\"e\":\"%s\"}", bad[i]);
+        const char *text = set_text(key_json(rsa_1, more), NULL, NULL);
+
+        unit_fails(udm_jwks_parse(&jwks, pool, text, strlen(text)), UDM_E_INVALID,
+                   "holds no key for");
+        jwks = parse_set(set_text(key_json(rsa_1, more), key_json(rsa_2, "{}"), NULL));
+        refuses(jwks, sign(rsa_1, "{\"alg\":\"RS256\",\"kid\":\"r1\"}", CLAIMS), "not known here");
+    }
+    jwks = parse_set(set_text(key_json(rsa_1, "{\"e\":\"AQAB\"}"), NULL, NULL));
+    takes(jwks, sign(rsa_1, "{\"alg\":\"RS256\",\"kid\":\"r1\"}", CLAIMS));
+}
+END_TEST
+
 /* The roles that these claims give, joined with "|", or why there are none. */
 static const char *roles_of(const char *path, const char *members)
 {
@@ -762,6 +783,7 @@ TCase *token_case(void)
     tcase_add_test(tc, test_issuer_and_audience);
     tcase_add_test(tc, test_tenant_and_roles);
     tcase_add_test(tc, test_paths);
+    tcase_add_test(tc, test_exponents_of_keys);
     tcase_add_test(tc, test_typ);
     tcase_add_test(tc, test_key_sets);
     tcase_add_test(tc, test_key_set_reason_is_discreet);
