@@ -19,6 +19,17 @@ COMMENT ON COLUMN udm.run.made_in IS
 COMMENT ON COLUMN udm.file.made_in IS
     'The transaction that made the row; NULL for one from before there was this column.';
 
+-- A dump that is restored in another cluster brings the numbers of transactions of the old one along.
+CREATE FUNCTION udm.restored() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE udm.job SET made_in = NULL WHERE made_in IS NOT NULL;
+    UPDATE udm.run SET made_in = NULL WHERE made_in IS NOT NULL;
+    UPDATE udm.file SET made_in = NULL WHERE made_in IS NOT NULL
+$$;
+COMMENT ON FUNCTION udm.restored() IS
+    'To be called once after the database was restored from a dump: all rows are from before.';
+REVOKE ALL ON FUNCTION udm.restored() FROM PUBLIC;
+
 UPDATE udm.job SET file_split_size = pg_catalog.ltrim(file_split_size, '0')
  WHERE file_split_size LIKE '0%';
 UPDATE udm.run SET file_split_size = pg_catalog.ltrim(file_split_size, '0')

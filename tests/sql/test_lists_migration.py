@@ -43,3 +43,8 @@ def test_rows_from_before(env, fresh):
                " sha256, expires_at) SELECT 'export-' || gen_random_uuid() || '.zip.smime', id, job_id,"
                " ccid, source, type, title, 1, 0, repeat('0', 64), now() FROM udm.run LIMIT 1"
                " RETURNING made_in = pg_current_xact_id()") == [(True,)]
+    # a dump in another cluster: its transactions mean nothing there
+    sql("UPDATE udm.run SET made_in = '5000000000'")
+    sql("SELECT udm.restored()")
+    assert sql("SELECT made_in FROM udm.job UNION ALL SELECT made_in FROM udm.run"
+               " UNION ALL SELECT made_in FROM udm.file") == [(None,)] * 9
