@@ -1,5 +1,6 @@
 """Lists against a model of them in Python: filters, order, pages, and lists too long to hold."""
 import datetime
+import json
 import os
 import random
 import re
@@ -334,6 +335,33 @@ def check_streams(world):
         httpd.start()
 
 
+def check_late_commits(world):
+    """A record that has the lowest id, and is committed while the list is on its way, is not in it."""
+    client = world.client()
+    with world.site.connect() as late, socket.socket() as s:
+        late.execute("BEGIN")
+        late.execute("INSERT INTO udm.run (id, job_id, ccid, source, type, title, window_all, status,"
+                     " created_at) SELECT min(id) - 1, 1, %s, 'UCS', 'Contact', 'too late', true,"
+                     " 'COMPLETED', '2099-01-01' FROM udm.run WHERE ccid = %s", [HOME, HOME])
+        s.settimeout(60)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
+        s.connect(("127.0.0.1", world.site.httpd.port))
+        s.sendall((f"GET /udm/v10/export/history HTTP/1.0\r\nx-api-key: {client.key}\r\n"
+                   f"Authorization: Bearer {client.token}\r\n\r\n").encode())
+        text = s.recv(1000)
+        assert b'"count":' in text
+        late.execute("COMMIT")
+        pieces = [text]
+        while piece := s.recv(1 << 18):
+            pieces.append(piece)
+        page = json.loads(b"".join(pieces).partition(b"\r\n\r\n")[2])
+        assert len(page["items"]) == page["count"]
+        assert page["items"][-1]["title"] != "too late"
+    again = client.get("/v10/export/history?from=1&size=1&descAsc=true").json()
+    assert again["count"] == page["count"] + 1
+    world.site.sql("DELETE FROM udm.run WHERE title = 'too late'")
+
+
 def check_broken_off(world):
     """A client that goes away in the middle costs no more than that."""
     client = world.client()
@@ -351,6 +379,7 @@ def test_a_long_list_is_streamed(another):
     check_long(another, 30000, ["/v10/export/history", "/v10/export/history?orderField=title&descAsc=true",
                                 "/v4/export/history?orderField=id&descAsc=true"])
     check_streams(another)
+    check_late_commits(another)
     check_broken_off(another)
 
 
