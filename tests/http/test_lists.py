@@ -5,9 +5,11 @@ import os
 import random
 import re
 import socket
+import subprocess
 
 import pytest
 
+from udmtest.env import TOP
 from udmtest.operations import HOME, OTHER, World
 from udmtest.process import wait_for
 from udmtest.shapes import STATUSES
@@ -241,6 +243,21 @@ def test_versions_see_the_same(world):
         if version != "v10":
             ids = [[i["id"] for i in ask(world, v, kind)["items"]] for v in ("v10", version)]
             assert ids[0] == ids[1]
+
+
+def test_the_loop_of_the_documentation(world):
+    """doc/api.md shows how to go from page to page: as it stands there, but for a smaller page."""
+    with open(os.path.join(TOP, "doc", "api.md"), encoding="utf-8") as f:
+        loop = re.search(r"```sh\n(.*?)```", f.read(), re.DOTALL).group(1)
+    assert "size=500" in loop
+    client = world.client()
+    program = ('set -eu\nudm() { curl -sS -H "x-api-key: $KEY" -H "Authorization: Bearer $TOKEN" "$@"; }\n'
+               + loop.replace("size=500", "size=3"))
+    done = subprocess.run(["bash", "-c", program], check=True, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "UDM_URL": client.base, "KEY": client.key,
+                               "TOKEN": client.token})
+    whole = ask(world, "v10", "runs", status="FAILED")["items"]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == whole and len(whole) > 6
 
 
 # Long lists
