@@ -25,6 +25,7 @@
 #define SECRET_PIECE 8  /* so many hex digits behind that are a piece of the secret */
 #define WHOLE_SECRET 16 /* a key in another application's text has at least so many */
 #define PROTOCOL_MAX 9  /* " HTTP/1.1" */
+#define LEAST        11 /* "signature=" and one more byte: nothing shorter is of any use */
 
 /* A text as it is searched: decoded, and where each byte of it begins in the text as it is. */
 typedef struct view_t {
@@ -120,7 +121,8 @@ static bool is_delimiter(char c)
 
 static bool is_base64url(char c)
 {
-    return apr_isalnum(c) || c == '-' || c == '_';
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' ||
+           c == '_';
 }
 
 static apr_size_t hex_end(const view_t *v, apr_size_t at)
@@ -229,30 +231,34 @@ static bool find_token(span_t *span, const view_t *v, apr_size_t at)
     return to - at >= (dotted ? TOKEN_MIN : TOKEN_PIECE);
 }
 
-/* Where the runs end that were measured already. */
+/* Where the run ends that was measured, and the hex digits in it; `end` of a short one is not said. */
 typedef struct runs_t {
-    apr_size_t hex, opaque;
+    apr_size_t known, end, hex;
 } runs_t;
 
-/* A run so long that it is a secret, or half of one. */
-static bool find_run(span_t *span, const view_t *v, apr_size_t at, runs_t *seen)
+/* A run so long that it is a secret, or a piece of one. */
+static bool find_run(span_t *span, const view_t *v, apr_size_t at, runs_t *run)
 {
-    apr_size_t to;
+    apr_size_t to = at;
 
-    span->from = at;
-    if (at >= seen->hex && hex_value(v->text[at]) >= 0) {
-        span->to = seen->hex = hex_end(v, at);
-        if (span->to - at >= HEX_RUN) {
+    if (at >= run->known) {
+        for (; to < v->size && is_base64url(v->text[to]); to++) {
+        }
+        run->known = to + 1;
+        run->end = to - at >= HEX_RUN ? to : at;
+        if (to - at >= OPAQUE_RUN) {
+            span->from = at;
+            span->to = to;
             return true;
         }
     }
-    if (at >= seen->opaque && is_base64url(v->text[at])) {
-        for (to = at; to < v->size && is_base64url(v->text[to]); to++) {
-        }
-        span->to = seen->opaque = to;
-        return to - at >= OPAQUE_RUN;
+    if (at >= run->end || at < run->hex) {
+        return false;
     }
-    return false;
+    span->from = at;
+    span->to = hex_end(v, at);
+    run->hex = span->to;
+    return span->to - at >= HEX_RUN;
 }
 
 /* All that is to be hidden, in order and without overlaps; NULL for nothing. */
@@ -260,7 +266,7 @@ static apr_array_header_t *find_all(apr_pool_t *p, const view_t *v, udm_redact_s
 {
     apr_array_header_t *spans = NULL;
     bool ours = scope == UDM_REDACT_OURS, link = ours;
-    runs_t seen = {0, 0};
+    runs_t run = {0, 0, 0};
     apr_size_t at = 0;
     span_t span;
 
@@ -287,7 +293,7 @@ static apr_array_header_t *find_all(apr_pool_t *p, const view_t *v, udm_redact_s
         }
         /* what has a name is looked for first: the run may hold the name */
         if (!found && ours) {
-            found = find_run(&span, v, at, &seen);
+            found = find_run(&span, v, at, &run);
         }
         if (found) {
             spans = spans ? spans : apr_array_make(p, 2, sizeof(span_t));
@@ -309,7 +315,7 @@ const char *udm_redact(apr_pool_t *p, const char *text, udm_redact_scope scope)
     char *made, *to;
     int i;
 
-    if (!text || !*text) {
+    if (!text || strlen(text) < LEAST) {
         return text;
     }
     view = view_of(p, text);
@@ -328,6 +334,6 @@ const char *udm_redact(apr_pool_t *p, const char *text, udm_redact_scope scope)
         to += strlen(UDM_REDACTED);
         done = view.map ? view.map[span.to] : span.to;
     }
-    strcpy(to, text + done);
+    memcpy(to, text + done, strlen(text + done) + 1);
     return made;
 }
