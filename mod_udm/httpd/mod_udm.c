@@ -215,6 +215,7 @@ static void udm_register_hooks(apr_pool_t *p)
     ap_hook_monitor(udm_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_read_request(udm_secrets_hold, NULL, forensic, APR_HOOK_REALLY_FIRST - 1);
     ap_hook_post_read_request(udm_secrets_release, forensic, NULL, APR_HOOK_REALLY_FIRST + 1);
+    ap_hook_post_read_request(udm_secrets_read, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_translate_name(udm_secrets_translate, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(udm_translate_name, after, NULL, APR_HOOK_LAST);
     ap_hook_map_to_storage(udm_map_to_storage, NULL, NULL, APR_HOOK_FIRST);

@@ -171,8 +171,6 @@ int udm_secrets_hold(request_rec *r)
         state->scope = UDM_REDACT_OURS;
     }
     hide_early(r, state->scope);
-    state->unparsed_uri = r->unparsed_uri;
-    HIDE(r, r->unparsed_uri, state->scope);
     if (udm_config_main()->log_forensic) {
         state->held = apr_array_make(r->pool, 4, sizeof(held_t));
         hide_headers(r, state->scope, state->scope == UDM_REDACT_OURS, state->held);
@@ -200,6 +198,15 @@ int udm_secrets_release(request_rec *r)
     if (state) {
         state->held = NULL;
     }
+    return DECLINED;
+}
+
+int udm_secrets_read(request_rec *r)
+{
+    secrets_t *state = make_state(r);
+
+    state->unparsed_uri = r->unparsed_uri;
+    HIDE(r, r->unparsed_uri, state->scope);
     return DECLINED;
 }
 

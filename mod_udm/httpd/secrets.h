@@ -13,11 +13,13 @@
 #include <httpd.h>
 
 /*
- * The hooks. post_read_request, twice: before mod_log_forensic writes the headers down the
- * credentials in them are put away, behind it they are put back.
+ * The hooks. post_read_request, three times: before mod_log_forensic writes the headers down the
+ * credentials in them are put away, behind it they are put back; and last, once a forward proxy has
+ * seen it, the URL as it was sent is put away, which httpd writes down where it refuses it.
  */
 int udm_secrets_hold(request_rec *r);
 int udm_secrets_release(request_rec *r);
+int udm_secrets_read(request_rec *r);
 /* translate_name: from here on no module that logs a path finds a key in it. */
 int udm_secrets_translate(request_rec *r);
 /* insert_error_filter: a request that was refused while it was read has gone through no other hook. */

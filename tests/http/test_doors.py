@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+import requests
 
 from udmtest.answers import problem
 from udmtest.api import Client
@@ -335,6 +336,21 @@ def test_what_a_backend_sees(stopped, backend):
     _, _, headers = backend.seen.pop()
     assert {"x-api-key", "authorization"}.isdisjoint(k.lower() for k in headers)
     assert headers["X-Remote-User"] == "harbour-insurance/" + client.key.split("_")[1]
+
+
+def test_a_proxy_sends_on_what_it_was_sent(stopped, backend):
+    """What is hidden from the logs is not hidden from a server behind: of a forward proxy, of another path."""
+    key = stopped.new_key()
+    link = "/udm/download/export-6f1c2d3e-1111-4222-8333-abcdefabcdef.zip.smime?expires=1&signature=" + "ab" * 32
+    start(stopped, backend, ["ProxyRequests On", "ProxyPass /other {b} nocanon", "ProxyPass /canonical {b}"], "valid-user")
+    with requests.Session() as session:
+        session.trust_env = False
+        for path in (link, "/udm/v10/x?key=" + key, "/app?signature=" + "cd" * 32):
+            for url, proxies in ((backend.url + path, {"http": stopped.httpd.at("")}),
+                                 (stopped.httpd.at("/other" + path), None),
+                                 (stopped.httpd.at("/canonical" + path), None)):
+                assert session.get(url, proxies=proxies, timeout=60).text == SECRET
+                assert backend.seen.pop()[1] == path
 
 
 def test_the_logs_name_who(stopped, backend):
