@@ -4,6 +4,9 @@
  * it into blocks. A block becomes base64 lines where text is wanted, is hashed and goes to the sink:
  * behind a relay, so that encrypting the next one does not wait for that. An envelope of less than a
  * block has no relay, for a thread would cost more than it saves.
+ *
+ * What is streamed has indefinite lengths (BER), for its length comes first and is known last. What is
+ * whole in memory at the end anyway has definite ones (DER), which every reader takes.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,7 +41,7 @@ static const char mime_end[] = "\n";
 #define DER_SIZE (LINE_IN * 1024)
 
 /* Plain bytes that are gathered before they go to OpenSSL. */
-#define PLAIN_SIZE 65536
+#define PLAIN_SIZE UDM_ENVELOPE_WHOLE
 
 /* OpenSSL's cipher BIO writes pieces of about 4 KiB, each an OCTET STRING of its own. Half of that
  * is what udm_recipient_capacity counts with; udm_envelope_finish checks nothing, the tests do. */
@@ -65,7 +68,7 @@ struct udm_envelope_t {
     bool is_begun; /* OpenSSL has got something to encrypt */
     CMS_ContentInfo *cms;
     BIO *out;   /* ours: takes DER */
-    BIO *chain; /* OpenSSL's: takes plain bytes */
+    BIO *chain; /* OpenSSL's: takes plain bytes; made for the first of them */
     EVP_MD_CTX *hash;
     unsigned char *plain;
     apr_size_t plain_size;
@@ -205,6 +208,8 @@ static apr_status_t recipient_free(void *data)
     return APR_SUCCESS;
 }
 
+static udm_error_t *push_plain(udm_envelope_t *e);
+
 static bool is_rsa(const udm_recipient_t *recipient)
 {
     const EVP_PKEY *key = X509_get0_pubkey(recipient->x509);
@@ -226,6 +231,9 @@ static udm_error_t *measure(udm_recipient_t *recipient, apr_pool_t *p)
     error = udm_envelope_open(&envelope, scratch, recipient, &nowhere);
     if (error == NULL) {
         error = udm_envelope_write(envelope, "", 1);
+    }
+    if (error == NULL) { /* as it is streamed, which takes more */
+        error = push_plain(envelope);
     }
     if (error == NULL) {
         error = udm_envelope_finish(&size, &sha256, scratch, envelope);
@@ -361,10 +369,6 @@ udm_error_t *udm_envelope_open(udm_envelope_t **envelope, apr_pool_t *p,
     if (e->cms == NULL) {
         return openssl_error(p, UDM_E_CERTIFICATE, "nothing can be encrypted for the certificate");
     }
-    e->chain = BIO_new_CMS(e->out, e->cms);
-    if (e->chain == NULL) {
-        return openssl_error(p, UDM_E_CERTIFICATE, "nothing can be encrypted for the certificate");
-    }
     *envelope = e;
     return e->is_text ? emit(e, mime_head, sizeof(mime_head) - 1) : NULL;
 }
@@ -375,6 +379,13 @@ static udm_error_t *push_plain(udm_envelope_t *e)
     apr_size_t done = 0;
 
     e->is_begun = true;
+    if (e->chain == NULL) {
+        e->chain = BIO_new_CMS(e->out, e->cms);
+    }
+    if (e->chain == NULL) {
+        return openssl_error(e->pool, UDM_E_CERTIFICATE,
+                             "nothing can be encrypted for the certificate");
+    }
     while (done < e->plain_size) {
         int n = BIO_write(e->chain, e->plain + done, (int)(e->plain_size - done));
 
@@ -414,6 +425,34 @@ udm_error_t *udm_envelope_write(udm_envelope_t *envelope, const void *data, apr_
     return NULL;
 }
 
+/* All there is, with definite lengths; for what was not begun to be streamed. */
+static udm_error_t *write_whole(udm_envelope_t *e)
+{
+    BIO *in = BIO_new_mem_buf(e->plain, (int)e->plain_size);
+    udm_error_t *error = NULL;
+
+    if (in == NULL || CMS_final(e->cms, in, NULL, CMS_BINARY) != 1) {
+        error = openssl_error(e->pool, UDM_E_CERTIFICATE,
+                              "nothing can be encrypted for the certificate");
+    }
+    else if (i2d_CMS_bio(e->out, e->cms) != 1) {
+        error = openssl_error(e->pool, UDM_E_INTERNAL, "the encryption failed");
+    }
+    BIO_free(in);
+    return error;
+}
+
+/* The end of what was streamed. */
+static udm_error_t *end_stream(udm_envelope_t *e)
+{
+    udm_error_t *error = push_plain(e);
+
+    if (error == NULL && BIO_flush(e->chain) <= 0) {
+        error = openssl_error(e->pool, UDM_E_INTERNAL, "the encryption failed");
+    }
+    return error;
+}
+
 udm_error_t *udm_envelope_finish(apr_int64_t *size, const char **sha256, apr_pool_t *p,
                                  udm_envelope_t *envelope)
 {
@@ -423,10 +462,7 @@ udm_error_t *udm_envelope_finish(apr_int64_t *size, const char **sha256, apr_poo
     if (envelope->plain_size == 0 && !envelope->is_begun) {
         return udm_error_make(envelope->pool, UDM_E_INTERNAL, "an envelope must hold something");
     }
-    error = push_plain(envelope);
-    if (error == NULL && BIO_flush(envelope->chain) <= 0) {
-        error = openssl_error(envelope->pool, UDM_E_INTERNAL, "the encryption failed");
-    }
+    error = envelope->is_begun ? end_stream(envelope) : write_whole(envelope);
     if (envelope->error != NULL) {
         error = envelope->error;
     }

@@ -4,15 +4,20 @@
  *
  *   smime    S/MIME (RFC 8551) enveloped-data as text: MIME headers and base64, AES-256-CBC, RSA.
  *            `openssl smime -decrypt -inkey KEY -in FILE -out FILE` reads it.
- *   cms-gcm  CMS AuthEnvelopedData (RFC 5083), binary, of indefinite length: AES-256-GCM (RFC 5084)
- *            with the key for RSA-OAEP with SHA-256, or for ECDH (RFC 5753).
+ *   cms-gcm  CMS AuthEnvelopedData (RFC 5083), binary: AES-256-GCM (RFC 5084) with the key for
+ *            RSA-OAEP with SHA-256, or for ECDH (RFC 5753).
  *            `openssl cms -decrypt -inform DER -inkey KEY -in FILE -out FILE` reads it.
+ *
+ * Either is BER of indefinite lengths, but DER when there are less than UDM_ENVELOPE_WHOLE bytes.
  */
 #ifndef UDM_ENVELOPE_H
 #define UDM_ENVELOPE_H
 
 #include "buffer.h"
 #include "core/encryption.h"
+
+/* Fewer plain bytes are encrypted in one go, into definite lengths. */
+#define UDM_ENVELOPE_WHOLE 65536
 
 /* Whom files are encrypted for; made once for a run. */
 typedef struct udm_recipient_t udm_recipient_t;

@@ -237,7 +237,8 @@ START_TEST(what_is_in_gcm)
     static const char gcm[] = "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e\x30\x11\x04\x0c";
     /* a tag of 16 bytes */
     static const char tag_size[] = "\x02\x01\x10";
-    /* the ends of content, of AuthEnvelopedData and around it, with the tag in between */
+    /* of what is streamed the ends of content, of AuthEnvelopedData and around it, with the tag in
+     * between */
     static const char end[] = "\0\0\0\0\0\0";
     udm_recipient_t *recipient = recipient_of(_i);
     udm_buffer_t *der = wrap(recipient, bytes(5000), 5000, 5000);
@@ -255,6 +256,9 @@ START_TEST(what_is_in_gcm)
         from = at + sizes[i];
         nonce = i == 2 ? from : nonce;
     }
+    ck_assert(memcmp(to - 18, "\x04\x10", 2) == 0);
+    der = wrap(recipient, bytes(UDM_ENVELOPE_WHOLE), UDM_ENVELOPE_WHOLE, 5000);
+    to = (const char *)der->data + der->size;
     ck_assert(memcmp(to - 6, end, 6) == 0);
     ck_assert(memcmp(to - 6 - 18, "\x04\x10", 2) == 0);
     /* A nonce and a key of its own for each: an envelope shares nothing with another. */
@@ -421,9 +425,38 @@ START_TEST(errors)
 }
 END_TEST
 
+/* What is short has definite lengths (DER); what is streamed has not. */
+START_TEST(definite_lengths)
+{
+    static const apr_size_t sizes[] = {
+        1, 15, 16, UDM_ENVELOPE_WHOLE - 1, UDM_ENVELOPE_WHOLE, UDM_ENVELOPE_WHOLE + 1, 300000};
+    const char *dir = scratch_dir();
+    const udm_recipient_t *recipient = recipient_of(_i);
+    bool text = udm_recipient_encryption(recipient) == UDM_ENCRYPTION_SMIME;
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        const udm_buffer_t *out = wrap(recipient, bytes(sizes[i]), sizes[i], 7000);
+        FILE *file = fopen(apr_pstrcat(pool, dir, "/in", NULL), "w");
+
+        ck_assert_ptr_nonnull(file);
+        ck_assert_uint_eq(fwrite(out->data, 1, out->size, file), out->size);
+        ck_assert_int_eq(fclose(file), 0);
+        ck_assert_int_eq(
+            scratch_run("cd %s && %s >der", dir, text ? "sed '1,/^$/d' in | base64 -d" : "cat in"),
+            0);
+        ck_assert_int_eq(scratch_run("cd %s && openssl asn1parse -inform DER -in der >tree &&"
+                                     " grep -q 'l= *inf' tree",
+                                     dir),
+                         sizes[i] < UDM_ENVELOPE_WHOLE ? 1 : 0);
+    }
+}
+END_TEST
+
 TCase *envelope_case(void)
 {
     TCase *tc = unit_case("envelope");
+
+    tcase_add_loop_test(tc, definite_lengths, 0, WAYS);
 
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, as_openssl_reads_it, 0, WAYS);
