@@ -72,7 +72,7 @@ udm_error_t *udm_source_explain_error(const udm_source_t *s, udm_error_t *error,
             apr_psprintf(p, "%s of source \"%s\" cannot be read (SQLSTATE %s)", rel, source, state);
         /* What is wrong with a statement or a value is wrong the next time, too. */
         lasting = strncmp(state, "42", 2) == 0 || strncmp(state, "22", 2) == 0 ||
-                  strncmp(state, "0A", 2) == 0;
+                  strncmp(state, "0A", 2) == 0 || strncmp(state, "54", 2) == 0;
     }
     error->kind = UDM_E_SOURCE;
     error->status = lasting ? APR_EINVAL : APR_SUCCESS;

@@ -15,6 +15,7 @@
 
 #include "core/text.h"
 #include "db/source_private.h"
+#include "db/source_private.h"
 #include "sourcetest.h"
 
 /* Of the running test: a folder with connection files. */
@@ -504,6 +505,76 @@ START_TEST(uses_an_index)
 }
 END_TEST
 
+/* Which relations are asked for rows that are too large: those that can have one. */
+START_TEST(looks_for_large_rows)
+{
+    static const struct {
+        const char *relation;
+        bool asked;
+    } cases[] = {
+        {"TABLE demo.l AS SELECT * FROM demo.contact", false},
+        {"TABLE demo.l AS SELECT id, ccid, repeat('x', 1000000) AS t FROM demo.contact", false},
+        {"MATERIALIZED VIEW demo.l AS SELECT * FROM demo.contact", false},
+        {"TABLE demo.l AS SELECT id, ccid, (SELECT string_agg(md5(n::text || i), '')"
+         " FROM generate_series(1, 30000) i) AS t FROM generate_series(1, 2) n, demo.contact",
+         true},
+        {"MATERIALIZED VIEW demo.l AS SELECT id, ccid, (SELECT string_agg(md5(n::text || i), '')"
+         " FROM generate_series(1, 30000) i) AS t FROM generate_series(1, 2) n, demo.contact",
+         true},
+        {"VIEW demo.l AS SELECT * FROM demo.contact", true},
+        {"VIEW demo.l AS SELECT id, ccid::varchar(20), name::char(100), id::numeric AS n, now(),"
+         " 'a'::name AS m, id = 1 AS b FROM demo.contact",
+         false},
+        {"VIEW demo.l AS SELECT id, ccid::varchar(20), name::varchar(20000) FROM demo.contact",
+         true},
+        {"VIEW demo.l AS SELECT id, ccid::varchar(20), ARRAY[id] AS ids FROM demo.contact", true},
+        {"VIEW demo.l AS SELECT id, ccid::varchar(20), to_jsonb(id) AS j FROM demo.contact", true},
+        {"VIEW demo.l AS SELECT id, ccid::varchar(20), int4range(1, 2) AS r FROM demo.contact",
+         true},
+    };
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+    udm_source_t *source;
+
+    sourcetest_folder();
+    type->relation_name = "l";
+    type->time_column = NULL;
+    dbtest_exec(apr_psprintf(pool, "CREATE %s; GRANT SELECT ON demo.l TO udm_test_reader",
+                             cases[_i].relation));
+    dbtest_ok(udm_source_open_held(&source, pool, sourcetest_path(), type, sourcetest_run("acme"),
+                                   NULL, NULL, APR_INT64_C(64) << 20));
+    ck_assert_msg((source->large_sql != NULL) == cases[_i].asked, "%s", cases[_i].relation);
+    ck_assert_int_eq(strstr(source->rows_sql, "row_too_large") != NULL, cases[_i].asked);
+    sourcetest_rows(source, 2);
+    /* Nor without a limit. */
+    ck_assert_ptr_null(sourcetest_opened(type, sourcetest_run("acme"))->large_sql);
+}
+END_TEST
+
+/* Rows of a table count for its partitions and for those that inherit. */
+START_TEST(looks_for_large_rows_of_children)
+{
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+    udm_source_t *source;
+
+    sourcetest_folder();
+    dbtest_exec(_i == 0
+                    ? "CREATE TABLE demo.l (id integer, ccid text, t text) PARTITION BY LIST (id);"
+                      "CREATE TABLE demo.l1 PARTITION OF demo.l DEFAULT"
+                    : "CREATE TABLE demo.l (id integer, ccid text, t text);"
+                      "CREATE TABLE demo.l1 () INHERITS (demo.l)");
+    dbtest_exec("GRANT SELECT ON demo.l TO udm_test_reader");
+    type->relation_name = "l";
+    type->time_column = NULL;
+    for (int n = 0; n < 2; n++) {
+        dbtest_ok(udm_source_open_held(&source, pool, sourcetest_path(), type,
+                                       sourcetest_run("acme"), NULL, NULL, APR_INT64_C(64) << 20));
+        ck_assert_int_eq(source->large_sql != NULL, n);
+        dbtest_exec("INSERT INTO demo.l1 SELECT 1, 'acme', (SELECT string_agg(md5(i::text), '')"
+                    " FROM generate_series(1, 30000) i)");
+    }
+}
+END_TEST
+
 START_TEST(attachments_and_slices)
 {
     udm_run_t *run = sourcetest_run("acme");
@@ -589,6 +660,8 @@ TCase *source_case(void)
     tcase_add_test(tc, one_snapshot);
     tcase_add_test(tc, estimates);
     tcase_add_test(tc, uses_an_index);
+    tcase_add_loop_test(tc, looks_for_large_rows, 0, 11);
+    tcase_add_loop_test(tc, looks_for_large_rows_of_children, 0, 2);
     tcase_add_loop_test(tc, attachments_and_slices, 0, 2);
     tcase_add_test(tc, attachments_follow_the_window);
     return tc;

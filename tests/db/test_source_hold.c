@@ -77,6 +77,25 @@ START_TEST(one_session_for_many_runs)
 }
 END_TEST
 
+/* What libpq took for a large row it never gives back, so such a session is not kept. */
+START_TEST(not_after_a_large_row)
+{
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+    udm_source_hold_t *hold = udm_source_hold_make(pool);
+
+    sourcetest_folder();
+    dbtest_exec("UPDATE demo.contact SET name = repeat('x', 1000000) WHERE id = 2");
+    ck_assert_int_eq(run_held(hold, "acme", type), 3);
+    ck_assert(udm_source_hold_expire(hold));
+    dbtest_exec("UPDATE demo.contact SET name = repeat('x', 1100000) WHERE id = 2");
+    ck_assert_int_eq(run_held(hold, "acme", type), 3);
+    ck_assert(!udm_source_hold_expire(hold));
+    wait_closed();
+    ck_assert_int_eq(run_held(hold, "other", type), 2);
+    ck_assert(udm_source_hold_expire(hold));
+}
+END_TEST
+
 /* A snapshot that is held keeps the source from cleaning up. */
 START_TEST(no_snapshot_between_runs)
 {
@@ -232,6 +251,7 @@ TCase *source_hold_case(void)
     TCase *tc = dbtest_case("source_hold");
 
     tcase_add_test(tc, one_session_for_many_runs);
+    tcase_add_test(tc, not_after_a_large_row);
     tcase_add_test(tc, no_snapshot_between_runs);
     tcase_add_test(tc, nothing_is_left_to_the_next);
     tcase_add_test(tc, a_lost_session_is_made_anew);
