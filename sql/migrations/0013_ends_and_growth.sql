@@ -778,17 +778,19 @@ BEGIN
         VALUES ($1, session_user, 'tenant.remove', $1, jsonb_build_object('had', going));
     END IF;
     PERFORM udm.end_all(NULL, NULL, $1, 'the contact center is being removed');
-    WHILE udm.end_tenant_step($1, 10000) LOOP
+    -- A long history is left to the workers, so that no transaction lasts.
+    FOR i IN 1 .. 10 LOOP
+        EXIT WHEN NOT udm.end_tenant_step($1, 10000);
     END LOOP;
     IF NOT EXISTS (SELECT FROM udm.tenant x WHERE x.ccid = $1) THEN
         RETURN 'removed';
     END IF;
-    RETURN format('ending: the workers go on when %s', concat_ws(' and ',
+    RETURN 'ending: the workers go on' || coalesce(' when ' || nullif(concat_ws(' and ',
         (SELECT udm.counted(count(*), 'file is', 'files are') || ' out of the store' FROM udm.file f
           WHERE f.ccid = $1 AND f.purged_at IS NULL HAVING count(*) > 0),
         (SELECT udm.counted(count(*), 'export has', 'exports have') || ' stopped' FROM udm.run r
            JOIN udm.run_progress p ON p.run_id = r.id WHERE r.ccid = $1 AND p.lease_until > now()
-         HAVING count(*) > 0)));
+         HAVING count(*) > 0)), ''), '');
 END
 $$;
 COMMENT ON FUNCTION udm.remove_tenant(text, boolean) IS

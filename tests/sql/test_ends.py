@@ -437,6 +437,16 @@ def test_called_again_it_says_how_far_it_is(world):
     assert world.value("SELECT udm.remove_tenant('acme')") == "removed" and left(world) == set()
 
 
+def test_a_long_history_is_left_to_the_workers(world):
+    world.sql("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all, status)"
+              " SELECT 1, 'acme', 'Src', 'T', 't', true, 'COMPLETED' FROM generate_series(1, 100001)")
+    assert world.value("SELECT udm.remove_tenant('acme')") == "ending: the workers go on"
+    with world.connect("udm_worker") as worker:
+        while worker.execute("SELECT udm.end_tenants(2000)").fetchone()[0]:
+            pass
+    assert left(world) == set()
+
+
 # Who may do what
 
 @pytest.mark.parametrize("role", ["udm_httpd", "udm_worker"])
