@@ -2,6 +2,7 @@
 -- what hangs on it; contact centres leave; history and audit end after a time; and what waits can say
 -- why: workers are known, and so is what an attempt failed of.
 
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE udm_owner;
 
 -- ---- who works ----
@@ -761,6 +762,10 @@ BEGIN
         RAISE EXCEPTION 'there is no contact centre "%"', $1;
     END IF;
     going := nullif(concat_ws(', ', udm.goes_on(NULL, NULL, $1),
+        (SELECT udm.counted(count(*), 'job that is over', 'jobs that are over') FROM udm.job j
+          WHERE j.ccid = $1 AND j.next_run_at IS NULL AND j.status IN ('COMPLETED', 'FAILED', 'CANCELLED')),
+        (SELECT udm.counted(coalesce(sum(c.rows), 0)::bigint, 'history record', 'history records')
+           FROM udm.run_count c WHERE c.ccid = $1),
         (SELECT udm.counted(count(*), 'API key', 'API keys') FROM udm.api_key k
           WHERE k.ccid = $1 AND k.revoked_at IS NULL AND coalesce(k.expires_at > now(), true)),
         (SELECT 'the relation of ' || string_agg(d.source || '/' || d.name, ', ' ORDER BY d.source, d.name)

@@ -389,7 +389,7 @@ def test_one_in_use_is_not_removed(world):
     filled(world)
     world.sql("UPDATE udm.data_type SET tenants = '{acme}' WHERE name = 'U'")
     world.refused("SELECT udm.remove_tenant('acme')", "is in use", "4 jobs", "1 run in progress", "2 runs that wait",
-                  "1 file", "1 API key", "Src/U", "cascade => true")
+                  "1 file", "2 jobs that are over", "5 history records", "1 API key", "Src/U", "cascade => true")
     assert world.value("SELECT ending_since FROM udm.tenant WHERE ccid = 'acme'") is None
 
 
@@ -440,7 +440,8 @@ def test_called_again_it_says_how_far_it_is(world):
 def test_a_long_history_is_left_to_the_workers(world):
     world.sql("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all, status)"
               " SELECT 1, 'acme', 'Src', 'T', 't', true, 'COMPLETED' FROM generate_series(1, 100001)")
-    assert world.value("SELECT udm.remove_tenant('acme')") == "ending: the workers go on"
+    world.refused("SELECT udm.remove_tenant('acme')", "100001 history records")
+    assert world.value("SELECT udm.remove_tenant('acme', true)") == "ending: the workers go on"
     with world.connect("udm_worker") as worker:
         while worker.execute("SELECT udm.end_tenants(2000)").fetchone()[0]:
             pass
