@@ -590,6 +590,8 @@ TCase *source_filter_case(void)
 {
     TCase *tc = dbtest_case("source_filter");
 
+    tcase_set_timeout(tc, 20); /* hundreds of connections */
+
     tcase_add_test(tc, the_rows_that_sql_finds);
     tcase_add_test(tc, the_rows_whatever_the_session);
     tcase_add_test(tc, values_are_only_values);
