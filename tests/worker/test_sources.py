@@ -119,7 +119,8 @@ def test_moving_window_through_a_pooler(queue):
     stream.wait_runs(job, 2)
     worker.stop()
     assert sum(run["row_count"] or 0 for run in stream.runs(job)) == 1
-    assert sessions(pooler, queue.database, "udm_test_stream", 1) == before
+    after = sessions(pooler, queue.database, "udm_test_stream", 1)
+    assert list(after.values()) == list(before.values())
 
 
 # Tried out
