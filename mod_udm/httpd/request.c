@@ -91,18 +91,23 @@ static udm_need rest_need_of(const udm_dir_t *dir, int version)
     return need_of(dir, versions & UDM_V10 ? UDM_NEED_BOTH : UDM_NEED_KEY);
 }
 
-/* @return true for a path that begins as those of the API do: "/v", digits, and no more or "/" */
-static bool has_version(const char *path)
+/* @return true for a path that begins as those of the API do: "/v" and digits, or "/download" */
+static bool begins_as_ours(const char *path)
 {
-    apr_size_t digits = path[1] == 'v' ? strspn(path + 2, "0123456789") : 0;
+    static const char downloads[] = "/download";
+    apr_size_t size = sizeof(downloads) - 1;
 
-    return digits > 0 && (!path[2 + digits] || path[2 + digits] == '/');
+    if (strncmp(path, downloads, size) != 0) {
+        size = path[1] == 'v' ? strspn(path + 2, "0123456789") : 0;
+        size = size > 0 ? size + 2 : 0;
+    }
+    return size > 0 && (!path[size] || path[size] == '/');
 }
 
 /* @return true for a path that nobody answers but the API, if only to say that it has no such one */
 static bool is_of_api(const udm_request_t *q)
 {
-    return !q->route_error || q->route_error->kind == UDM_E_METHOD || has_version(q->path);
+    return !q->route_error || q->route_error->kind == UDM_E_METHOD || begins_as_ours(q->path);
 }
 
 /* Puts the request where it is now: a section may say what others do not. */

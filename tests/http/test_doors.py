@@ -256,7 +256,10 @@ def test_the_api_is_as_it_was(stopped, backend):
     anonymous = Client(stopped.httpd.url)
     assert anonymous.get("/openapi.json").status_code == 200
     problem(anonymous.get("/download/x"), 403)
-    problem(anonymous.get("/v10/nothing"), 404)
+    for path in ("/v10/nothing", "/v10", "/v7/x", "/download", "/download/a/b"):
+        problem(anonymous.get(path), 404)
+    for path in ("/v", "/vx", "/v10x", "/downloads", "/openapi.jsonx", "/", ""):
+        problem(anonymous.get(path) if path else anonymous.get(anonymous.base), 401)
     problem(anonymous.post("/openapi.json"), 405)
     assert anonymous.request("OPTIONS", "/v10/export/jobs").status_code == 204
     problem(anonymous.get("/nothing"), 401)
