@@ -30,7 +30,7 @@ def site(env):
     httpd = result.httpd
     forensic = os.path.join(httpd.directory, "forensic.log")
     env.logs.append(forensic)
-    httpd.modules += ["status", "info", "log_forensic", "rewrite", "setenvif", "authz_host", "http2"]
+    httpd.modules += ["status", "info", "log_forensic", "unique_id", "rewrite", "setenvif", "authz_host", "http2"]
     httpd.server = [
         "Protocols h2c http/1.1",
         "LogLevel info", "ExtendedStatus On", f'LogFormat "{FORMAT}" all', f'ForensicLog "{forensic}"',
