@@ -519,7 +519,7 @@ START_TEST(if_match)
         condition.if_match = "\"0123456789abcdef0123456789abcdef\"";
         dbtest_fails(change_as(&info, (udm_change)c, id, &condition, who), UDM_E_PRECONDITION,
                      "the job is not the one that If-Match names: read it again");
-        condition.if_match = apr_pstrcat(pool, "W/", tag, NULL);
+        condition.if_match = "W/\"0123456789abcdef0123456789abcdef\"";
         dbtest_fails(change_as(&info, (udm_change)c, id, &condition, who), UDM_E_PRECONDITION,
                      "read it again");
         condition.if_match = tag_of(id, UDM_V4); /* which is another representation */
@@ -531,6 +531,9 @@ START_TEST(if_match)
         dbtest_ok(change_as(&info, (udm_change)c, id, &condition, who));
         condition.if_match = "*";
         id = make(PLANNED);
+        dbtest_ok(change_as(&info, (udm_change)c, id, &condition, who));
+        id = make(PLANNED);
+        condition.if_match = apr_pstrcat(pool, "W/", tag_of(id, UDM_V10), NULL);
         dbtest_ok(change_as(&info, (udm_change)c, id, &condition, who));
     }
     /* A change makes another tag; in v4 only one of the definition does. */
