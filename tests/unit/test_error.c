@@ -112,6 +112,23 @@ START_TEST(test_line)
 }
 END_TEST
 
+/* What it is about is told, and outlives its pool, but goes into no log. */
+START_TEST(test_told)
+{
+    udm_error_t *error = udm_error_make(pool, UDM_E_SOURCE, "a row is too large");
+    const udm_error_t *copy;
+    apr_pool_t *own;
+
+    ck_assert_str_eq(udm_error_told(pool, error), "a row is too large");
+    apr_pool_create(&own, pool);
+    error->about = apr_pstrdup(own, "the one of Mrs. Miller");
+    copy = udm_error_copy(pool, error);
+    apr_pool_destroy(own);
+    ck_assert_str_eq(udm_error_told(pool, copy), "a row is too large: the one of Mrs. Miller");
+    ck_assert_str_eq(udm_error_line(pool, copy), "a row is too large");
+}
+END_TEST
+
 TCase *error_case(void)
 {
     TCase *tc = unit_case("error");
@@ -122,5 +139,6 @@ TCase *error_case(void)
     tcase_add_test(tc, test_copy_outlives_its_pool);
     tcase_add_test(tc, test_http_status);
     tcase_add_test(tc, test_line);
+    tcase_add_test(tc, test_told);
     return tc;
 }

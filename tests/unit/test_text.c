@@ -235,6 +235,28 @@ START_TEST(test_size)
 }
 END_TEST
 
+/* What is written is read as no less, and not as much more. */
+START_TEST(test_size_text)
+{
+    static const apr_int64_t sizes[] = {1,       1024,         65536,     65537,     100000,
+                                        1048576, 16 * 1048576, 100000000, 1234567890};
+
+    ck_assert_str_eq(udm_text_size(pool, 65536), "64KiB");
+    ck_assert_str_eq(udm_text_size(pool, 65537), "65KiB");
+    ck_assert_str_eq(udm_text_size(pool, 1048576), "1MiB");
+    ck_assert_str_eq(udm_text_size(pool, 1500000), "1465KiB");
+    ck_assert_str_eq(udm_text_size(pool, APR_INT64_C(64) << 20), "64MiB");
+    ck_assert_str_eq(udm_text_size(pool, APR_INT64_C(3) << 30), "3GiB");
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        apr_int64_t bytes;
+
+        ck_assert(udm_text_parse_size(&bytes, udm_text_size(pool, sizes[i])));
+        ck_assert_int_ge(bytes, sizes[i]);
+        ck_assert_int_le(bytes, sizes[i] + sizes[i] / 16 + 1024);
+    }
+}
+END_TEST
+
 START_TEST(test_id)
 {
     apr_int64_t id;
@@ -282,6 +304,7 @@ TCase *text_case(void)
     tcase_add_test(tc, test_time_in);
     tcase_add_test(tc, test_time_round_trip);
     tcase_add_test(tc, test_size);
+    tcase_add_test(tc, test_size_text);
     tcase_add_test(tc, test_id);
     tcase_add_test(tc, test_equal_secret);
     tcase_add_test(tc, test_count);

@@ -36,6 +36,19 @@ def test_completes(queue):
                      " GROUP BY r.file_size")[0][0]
 
 
+def test_too_many_files(queue):
+    """Not tried again, nothing is left, and the owner reads what would do."""
+    worker = queue.start_worker(max_parts=3, **SMALL)
+    worker.watch.allow("UDM0214")
+    run_id = queue.add("Plain")
+    run = queue.wait_status(run_id, "FAILED", "COMPLETED")
+    assert (run["status"], run["attempt"]) == ("FAILED", 1)
+    assert run["reason"] == (
+        "the export would have more than 3 files of up to 64KiB, and no more are allowed here: export"
+        " less at a time, with a shorter time frame or with filters")
+    assert queue.stored() == []
+
+
 def test_progress_is_noted(queue):
     queue.hold()
     queue.start_worker()
