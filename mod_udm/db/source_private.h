@@ -18,7 +18,7 @@ typedef struct attribute_t {
     Oid element;      /* 0 unless an array */
     const char *cast; /* the type as SQL writes it in a cast */
     Oid collation;    /* 0 where the type has none */
-    bool equality;    /* pg_catalog has an = for it */
+    bool equality;    /* its own = is used, with an index: that of common types */
     bool loose;       /* values with different bytes may be equal (nondeterministic collation) */
     bool words;       /* of a kind of text */
 } attribute_t;

@@ -19,6 +19,21 @@ static const Oid fast_types[] = {
     TYPE_INT4, TYPE_TEXT,      TYPE_JSON, TYPE_FLOAT4, TYPE_FLOAT8,  TYPE_BPCHAR,     TYPE_VARCHAR,
     TYPE_DATE, TYPE_TIMESTAMP, TYPE_UUID, TYPE_JSONB,  TYPE_NUMERIC, TYPE_TIMESTAMPTZ};
 
+/* What PostgreSQL itself comes with has lower numbers (FirstNormalObjectId). */
+#define FIRST_OF_OTHERS 16384
+
+static bool is_fast(Oid type)
+{
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(fast_types) / sizeof(fast_types[0]); i++) {
+        if (fast_types[i] == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const attribute_t *find_attribute(const relation_t *relation, const char *name)
 {
     int i;
@@ -34,10 +49,8 @@ static const attribute_t *find_attribute(const relation_t *relation, const char 
 }
 
 /*
- * The columns of a relation, with domains, also those of elements, followed down to the type
- * below them; one row without a
- * column for a relation that has none. A nondeterministic collation finds texts equal whose bytes are
- * not. varchar borrows the operators of text.
+ * The columns of a relation, with domains, also those of elements, followed down to the type below
+ * them; one row without a column for a relation that has none.
  */
 /* clang-format off */
 static const char columns_sql[] =
@@ -59,13 +72,12 @@ static const char columns_sql[] =
     "        SELECT e.typid FROM element e JOIN pg_type d ON d.oid = e.typid"
     "         WHERE d.typtype <> 'd') ELSE 0 END::bigint,"
     "       format_type(b.typid, -1), b.attcollation::bigint,"
-    "       t.typtype <> 'b' OR t.typcategory = 'A' OR b.typid = 'varchar'::regtype"
-    "        OR EXISTS (SELECT FROM pg_operator o WHERE o.oprname = '=' AND o.oprleft = b.typid"
-    "                      AND o.oprright = b.typid AND o.oprnamespace = 'pg_catalog'::regnamespace),"
-    "       NOT coalesce(l.collisdeterministic, true), t.typcategory = 'S',"
-    "       rel.relkind, rel.relispopulated"
-    "  FROM rel LEFT JOIN (base b JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd'"
-    "  LEFT JOIN pg_collation l ON l.oid = b.attcollation) ON true ORDER BY b.attnum";
+    "       t.typtype = 'e', t.typcategory = 'S', rel.relkind, rel.relispopulated"
+    "  FROM rel LEFT JOIN (base b JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd') ON true"
+    " ORDER BY b.attnum";
+
+static const char loose_sql[] =
+    "SELECT oid::bigint FROM pg_collation WHERE oid = ANY ($1::oid[]) AND NOT collisdeterministic";
 /* clang-format on */
 
 /* What a relation that is none of rows is called; NULL for those that are. */
@@ -114,6 +126,40 @@ static udm_error_t *check_relation(const udm_source_t *s, const relation_t *rela
     return NULL;
 }
 
+/*
+ * Which columns have a collation that finds texts equal whose bytes are not. PostgreSQL has none of its
+ * own, so mostly there is nothing to ask.
+ */
+static udm_error_t *find_loose(relation_t *relation, udm_source_t *s)
+{
+    apr_array_header_t *oids = apr_array_make(s->pool, 4, sizeof(const char *));
+    udm_result_t *result;
+    const char *values[1];
+    udm_error_t *error;
+    int i, j;
+
+    for (i = 0; i < relation->attributes->nelts; i++) {
+        const attribute_t *a = &APR_ARRAY_IDX(relation->attributes, i, attribute_t);
+
+        if (a->collation >= FIRST_OF_OTHERS) {
+            APR_ARRAY_PUSH(oids, const char *) = udm_db_int(s->pool, a->collation);
+        }
+    }
+    if (oids->nelts == 0) {
+        return NULL;
+    }
+    values[0] = udm_db_array(s->pool, oids);
+    error = udm_source_query(&result, s, relation->shown, loose_sql, 1, values);
+    for (i = 0; !error && i < result->rows; i++) {
+        for (j = 0; j < relation->attributes->nelts; j++) {
+            attribute_t *a = &APR_ARRAY_IDX(relation->attributes, j, attribute_t);
+
+            a->loose = a->loose || a->collation == (Oid)udm_result_int(result, i, 0);
+        }
+    }
+    return error;
+}
+
 static udm_error_t *load_relation(relation_t *relation, udm_source_t *s, const char *schema,
                                   const char *name)
 {
@@ -144,25 +190,13 @@ static udm_error_t *load_relation(relation_t *relation, udm_source_t *s, const c
         a->element = (Oid)udm_result_int(result, i, 2);
         a->cast = udm_result_text(result, i, 3);
         a->collation = (Oid)udm_result_int(result, i, 4);
-        a->equality = udm_result_bool(result, i, 5);
-        a->loose = udm_result_bool(result, i, 6);
-        a->words = udm_result_bool(result, i, 7);
+        a->equality = udm_result_bool(result, i, 5) || (is_fast(a->type) && a->type != TYPE_JSON);
+        a->words = udm_result_bool(result, i, 6);
     }
-    relation->kind = *udm_result_text(result, 0, 8);
-    relation->filled = udm_result_bool(result, 0, 9);
-    return check_relation(s, relation);
-}
-
-static bool is_fast(Oid type)
-{
-    apr_size_t i;
-
-    for (i = 0; i < sizeof(fast_types) / sizeof(fast_types[0]); i++) {
-        if (fast_types[i] == type) {
-            return true;
-        }
-    }
-    return false;
+    relation->kind = *udm_result_text(result, 0, 7);
+    relation->filled = udm_result_bool(result, 0, 8);
+    error = check_relation(s, relation);
+    return error ? error : find_loose(relation, s);
 }
 
 /* Adds a column to the output and its expression to the select list. */
