@@ -35,7 +35,8 @@
     " WHERE n.nspname = " schema "::text AND c.relname = " name "::text)"
 
 /* Which relations can be locked as a whole, and the session that the server itself sees. */
-static const char look_sql[] =
+static const char look_sql[] = "SELECT pg_backend_pid()," LOCKABLE("$1", "$2");
+static const char look_at_both_sql[] =
     "SELECT pg_backend_pid()," LOCKABLE("$1", "$2") "," LOCKABLE("$3", "$4");
 
 /*
@@ -81,16 +82,16 @@ static const char *settings(const udm_source_t *s)
 static udm_error_t *look(const char **list, udm_source_t *s, bool files)
 {
     const udm_data_type_t *type = s->type;
-    const char *values[4] = {type->relation_schema, type->relation_name,
-                             files ? type->attachment_schema : NULL,
-                             files ? type->attachment_relation : NULL};
+    const char *values[4] = {type->relation_schema, type->relation_name, type->attachment_schema,
+                             type->attachment_relation};
     apr_pool_t *p = s->pool;
     udm_result_t *row;
     udm_error_t *error;
     int i;
 
     *list = "";
-    error = udm_source_query(&row, s, "its catalog", look_sql, 4, values);
+    error = udm_source_query(&row, s, "its catalog", files ? look_at_both_sql : look_sql,
+                             files ? 4 : 2, values);
     if (error) {
         return error;
     }
