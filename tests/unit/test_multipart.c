@@ -41,9 +41,9 @@ START_TEST(test_headers_of_a_part)
         "X: folded\r\n Content-Disposition: form-data; name=x\r\nContent-Disposition: form-data; "
         "name=file",
         "Content-Transfer-Encoding: binary \r\nContent-Disposition: form-data; name=file ",
-        "Content-Disposition: form-data; name=file; name=other"};
+        "Content-Disposition: form-data; name=file; name=other",
+        "Content-Disposition: attachment; name=file"};
     static const char *const without[] = {"Content-Disposition: form-data; name=\"file",
-                                          "Content-Disposition: attachment; name=file",
                                           "Content-Disposition: form-datas; name=file",
                                           "Content-Disposition: form-data; names=file",
                                           "Content-Disposition: form-data; name=\"file\\\"",
