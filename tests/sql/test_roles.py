@@ -21,11 +21,12 @@ RIGHTS = {
                         "UPDATE": "name pem size fingerprint not_before not_after modified_at"},
         "data_type": {"SELECT": "*"},
         "file": {"SELECT": "*", "UPDATE": "removed_at removal"},
+        "gone_type": {"SELECT": "*"},
         "idempotency": {"SELECT": "*", "INSERT": "ccid version key body_sha256 job_id source type answer",
                         "UPDATE": "body_sha256 job_id source type answer created_at"},
         "installation": {"SELECT": "*"},
         "job": {"SELECT": "*", "DELETE": "*", "INSERT": JOB + " id created_by",
-                "UPDATE": JOB.replace("ccid ", "") + " changed_at watermark"},
+                "UPDATE": JOB.replace("ccid ", "") + " changed_at watermark status_reason"},
         "job_or_run_id": {"USAGE": "*"},
         "media": {"SELECT": "*"},
         "rights_generation": {"SELECT": "*"},
@@ -39,6 +40,7 @@ RIGHTS = {
         "source": {"SELECT": "*"},
         "sub_type": {"SELECT": "*"},
         "tenant": {"SELECT": "*"},
+        "worker": {"SELECT": "*"},
     },
     "udm_worker": {
         "attribute": {"SELECT": "*"},
@@ -59,11 +61,14 @@ RIGHTS = {
         "source": {"SELECT": "*"},
         "sub_type": {"SELECT": "*"},
         "tenant": {"SELECT": "*"},
+        "worker": {"SELECT": "*", "DELETE": "*", "INSERT": "id host pid version slots state",
+                   "UPDATE": "state seen_at"},
     },
 }
 FUNCTIONS = {
-    "udm_httpd": {"audit_write", "may_certificate", "rights"},
-    "udm_worker": {"audit_write"},
+    "udm_httpd": {"audit_write", "is_registered", "may_certificate", "rights"},
+    "udm_worker": {"audit_write", "end_tenants", "forget_gone_types", "hold_gone", "is_registered",
+                   "purge_audit", "purge_files", "purge_jobs", "purge_runs"},
 }
 
 
