@@ -148,8 +148,8 @@ static const char *part_name(apr_pool_t *p, const char *head, const char *end, b
              (size == 6 && !strncasecmp(value, "binary", 6));
     value = header(head, end, "Content-Disposition", &size);
     /* curl says attachment when its user gave the form another media type */
-    if (!value || (!is_disposition(value, size, "form-data") &&
-                   !is_disposition(value, size, "attachment"))) {
+    if (!value ||
+        (!is_disposition(value, size, "form-data") && !is_disposition(value, size, "attachment"))) {
         return NULL;
     }
     return parameter(p, value, size, "name");

@@ -601,17 +601,15 @@ static udm_error_t *make_files_sql(udm_source_t *s)
         subtype = udm_source_refusing(
             p, large, subtype ? apr_pstrcat(p, subtype, "::text", NULL) : "NULL::text");
     }
-    s->files_sql =
-        apr_psprintf(p,
-                     "SELECT %s::text, %s::text, %s::text, %s::text, %s::text, "
-                     "pg_catalog.octet_length(%s)::text, "
-                     "CASE WHEN pg_catalog.octet_length(%s) OPERATOR(pg_catalog.<=) %d THEN %s END, "
-                     "%s FROM %s a JOIN %s r ON %s%s",
-                     subtype ? subtype : "NULL", entity, id, name, mime, content, content,
-                     UDM_SOURCE_SLICE, content,
-                     places ? "a.tableoid::text, a.ctid::text" : "NULL::text, NULL::text", f->sql,
-                     s->rows.sql, hangs_on(p, entity, entity_type, key, key_type),
-                     where(p, conditions));
+    s->files_sql = apr_psprintf(
+        p,
+        "SELECT %s::text, %s::text, %s::text, %s::text, %s::text, "
+        "pg_catalog.octet_length(%s)::text, "
+        "CASE WHEN pg_catalog.octet_length(%s) OPERATOR(pg_catalog.<=) %d THEN %s END, "
+        "%s FROM %s a JOIN %s r ON %s%s",
+        subtype ? subtype : "NULL", entity, id, name, mime, content, content, UDM_SOURCE_SLICE,
+        content, places ? "a.tableoid::text, a.ctid::text" : "NULL::text, NULL::text", f->sql,
+        s->rows.sql, hangs_on(p, entity, entity_type, key, key_type), where(p, conditions));
     that = places ? "a.ctid OPERATOR(pg_catalog.=) $2::tid"
                     " AND a.tableoid OPERATOR(pg_catalog.=) $1::oid"
                   : apr_pstrcat(p, has_value(p, entity, entity_type, "$1::text"), " AND ",
@@ -622,10 +620,9 @@ static udm_error_t *make_files_sql(udm_source_t *s)
     s->slice_sql =
         apr_pstrcat(p, "SELECT substring(", content, " FROM $4::integer FOR $5::integer)", that,
                     " LIMIT $6::bigint", NULL);
-    s->twins_sql =
-        places ? NULL
-               : apr_pstrcat(p, "SELECT pg_catalog.count(DISTINCT pg_catalog.md5(", content, "))",
-                             that, NULL);
+    s->twins_sql = places ? NULL
+                          : apr_pstrcat(p, "SELECT pg_catalog.count(DISTINCT pg_catalog.md5(",
+                                        content, "))", that, NULL);
     return NULL;
 }
 

@@ -3,11 +3,11 @@
  * source_steady.c: begins the transaction of a source so that its rows are those of one moment.
  *
  * PostgreSQL takes rows from the snapshot, but what a relation is, and where its rows are kept, from
- * the catalog as it is now: what TRUNCATE, ALTER TABLE or a new view did since the snapshot shows as an
- * empty relation, another query or other types. So the relations are locked first, which waits for
- * whoever is at it, and the snapshot comes after that. What cannot be locked (materialized views,
- * what functions read, anything of a reader with rights on columns alone) is looked at once it was
- * read, for nothing that was read changes before the transaction ends.
+ * the catalog as it is now: what TRUNCATE, ALTER or a new view did since the snapshot shows as an empty
+ * relation, another query or other types. So the relations are locked first, which waits for whoever
+ * is at it, and the snapshot comes after that. What cannot be locked (materialized views, what
+ * functions read, anything of a reader with rights on columns alone) is looked at once it was read,
+ * for nothing that was read changes before the transaction ends.
  *
  * All that is set here ends with the transaction: a pooler may hand the session to somebody else.
  */
@@ -126,7 +126,7 @@ udm_error_t *udm_source_begin(udm_source_t *s, bool files)
     begin = apr_pstrcat(s->pool, "ROLLBACK; BEGIN " SNAPSHOT_MODES "; ", settings(s), NULL);
     error = udm_db_exec(
         s->pool, s->db,
-        *list ? apr_pstrcat(s->pool, begin, "; LOCK TABLE ", list, " IN ACCESS SHARE MODE", NULL)
+        *list ? apr_psprintf(s->pool, "%s; LOCK TABLE %s IN ACCESS SHARE MODE", begin, list)
               : begin);
     /* The owner of a view may have rights on columns alone, or a view have too many partitions. */
     if (error && *list &&

@@ -37,7 +37,7 @@ class World:
         self.db.execute(SCHEMA)
 
     def connect(self, user="udm_admin", autocommit=True):
-        return psycopg.connect(self.env.postgres.dsn(self.name, user), autocommit=autocommit)
+        return self.env.postgres.connect(self.name, user, autocommit=autocommit)
 
     def sql(self, text, args=None):
         cursor = self.db.execute(text, args)
@@ -496,7 +496,7 @@ def test_what_was_gone_before_the_upgrade(env):
     """Jobs, history and files of types that were deleted while nothing looked after them."""
     name = env.create_database("empty")
     dsn = env.postgres.dsn(name, "udm_admin")
-    with psycopg.connect(dsn, autocommit=True) as db:
+    with env.postgres.connect(name) as db:
         db.execute("DROP SCHEMA udm CASCADE")
         env.migrate(dsn, "--to", "10")
         db.execute("""
