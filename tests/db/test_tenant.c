@@ -321,12 +321,12 @@ START_TEST(audit_lines)
     udm_audit_t nobody = {NULL, "192.0.2.7", "request-2"};
 
     who->key_id = "0123456789ab";
-    dbtest_ok(udm_audit_write(pool, dbtest_httpd(), dbtest_audit(who), NULL, "test.do", "thing",
+    dbtest_ok(udm_audit_write(pool, dbtest_httpd(), dbtest_audit(who), NULL, "job.create", "thing",
                               "{\"a\": 1}"));
     ck_assert_str_eq(last_audit(),
-                     "acme|tester|0123456789ab|test.do|thing|192.0.2.1|request-1|{\"a\": 1}");
-    dbtest_ok(udm_audit_write(pool, dbtest_httpd(), &nobody, "other", "test.do", NULL, NULL));
-    ck_assert_str_eq(last_audit(), "other|-|test.do|-|192.0.2.7|request-2");
+                     "acme|tester|0123456789ab|job.create|thing|192.0.2.1|request-1|{\"a\": 1}");
+    dbtest_ok(udm_audit_write(pool, dbtest_httpd(), &nobody, "other", "job.create", NULL, NULL));
+    ck_assert_str_eq(last_audit(), "other|-|job.create|-|192.0.2.7|request-2");
 }
 END_TEST
 

@@ -247,22 +247,45 @@ def test_must_not(run_as, role, statement):
 WRITE = "SELECT udm.audit_write(%s, 'somebody', NULL, %s, 'object', '192.0.2.1', 'r-1', '{\"a\": 1}')"
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_audit_says_itself_who_and_when(env, demo, role):
+# What each of them writes.
+ACTIONS = {
+    "udm_httpd": ["certificate.upload", "file.delete", "file.download", "file.link", "job.cancel", "job.create",
+                  "job.delete", "job.replace", "job.resume", "job.suspend", "run.delete"],
+    "udm_worker": ["file.expire", "run.complete", "run.fail"],
+}
+ADMINS = ["tenant.create", "tenant.remove", "api-key.create", "api-key.revoke", "catalog.type", "store.new", "role.remove",
+          "audit.purge", "history.purge", "tenant", "Tenant.create", " tenant.create", "tenant.create ", "job.test", "",
+          None]
+
+
+@pytest.mark.parametrize("role, action", [(role, action) for role in ROLES for action in ACTIONS[role]])
+def test_audit_says_itself_who_and_when(env, demo, role, action):
     before = env.postgres.sql("SELECT clock_timestamp()")[0][0]
-    number = env.postgres.sql(WRITE, [CCID, "job.test"], dbname=demo, user=role)[0][0]
+    number = env.postgres.sql(WRITE, [CCID, action], dbname=demo, user=role)[0][0]
     row = env.postgres.sql("SELECT database_role, ccid, subject, action, object, client_address, request_id,"
                            " detail->>'a', at BETWEEN %s AND clock_timestamp() FROM udm.audit WHERE id = %s",
                            [before, number], dbname=demo)
-    assert row == [(role, CCID, "somebody", "job.test", "object", "192.0.2.1", "r-1", "1", True)]
+    assert row == [(role, CCID, "somebody", action, "object", "192.0.2.1", "r-1", "1", True)]
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("action", ["tenant.create", "api-key.create", "catalog.type", "store.new", "role.x",
-                                    "tenant"])
-def test_audit_of_what_admins_do_is_not_theirs(run_as, role, action):
-    with pytest.raises(errors.InsufficientPrivilege, match="is written by the function that does it"):
+@pytest.mark.parametrize("role, action", [(role, action) for role in ROLES for other in ROLES if other != role
+                                          for action in ACTIONS[other] + ADMINS])
+def test_audit_of_what_others_do_is_not_theirs(run_as, role, action):
+    with pytest.raises(errors.InsufficientPrivilege, match="is not for role"):
         run_as(role, WRITE, [CCID, action])
+
+
+def test_audit_of_a_login_of_another_name(env, demo, run_as):
+    """Who was let into a role writes what that one does."""
+    env.postgres.sql("CREATE ROLE udm_test_front LOGIN IN ROLE udm_httpd")
+    try:
+        env.postgres.sql(f'GRANT CONNECT ON DATABASE "{demo}" TO udm_test_front')
+        run_as("udm_test_front", WRITE, [CCID, "job.create"])
+        for action in ADMINS + ACTIONS["udm_worker"]:
+            with pytest.raises(errors.InsufficientPrivilege, match="is not for role udm_test_front"):
+                run_as("udm_test_front", WRITE, [CCID, action])
+    finally:
+        env.postgres.sql("DROP OWNED BY udm_test_front; DROP ROLE udm_test_front", dbname=demo)
 
 
 def test_audit_of_an_admin_says_who_was_logged_in(env, demo):

@@ -31,8 +31,7 @@ static const char *form(const char *headers)
 START_TEST(test_headers_of_a_part)
 {
     static const char *const good[] = {
-        "Content-Disposition: form-data; name=file",
-        "content-disposition:form-data;name=\"file\"",
+        "Content-Disposition: form-data; name=file", "content-disposition:form-data;name=\"file\"",
         "Content-Disposition: form-data; filename=\"a; name=x\"; name=\"file\"",
         "Content-Disposition: form-data; x=\"\\\"; name=\\\"y\"; name=\"fi\\le\"",
         "Content-Disposition: form-data; filename=\"C:\\\\new\\\\a.pem\"; name=\"file\"",
@@ -42,8 +41,11 @@ START_TEST(test_headers_of_a_part)
         "name=file",
         "Content-Transfer-Encoding: binary \r\nContent-Disposition: form-data; name=file ",
         "Content-Disposition: form-data; name=file; name=other",
-        "Content-Disposition: attachment; name=file"};
+        "Content-Disposition: attachment; name=file",
+        /* of a curl whose user gave the form another media type */
+        "Content-Disposition: attachment; name=\"file\"; filename=\"a.pem\""};
     static const char *const without[] = {"Content-Disposition: form-data; name=\"file",
+                                          "Content-Disposition: inline; name=file",
                                           "Content-Disposition: form-datas; name=file",
                                           "Content-Disposition: form-data; names=file",
                                           "Content-Disposition: form-data; name=\"file\\\"",
