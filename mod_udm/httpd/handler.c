@@ -69,23 +69,33 @@ static int answer_no_route(request_rec *r, const udm_request_t *q)
 }
 
 /*
- * Another handler answers what is below a mount: a proxy, a file, a script. It does so for those
- * alone who are let in, whatever sections, rewriting and the order of modules have led to it.
+ * Somebody else answers what is below a mount: a proxy, a file, a script. He does so for those alone
+ * who are let in, whatever sections, rewriting and the order of modules have led to it.
  */
-static int let_through(request_rec *r, udm_request_t *q)
+static udm_error_t *let_in(request_rec *r, udm_request_t *q)
 {
-    udm_error_t *error;
-
     if (udm_auth_by_others(r)) {
-        return DECLINED;
+        return NULL;
     }
     if (q->need != q->rest_need) {
         /* a route that asked for less is answered by somebody else */
         q->need = q->rest_need;
         q->who = NULL;
     }
-    error = udm_auth_find(r, q);
-    return error ? udm_respond_error(r, error) : DECLINED;
+    return udm_auth_find(r, q);
+}
+
+int udm_handler_guard(request_rec *r)
+{
+    udm_request_t *q;
+    udm_error_t *error;
+
+    if (r->main || udm_config_dir(r)->enabled != 1) {
+        return DECLINED;
+    }
+    q = udm_request_guarded(r);
+    error = udm_request_of_others(r, q) ? let_in(r, q) : NULL;
+    return error ? udm_respond_refuse(r, error) : DECLINED;
 }
 
 int udm_handler(request_rec *r)
@@ -98,7 +108,8 @@ int udm_handler(request_rec *r)
     }
     q = udm_request_guarded(r);
     if (udm_request_elsewhere(r, q)) {
-        return let_through(r, q);
+        error = let_in(r, q);
+        return error ? udm_respond_error(r, error) : DECLINED;
     }
     if (r->user && !*r->user) {
         r->user = NULL; /* see udm_auth_check */

@@ -16,6 +16,13 @@
 /* The content handler of the module. @return DECLINED for what is none of ours */
 int udm_handler(request_rec *r);
 
+/*
+ * type_checker, before modules that answer without any handler: mod_dir, mod_speling, mod_negotiation
+ * and the redirects of a section tell nobody who is not let in what there is. A sub-request is left to
+ * the handler that answers it.
+ */
+int udm_handler_guard(request_rec *r);
+
 /* Reads the {id} of a path. @return UDM_E_INVALID that says what an id is */
 udm_error_t *udm_handler_id(apr_int64_t *id, request_rec *r, const udm_request_t *q);
 

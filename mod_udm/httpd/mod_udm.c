@@ -3,8 +3,9 @@
  * mod_udm.c: where httpd meets the module: the hooks, and the record that names everything.
  *
  * A request goes through these, in this order: translate_name notes it, map_to_storage keeps it
- * away from the file system, check_authn finds who asks, the handler answers, or lets another one
- * answer once it is known who asks. An error page that httpd writes on the way becomes JSON.
+ * away from the file system, check_authn finds who asks, type_checker and the handler see to it that
+ * this is known before anybody else answers, and the handler answers what is ours. An error page that
+ * httpd writes on the way becomes JSON.
  */
 #include <string.h>
 
@@ -221,6 +222,7 @@ static void udm_register_hooks(apr_pool_t *p)
     ap_hook_map_to_storage(udm_map_to_storage, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_force_authn(udm_auth_force, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_authn(udm_auth_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_type_checker(udm_handler_guard, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_note_auth_failure(udm_auth_note_failure, NULL, NULL, APR_HOOK_MIDDLE);
     udm_auth_register_provider(p);
     ap_hook_insert_filter(udm_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);

@@ -151,6 +151,11 @@ bool udm_request_elsewhere(const request_rec *r, const udm_request_t *q)
            (!r->content_type || strncmp(r->content_type, r->handler, strlen(r->handler)) != 0);
 }
 
+bool udm_request_of_others(const request_rec *r, const udm_request_t *q)
+{
+    return r->proxyreq != PROXYREQ_NONE || !q->path || !is_of_api(q);
+}
+
 static udm_request_t *make_request(request_rec *r, const udm_dir_t *dir, const char *path)
 {
     udm_request_t *q = apr_pcalloc(r->pool, sizeof(*q));

@@ -60,6 +60,12 @@ udm_request_t *udm_request_known(const request_rec *r);
 bool udm_request_elsewhere(const request_rec *r, const udm_request_t *q);
 
 /*
+ * The same before it is known which handler there is.
+ * @return true when what is asked for is nothing that the API has
+ */
+bool udm_request_of_others(const request_rec *r, const udm_request_t *q);
+
+/*
  * Reads the whole body.
  * @return UDM_E_TOO_LARGE above `limit` bytes, UDM_E_INVALID if cut off, UDM_E_MEDIA_TYPE if packed
  */

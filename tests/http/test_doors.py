@@ -199,6 +199,37 @@ def test_no_section_opens_it(stopped, backend, lock, door):
     assert stopped.client(token=None).get(path).status_code == 200
 
 
+# What is answered before there is a handler: names of files, and where something is.
+HINTS = {
+    "mod_dir's slash": (["Alias /udm/docs {docs}"], "/docs"),
+    "mod_speling": (["Alias /udm/docs {docs}", "LoadModule speling_module /usr/lib/apache2/modules/mod_speling.so",
+                     "CheckSpelling On"], "/docs/X.tx"),
+    "mod_negotiation": (["Alias /udm/docs {docs}", '<Directory "{docs}">', "Options +MultiViews",
+                         "AddType text/plain .txt", "AddLanguage en .free", "</Directory>",
+                         "LoadModule negotiation_module /usr/lib/apache2/modules/mod_negotiation.so"], "/docs/x"),
+    "RewriteRule R in a Location": (['<Location "/udm/rr">', "RewriteEngine On", "RewriteRule .* {b}/secret [R]",
+                                     "</Location>"], "/rr/x"),
+    "RewriteRule G in a Location": (['<Location "/udm/rg">', "RewriteEngine On", "RewriteRule .* - [G]",
+                                     "</Location>"], "/rg/x"),
+}
+
+
+@pytest.mark.parametrize("lock", ["valid-user", "granted", "no AuthType", "AuthType None"])
+@pytest.mark.parametrize("hint", HINTS)
+def test_nobody_is_told_what_there_is(stopped, backend, hint, lock):
+    lines, path = HINTS[hint]
+    start(stopped, backend, lines, lock)
+    for method in ("GET", "HEAD", "POST", "OPTIONS", "PROPFIND"):
+        for client in (stopped.client(key=None, token=None), stopped.client(key="nonsense", token=None)):
+            answer = client.request(method, path, allow_redirects=False)
+            assert answer.status_code == 401, (method, answer.status_code, answer.headers, answer.text)
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+    stopped.httpd.allow_log("AH00687")
+    known = stopped.client(token=None).get(path, allow_redirects=False)
+    assert known.status_code in (200, 300, 301, 302, 404, 406, 410), known.text
+    assert stopped.client(token=None).get("/nothing").status_code == 404
+
+
 @pytest.mark.parametrize("require, good, bad", [
     ("UDMRequire both", {}, {"key": None}), ("UDMRequire default", {}, {"token": None}),
     ("UDMRequire token", {"key": None}, {"token": None}), ("UDMRequire any", {"key": None}, {"key": None, "token": None}),
