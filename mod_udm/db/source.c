@@ -118,6 +118,7 @@ static const char *const reader_rights[] = {
     "can end others' sessions (pg_signal_backend)",
     "can rebuild others' tables (pg_maintain)",
     "can have others' data replicated (pg_create_subscription)",
+    "was granted functions that reach files of the server (pg_read_file, lo_import and the like)",
 };
 
 /* Reading much (pg_read_all_data) is a reader's trade, as long as it cannot use schema udm. */
@@ -128,13 +129,19 @@ static const char reader_sql[] =
     " (3, m.rolreplication), (4, m.rolcreatedb), (5, m.rolname = 'pg_execute_server_program'),"
     " (6, m.rolname = 'pg_read_server_files'), (7, m.rolname = 'pg_write_server_files'),"
     " (8, m.rolname = 'pg_write_all_data'), (9, m.rolname = 'pg_signal_backend'),"
-    " (10, m.rolname = 'pg_maintain'), (11, m.rolname = 'pg_create_subscription')) w (n, has)"
+    " (10, m.rolname = 'pg_maintain'), (11, m.rolname = 'pg_create_subscription'),"
+    " (12, EXISTS (SELECT FROM pg_proc p WHERE p.proname IN ('pg_read_file', 'pg_read_binary_file',"
+    " 'pg_ls_dir', 'pg_stat_file', 'lo_import', 'lo_export', 'pg_file_write', 'dblink_connect_u')"
+    " AND has_function_privilege(m.oid, p.oid, 'EXECUTE')))) w (n, has)"
     " WHERE w.has AND (pg_has_role(session_user, m.oid, 'MEMBER')"
     " OR pg_has_role(current_user, m.oid, 'MEMBER'))),"
     " EXISTS (SELECT FROM pg_namespace n, pg_roles m WHERE n.nspname = 'udm'"
     " AND (pg_has_role(session_user, m.oid, 'MEMBER')"
     " OR pg_has_role(current_user, m.oid, 'MEMBER'))"
-    " AND has_schema_privilege(m.oid, n.oid, 'USAGE, CREATE'))";
+    " AND has_schema_privilege(m.oid, n.oid, 'USAGE, CREATE')),"
+    " EXISTS (SELECT FROM pg_roles m WHERE m.rolname IN ('udm_owner', 'udm_httpd', 'udm_worker')"
+    " AND (pg_has_role(session_user, m.oid, 'MEMBER')"
+    " OR pg_has_role(current_user, m.oid, 'MEMBER')))";
 /* clang-format on */
 
 /*
@@ -160,6 +167,15 @@ static udm_error_t *check_reader(udm_source_t *s)
         return udm_source_lasting(udm_error_make(
             s->pool, UDM_E_SOURCE, "the reader of source \"%s\" can use schema udm: revoke it",
             s->type->source));
+    }
+    if (udm_result_bool(result, 0, 2)) {
+        /* roles are those of the whole cluster, and the schema may be in another database of it */
+        return udm_source_lasting(
+            udm_error_make(s->pool, UDM_E_SOURCE,
+                           "the reader of source \"%s\" is, or can become, a role of the service "
+                           "itself: give the source a role that can read its relations and "
+                           "nothing else",
+                           s->type->source));
     }
     return NULL;
 }

@@ -138,6 +138,62 @@ START_TEST(refuses_readers_that_can_more)
 }
 END_TEST
 
+/* Functions that are nobody's until somebody is granted them. */
+START_TEST(refuses_readers_of_files)
+{
+    static const char *const functions[] = {
+        "pg_read_file(text)",          "pg_read_file(text, bigint, bigint)",
+        "pg_read_binary_file(text)",   "pg_ls_dir(text)",
+        "pg_stat_file(text, boolean)", "lo_import(text)",
+        "lo_import(text, oid)",        "lo_export(oid, text)"};
+    static const char *const whom[] = {"udm_test_member", "udm_test_group", "PUBLIC"};
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+    size_t i;
+
+    sourcetest_folder();
+    sourcetest_file("demo", dbtest_conninfo("udm_test_member"), 0640);
+    dbtest_exec("CREATE ROLE udm_test_group; CREATE ROLE udm_test_member LOGIN NOINHERIT IN ROLE "
+                "udm_test_group, udm_test_reader");
+    for (i = 0; i < sizeof(functions) / sizeof(*functions); i++) {
+        const char *name = whom[i % 3];
+        udm_error_t *error;
+
+        dbtest_exec(apr_psprintf(pool, "GRANT EXECUTE ON FUNCTION pg_catalog.%s TO %s",
+                                 functions[i], name));
+        error = sourcetest_refused(type, sourcetest_run("acme"));
+        dbtest_exec(apr_psprintf(pool, "REVOKE EXECUTE ON FUNCTION pg_catalog.%s FROM %s",
+                                 functions[i], name));
+        dbtest_fails(error, UDM_E_SOURCE, "was granted functions that reach files of the server");
+        ck_assert(udm_source_permanent(error));
+    }
+    dbtest_exec("DROP ROLE udm_test_member; DROP ROLE udm_test_group");
+}
+END_TEST
+
+/* In another database of the cluster there is no schema udm that would show it. */
+START_TEST(refuses_roles_of_the_service)
+{
+    static const char *const roles[] = {"udm_owner", "udm_httpd", "udm_worker"};
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+    size_t i;
+
+    sourcetest_folder();
+    sourcetest_file("demo", dbtest_conninfo("udm_test_member"), 0640);
+    for (i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
+        udm_error_t *error;
+
+        dbtest_exec(apr_psprintf(pool,
+                                 "CREATE ROLE udm_test_member LOGIN NOINHERIT IN ROLE %s;"
+                                 "ALTER SCHEMA udm RENAME TO elsewhere",
+                                 roles[i]));
+        error = sourcetest_refused(type, sourcetest_run("acme"));
+        dbtest_exec("ALTER SCHEMA elsewhere RENAME TO udm; DROP ROLE udm_test_member");
+        dbtest_fails(error, UDM_E_SOURCE, "is, or can become, a role of the service itself");
+        ck_assert(udm_source_permanent(error));
+    }
+}
+END_TEST
+
 START_TEST(refuses_what_is_not_there)
 {
     udm_data_type_t *type = sourcetest_type("UCS", "Contact");
@@ -416,6 +472,8 @@ TCase *source_trouble_case(void)
     tcase_add_test(tc, refuses_connection_files);
     tcase_add_test(tc, refuses_readers_with_rights);
     tcase_add_test(tc, refuses_readers_that_can_more);
+    tcase_add_test(tc, refuses_readers_of_files);
+    tcase_add_test(tc, refuses_roles_of_the_service);
     tcase_add_test(tc, refuses_what_is_not_there);
     tcase_add_test(tc, error_in_the_middle);
     tcase_add_test(tc, connection_lost_in_the_middle);
