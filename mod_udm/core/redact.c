@@ -153,6 +153,20 @@ static apr_size_t text_end(const view_t *v)
     return v->size;
 }
 
+/* @return true where the path of a link begins, with as many slashes in it as a server puts up with */
+static bool is_link(const view_t *v, apr_size_t at)
+{
+    static const char folder[] = "/download";
+
+    if (!is_at(v, at, folder)) {
+        return false;
+    }
+    for (at += sizeof(folder) - 1; is_at(v, at, "//") || is_at(v, at, "/./"); at++) {
+        at += v->text[at + 1] == '.';
+    }
+    return is_at(v, at, "/export-");
+}
+
 /* "signature=": it ends its URL, so all that follows goes, whatever was put between its digits. */
 static bool find_signature(span_t *span, const view_t *v, apr_size_t at)
 {
@@ -286,7 +300,7 @@ static apr_array_header_t *find_all(apr_pool_t *p, const view_t *v, udm_redact_s
             found = ours && find_token(&span, v, at);
             break;
         case '/':
-            link = link || is_at(v, at, "/download/export-");
+            link = link || is_link(v, at);
             break;
         default:
             break;

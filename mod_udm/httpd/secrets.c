@@ -106,7 +106,9 @@ static bool is_ours(request_rec *r)
         const char *mount = APR_ARRAY_IDX(mounts, i, const char *);
 
         size = strlen(mount);
-        if (!strncasecmp(path, mount, size) && !apr_isalnum(path[size])) {
+        /* "/udm-ui" and "/udm2" are other paths, which may be another application's */
+        if (!strncasecmp(path, mount, size) &&
+            (!path[size] || (!apr_isalnum(path[size]) && !strchr("-._~", path[size])))) {
             return true;
         }
     }

@@ -201,6 +201,7 @@ def test_headers(site, credentials, name, path):
     ours = path not in ("/denied", "/short/v10/version")  # that is seen to be ours too late for one log
     values = ["http://localhost" + LINK + "&signature=" + SIGNATURE,
               "http://localhost" + LINK + "&signatur%65%3d%20" + SIGNATURE,
+              "http://localhost" + LINK.replace("download/", "download//./") + "&signature=" + SIGNATURE,
               "http://localhost/udm/v10/" + key, "http://localhost/x?k=" + encode(key), key]
     if ours:
         values += [LINK + "&signature=" + SIGNATURE[:20] + "&" + SIGNATURE[20:], "curl " + SIGNATURE + "?",
@@ -241,10 +242,12 @@ def test_another_application_is_left_alone(site):
     """What looks like a secret elsewhere is that application's, and stays as it is."""
     commit, signed = "/git/" + "ab12" * 10, "/app?expires=1&signature=" + "cd34" * 16
     referer = "http://h/app?expires=2&signature=" + "ef56" * 16
-    for target in (commit, signed):
+    beside = [path + signed for path in ("/udm-ui", "/udm_old", "/udm.git", "/udm2", "/UDM-ui", "/x/udm")]
+    beside.append("/udm-ui" + commit)
+    for target in (commit, signed, *beside):
         talk(site, f"GET {target} HTTP/1.1", ["Referer: " + referer, "Authorization: Basic dXNlcjpwYXNz"])
     text = logs(site)
-    for whole in (commit, signed, referer, "Basic dXNlcjpwYXNz"):
+    for whole in (commit, signed, *beside, referer, "Basic dXNlcjpwYXNz"):
         assert whole in text
 
 

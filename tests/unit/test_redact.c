@@ -137,12 +137,25 @@ START_TEST(test_spellings)
         "Bearer " JWT,
         "https://portal/?next=https%3A%2F%2Fapi%2Fudm%2Fdownload%2Fx%3Fsignature%3D" SIG,
     };
+    /* in a header of a request that is none of ours */
+    static const char *const links[] = {
+        "http://h" LINK "&signature=" SIG,
+        "http://h/a//download//export-1.zip?expires=1&signature=" SIG,
+        "http://h/a/download/./export-1.zip?expires=1&signature=" SIG,
+        "http://h/a/./download///././/export-1.zip?expires=1&signature=" SIG,
+        "http://h/a/download%2f%2Fexport-1.zip?expires=1&signature=" SIG,
+        "http://h/a/download/%2e/export-1.zip?expires=1&signature=" SIG,
+        "http://h/a/downloa%64/%65xport-1.zip?signature%3D" SIG "&expires=1",
+    };
     static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
     size_t i;
     int step;
 
     for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         no_secret(texts[i], UDM_REDACT_OURS);
+    }
+    for (i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+        no_secret(links[i], UDM_REDACT_OTHERS);
     }
     for (step = 1; step <= 3; step++) {
         no_secret(encoded("x?key=" KEY, step, "%", lower), UDM_REDACT_OURS);
@@ -174,6 +187,12 @@ START_TEST(test_what_is_left)
          "a=udm_" ID "REDACTED&b=udm_" ID "REDACTED"},
         /* another application's */
         {"/app?expires=1&signature=" SIG, "/app?expires=1&signature=REDACTED", NULL},
+        {"/app/download/x/export-1?signature=" SIG, "/app/download/x/export-1?signature=REDACTED",
+         NULL},
+        {"/app/downloads/export-1?signature=" SIG, "/app/downloads/export-1?signature=REDACTED",
+         NULL},
+        {"/app/download/.export-1?signature=" SIG, "/app/download/.export-1?signature=REDACTED",
+         NULL},
         {"/git/commit/" SECRET, "/git/commit/REDACTED", NULL},
         {"/app?token=" JWT, "/app?token=REDACTED", NULL},
         /* nobody's */
