@@ -143,6 +143,21 @@ static bool is_credential(const char *name)
     return i < CREDENTIAL_COUNT;
 }
 
+/* @return true where an API key was sent as a name or a password: nobody else has such ones */
+static bool is_basic_key(request_rec *r, const char *value)
+{
+    static const char scheme[] = "Basic ";
+    const char *plain;
+
+    if (ap_cstr_casecmpn(value, scheme, sizeof(scheme) - 1)) {
+        return false;
+    }
+    for (value += sizeof(scheme) - 1; *value == ' '; value++) {
+    }
+    plain = ap_pbase64decode(r->pool, value);
+    return udm_redact(r->pool, plain, UDM_REDACT_OTHERS) != plain;
+}
+
 /* Replaces the headers by what may be written of them. What they were is kept in `held`, if given. */
 static void hide_headers(request_rec *r, udm_redact_scope scope, bool whole,
                          apr_array_header_t *held)
@@ -154,7 +169,7 @@ static void hide_headers(request_rec *r, udm_redact_scope scope, bool whole,
         apr_table_entry_t *header = &APR_ARRAY_IDX(all, i, apr_table_entry_t);
         held_t change = {header->val, NULL};
 
-        change.shown = whole && is_credential(header->key)
+        change.shown = is_credential(header->key) && (whole || is_basic_key(r, header->val))
                            ? apr_pstrdup(r->pool, UDM_REDACTED)
                            : (char *)udm_redact(r->pool, header->val, scope);
         if (change.shown != change.value && held) {
@@ -253,7 +268,13 @@ static void hide_table(request_rec *r, const apr_table_t *table, udm_redact_scop
     int i;
 
     for (i = 0; i < all->nelts; i++) {
-        HIDE(r, APR_ARRAY_IDX(all, i, apr_table_entry_t).val, scope);
+        apr_table_entry_t *entry = &APR_ARRAY_IDX(all, i, apr_table_entry_t);
+
+        /* it may be the copy of a header */
+        if (entry->val && is_basic_key(r, entry->val)) {
+            entry->val = apr_pstrdup(r->pool, UDM_REDACTED);
+        }
+        HIDE(r, entry->val, scope);
     }
 }
 

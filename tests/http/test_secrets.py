@@ -206,14 +206,17 @@ def test_headers(site, credentials, name, path):
     if ours:
         values += [LINK + "&signature=" + SIGNATURE[:20] + "&" + SIGNATURE[20:], "curl " + SIGNATURE + "?",
                    "http://localhost/x?access_token=" + token, "/" + token]
+    if name == "Authorization":  # whoever it was sent to, nobody else has such names
+        values += [scheme + base64.b64encode(text.encode()).decode() for scheme in ("Basic ", "basic  ")
+                   for text in (key + ":", key + ":x", "x:" + key)]
     if name in ("x-api-key", "Authorization") and ours:
         values += [token, "Bearer " + token, "Basic " + base64.b64encode(key.encode()).decode(), key[4:],
                    "Bearer " + key]
     for value in values:
         talk(site, f"GET {path} HTTP/1.1", [f"{name}: {value}"])
     hidden = [*secrets]
-    if ours and name == "Authorization":
-        hidden.append(base64.b64encode(key.encode()).decode()[20:])
+    if name == "Authorization":
+        hidden += [base64.b64encode(text.encode()).decode()[30:] for text in (key + ":", key + ":x", "x:" + key)]
     assert_hidden(logs(site), *hidden)
 
 
