@@ -29,4 +29,15 @@ enum {
     TYPE_JSONB = 3802
 };
 
+/* Others that are told apart. */
+enum {
+    TYPE_JSONB_ARRAY = 3807,
+    TYPE_NUMRANGE = 3906,
+    TYPE_NUMRANGE_ARRAY = 3907,
+    TYPE_JSONPATH = 4072,
+    TYPE_JSONPATH_ARRAY = 4073,
+    TYPE_NUMMULTIRANGE = 4532,
+    TYPE_NUMMULTIRANGE_ARRAY = 6151
+};
+
 #endif

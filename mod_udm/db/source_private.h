@@ -135,9 +135,10 @@ void udm_source_hold_give_back(udm_source_hold_t *hold, bool pooled);
 
 /*
  * A condition on a row "r" under which it is too large to be sent, and s->large_sql; NULL where no row
- * can be. `key` is the key in SQL, `where` the whole clause of the statement, or "".
+ * can be. `subtype` and `key` may be NULL; `where` is the whole clause of the statement, or "".
  */
-udm_error_t *udm_source_limit_rows(const char **condition, udm_source_t *s, const char *key,
+udm_error_t *udm_source_limit_rows(const char **condition, udm_source_t *s,
+                                   const attribute_t *subtype, const attribute_t *key,
                                    const char *where);
 
 /* A text in SQL that ends the statement where the condition holds, and is `otherwise` elsewhere. */

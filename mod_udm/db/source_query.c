@@ -255,14 +255,14 @@ static void add_condition(apr_array_header_t *conditions, const char *condition)
 
 static const char *joined(apr_pool_t *p, const apr_array_header_t *conditions, const char *with)
 {
-    const char *text = "";
+    apr_array_header_t *all = apr_array_make(p, 2 * conditions->nelts, sizeof(const char *));
     int i;
 
     for (i = 0; i < conditions->nelts; i++) {
-        text =
-            apr_pstrcat(p, text, i ? with : "", APR_ARRAY_IDX(conditions, i, const char *), NULL);
+        APR_ARRAY_PUSH(all, const char *) = i ? with : "";
+        APR_ARRAY_PUSH(all, const char *) = APR_ARRAY_IDX(conditions, i, const char *);
     }
-    return text;
+    return apr_array_pstrcat(p, all, '\0');
 }
 
 const char *udm_source_same_text(apr_pool_t *p, const char *a, const char *b)
@@ -453,19 +453,19 @@ static udm_error_t *make_rows_sql(udm_source_t *s)
     apr_array_header_t *conditions = apr_array_make(s->pool, 4, sizeof(const char *));
     apr_array_header_t *list = apr_array_make(s->pool, 32, sizeof(const char *));
     const char *first, *large = NULL;
-    const attribute_t *a;
+    const attribute_t *a, *subtype, *key;
     udm_error_t *error;
     const char *sql;
     int i;
 
     s->columns = apr_array_make(s->pool, 32, sizeof(udm_column_t));
-    error = column_sql(&sql, &a, s, &s->rows, "r", type->subtype_column);
+    error = column_sql(&sql, &subtype, s, &s->rows, "r", type->subtype_column);
     if (error) {
         return error;
     }
     first = sql ? apr_pstrcat(s->pool, sql, "::text", NULL) : "NULL::text";
     APR_ARRAY_PUSH(list, const char *) = first;
-    error = column_sql(&sql, &a, s, &s->rows, "r", type->key_column);
+    error = column_sql(&sql, &key, s, &s->rows, "r", type->key_column);
     if (error) {
         return error;
     }
@@ -489,7 +489,8 @@ static udm_error_t *make_rows_sql(udm_source_t *s)
         }
     }
     error = row_conditions(conditions, s);
-    error = error ? error : udm_source_limit_rows(&large, s, sql, where(s->pool, conditions));
+    error =
+        error ? error : udm_source_limit_rows(&large, s, subtype, key, where(s->pool, conditions));
     if (error) {
         return error;
     }
@@ -595,8 +596,10 @@ static udm_error_t *make_files_sql(udm_source_t *s)
                          "coalesce(pg_catalog.octet_length(%s::text), 0)::bigint"
                          " + coalesce(pg_catalog.octet_length(%s::text), 0)"
                          " + coalesce(pg_catalog.octet_length(%s::text), 0)"
+                         " + coalesce(pg_catalog.octet_length(%s::text), 0)"
                          " + coalesce(pg_catalog.octet_length(%s::text), 0) > %" APR_INT64_T_FMT,
-                         entity, id, name ? name : "NULL", mime ? mime : "NULL", s->max_row);
+                         entity, id, name ? name : "NULL", mime ? mime : "NULL",
+                         subtype ? subtype : "NULL", s->max_row);
 
         subtype = udm_source_refusing(
             p, large, subtype ? apr_pstrcat(p, subtype, "::text", NULL) : "NULL::text");

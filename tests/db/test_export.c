@@ -942,8 +942,8 @@ START_TEST(row_limit_of_columns)
 END_TEST
 
 /*
- * A row that grows on its way passes the source's own look, and is found when it comes: numbers as
- * digits. Its key is known where files are called by it.
+ * A row of very many columns of a fixed size passes the source's own look, and is found when it comes.
+ * Its key is known where files are called by it.
  */
 START_TEST(row_limit_on_the_way)
 {
@@ -952,19 +952,123 @@ START_TEST(row_limit_on_the_way)
 
     dbtest_exec("SELECT udm.register_source('Each', 'DataSync', layout => 'records', connection => "
                 "'demo');"
-                "CREATE VIEW demo.grown AS SELECT n AS id, repeat('9', 100000)::numeric AS x,"
-                " repeat('9', 100000)::numeric AS y FROM generate_series(1, 3) n;"
+                "DO $do$ BEGIN EXECUTE (SELECT 'CREATE VIEW demo.grown AS SELECT n AS id, '"
+                " || string_agg(format('repeat(''x'', 63)::name AS x%s', i), ', ')"
+                " || ' FROM generate_series(1, 3) n' FROM generate_series(1, 1100) i); END $do$;"
                 "GRANT SELECT ON demo.grown TO udm_test_reader;"
                 "SELECT udm.register_type(s, 'Grown', 'demo.grown', 'id', tenants => ARRAY['acme'])"
                 " FROM unnest(ARRAY['iWD', 'Each']) s");
     b->settings.max_row = 65536;
     error = try_export(b, _i == 0 ? "iWD" : "Each", "Grown");
     dbtest_fails(error, UDM_E_SOURCE,
-                 "larger than the 64KiB that are allowed here; its column \"x\"");
+                 "larger than the 64KiB that are allowed here; its column \"x1\"");
     ck_assert(udm_source_permanent(error));
     ck_assert_str_eq(error->about,
                      _i == 0 ? "row 1 of those that were read" : "the one whose \"id\" is \"1\"");
     check_nothing_left(b);
+}
+END_TEST
+
+/* Small where they are stored, and large when they are sent. */
+static const struct {
+    const char *type;
+    const char *value;
+} grown_kinds[] = {
+    {"jsonb", "(SELECT jsonb_agg(('1e' || 131000)::numeric) FROM generate_series(1, 20))"},
+    {"jsonb[]", "ARRAY[(SELECT jsonb_agg(('1e' || 131000)::numeric) FROM generate_series(1, 20))]"},
+    {"numrange[]", "array_fill(numrange(1, ('1e' || 131000)::numeric), ARRAY[20])"},
+    {"demo.amount", "ROW(('1e' || 131000)::numeric, repeat('x', 1500000))::demo.amount"},
+    {"demo.amount[]", "array_fill(ROW(('1e' || 131000)::numeric, '')::demo.amount, ARRAY[20])"},
+    {"integer[]", "array_fill(NULL::integer, ARRAY[500000])"},
+    {"text[]", "array_fill(NULL::text, ARRAY[500000])"},
+    {"varbit", "repeat('0', 1500000)::varbit"},
+    {"demo.long_word[]", "array_fill(repeat('x', 60), ARRAY[30000])::demo.long_word[]"},
+};
+
+START_TEST(row_limit_of_what_grows)
+{
+    const char *twenty = "xxxxxxxxxxxxxxxxxxxx";
+    bench_t *b = prepare();
+    const char *type;
+    udm_error_t *error;
+
+    dbtest_exec(apr_psprintf(pool,
+                             "CREATE TYPE demo.amount AS (n numeric, t text);"
+                             "CREATE TYPE demo.long_word AS ENUM ('%s%s%s');"
+                             "GRANT USAGE ON TYPE demo.amount, demo.long_word TO udm_test_reader",
+                             twenty, twenty, twenty));
+    b->settings.max_row = 1048576;
+    for (int i = 0; i < (int)(sizeof(grown_kinds) / sizeof(grown_kinds[0])); i++) {
+        type = make_wide(i, grown_kinds[i].type, grown_kinds[i].value, 0,
+                         _i == 0 ? "TABLE" : "MATERIALIZED VIEW");
+        error = try_export(b, "iWD", type);
+        dbtest_fails(error, UDM_E_SOURCE, "its column \"x\" is the largest part of it");
+        /* The source itself found it: whoever counts rows read it. */
+        ck_assert_str_eq(error->about, "the one whose \"id\" is \"2\"");
+        check_nothing_left(b);
+    }
+}
+END_TEST
+
+/* A key and a subtype are read as such besides the columns. */
+START_TEST(row_limit_of_keys)
+{
+    bench_t *b = prepare();
+    udm_error_t *error;
+
+    dbtest_exec(apr_psprintf(
+        pool,
+        "SELECT udm.register_source('Each', 'DataSync', layout => 'records', connection => 'demo');"
+        "CREATE TABLE demo.keyed AS SELECT %s AS id, %s AS kind, 1 AS n FROM"
+        " generate_series(1, 2) n; GRANT SELECT ON demo.keyed TO udm_test_reader;"
+        "SELECT udm.register_type('%s', 'Keyed', 'demo.keyed', 'id', columns => '{n}',"
+        " tenants => ARRAY['acme']%s)",
+        _i == 0   ? "repeat('k', 2000000)"
+        : _i == 1 ? "decode(repeat('ab', 700000), 'hex')"
+                  : "n",
+        _i == 2 ? "repeat('k', 2000000)" : "'a'::text", _i == 2 ? "iWD" : "Each",
+        _i == 2 ? ", subtype_column => 'kind'" : ""));
+    b->settings.max_row = 1048576;
+    error = try_export(b, _i == 2 ? "iWD" : "Each", "Keyed");
+    dbtest_fails(
+        error, UDM_E_SOURCE,
+        apr_psprintf(pool, "its column \"%s\" is the largest part of it", _i == 2 ? "kind" : "id"));
+    ck_assert_ptr_nonnull(strstr(error->about, "the one whose \"id\" is \""));
+    ck_assert_uint_lt(strlen(error->about), 300);
+    check_nothing_left(b);
+}
+END_TEST
+
+/* Of as many columns as a table has, none is large. */
+START_TEST(row_limit_of_many_columns)
+{
+    static const char *const columns[][2] = {
+        {"text", "repeat('x', 1000)"},
+        {"varchar(4000)", "repeat('x', 1000)"},
+        {"numeric", "repeat('9', 2500)::numeric"},
+        {"jsonb", "to_jsonb(repeat('x', 1000))"},
+        {"integer[]", "array_fill(1, ARRAY[130])"},
+    };
+    bench_t *b = prepare();
+    udm_error_t *error;
+
+    b->settings.max_row = 1048576;
+    for (int i = 0; i < (int)(sizeof(columns) / sizeof(columns[0])); i++) {
+        dbtest_exec(apr_psprintf(
+            pool,
+            "DO $do$ BEGIN EXECUTE (SELECT format('CREATE VIEW demo.many%d AS SELECT n AS id, %%s"
+            " FROM generate_series(1, 2) n', string_agg(format("
+            "'(CASE n WHEN 2 THEN %%s END)::%s AS c%%s', $v$%s$v$, i), ', '))"
+            " FROM generate_series(1, 1500) i); END $do$;"
+            "GRANT SELECT ON demo.many%d TO udm_test_reader;"
+            "SELECT udm.register_type('iWD', 'Many%d', 'demo.many%d', 'id',"
+            " tenants => ARRAY['acme'])",
+            i, columns[i][0], columns[i][1], i, i, i));
+        error = try_export(b, "iWD", apr_psprintf(pool, "Many%d", i));
+        dbtest_fails(error, UDM_E_SOURCE, "larger than the 1MiB that are allowed here");
+        ck_assert_str_eq(error->about, "the one whose \"id\" is \"2\"");
+        check_nothing_left(b);
+    }
 }
 END_TEST
 
@@ -1053,6 +1157,9 @@ TCase *export_case(void)
     tcase_add_loop_test(tc, row_limit, 0, 2);
     tcase_add_loop_test(tc, row_limit_of_columns, 0, 4);
     tcase_add_loop_test(tc, row_limit_on_the_way, 0, 2);
+    tcase_add_loop_test(tc, row_limit_of_what_grows, 0, 2);
+    tcase_add_loop_test(tc, row_limit_of_keys, 0, 3);
+    tcase_add_test(tc, row_limit_of_many_columns);
     tcase_add_test(tc, row_limit_of_attachments);
     return tc;
 }
