@@ -206,11 +206,14 @@ udm_error_t *udm_source_filter_sql(const char **sql, const udm_source_t *s,
         }
         break;
     case UDM_TEST_CONTAINS:
-        /* Not every collation can look for a part of a text; what is a letter, each one says. */
+        /*
+         * Not every collation can look for a part of a text; what is a letter, and which is its small
+         * one, each one says: beside the column, the value has the column's.
+         */
         *sql = apr_psprintf(p,
                             "pg_catalog.strpos(pg_catalog.lower(%s) COLLATE pg_catalog.\"C\", "
-                            "pg_catalog.lower(%s)) OPERATOR(pg_catalog.>) 0",
-                            left, right);
+                            "pg_catalog.lower(coalesce(%s, %s))) OPERATOR(pg_catalog.>) 0",
+                            left, right, left);
         break;
     case UDM_TEST_NE:
         *sql = apr_psprintf(p, "(%s) IS NOT TRUE",

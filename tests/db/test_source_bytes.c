@@ -309,6 +309,35 @@ START_TEST(filters)
 }
 END_TEST
 
+/* What is contained is found in the letters of the column, not in those of the database. */
+START_TEST(letters_of_collations)
+{
+    static const char *const letters[] = {"\"C\"", "\"und-x-icu\"", "\"tr-x-icu\"", "\"lt-x-icu\"",
+                                          "demo.nocase"};
+    udm_data_type_t *type;
+    apr_size_t i;
+
+    sourcetest_folder();
+    dbtest_exec(collations);
+    for (i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
+        table("DROP TABLE IF EXISTS demo.t; CREATE TABLE demo.t (id text, ccid text, s text "
+              "COLLATE %s);"
+              "INSERT INTO demo.t VALUES ('1', 'acme', E'IZM\\u0130R M\\u00dcLL\\u00ccR'),"
+              " ('2', 'acme', 'other');"
+              "SELECT udm.register_type('iWD', 'F', 'demo.t', 'id', tenant_column => 'ccid',"
+              " columns => '{id}'); DELETE FROM udm.attribute;"
+              "INSERT INTO udm.attribute (source, type, name, column_name, label, kind)"
+              " VALUES ('iWD', 'F', 's', 's', 's', 'string')",
+              letters[i]);
+        type = sourcetest_type("iWD", "F");
+        ck_assert_str_eq(filtered(type, "contains", "\"IZM\""), "- 1");
+        ck_assert_str_eq(filtered(type, "contains", "\"M\\u00dcLL\""), "- 1");
+        ck_assert_str_eq(filtered(type, "contains", "\"IZM\\u0130R M\\u00dcLL\\u00ccR\""), "- 1");
+        ck_assert_str_eq(filtered(type, "contains", "\"\\u00dcX\""), "");
+    }
+}
+END_TEST
+
 /* The bytes are looked at among what the index finds. */
 START_TEST(index_serves)
 {
@@ -374,6 +403,7 @@ TCase *source_bytes_case(void)
     tcase_add_test(tc, media);
     tcase_add_test(tc, media_as_their_type_has_them);
     tcase_add_test(tc, filters);
+    tcase_add_test(tc, letters_of_collations);
     tcase_add_test(tc, index_serves);
     tcase_add_test(tc, catalog_compares_bytes);
     return tc;
