@@ -535,6 +535,7 @@ static udm_error_t *end_copy(udm_source_t *s)
     PGresult *result;
     udm_error_t *error;
     bool ended = false, changed = false;
+    apr_int64_t foreign = 0;
 
     for (;;) {
         error = next_result(&result, s);
@@ -547,6 +548,7 @@ static udm_error_t *end_copy(udm_source_t *s)
         if (PQresultStatus(result) == PGRES_TUPLES_OK) {
             ended = true;
             changed = *PQgetvalue(result, 0, 0) == 't';
+            foreign = apr_atoi64(PQgetvalue(result, 0, 1));
         }
         else if (PQresultStatus(result) != PGRES_COMMAND_OK) {
             return refused_row(s, read_error(s, result));
@@ -558,6 +560,10 @@ static udm_error_t *end_copy(udm_source_t *s)
     }
     if (changed) {
         return udm_source_changed(s, s->reading->shown);
+    }
+    /* What functions read no plan shows. */
+    if (s->run->moves_watermark && foreign > s->foreign_before) {
+        return udm_source_check_window(s, s->reading, true);
     }
     s->reading = NULL;
     return NULL;

@@ -119,8 +119,26 @@ udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
     return NULL;
 }
 
-udm_error_t *udm_source_check_window(const udm_source_t *s, const relation_t *relation,
-                                     bool foreign)
+/* A rewritten view has locked what is in it on other servers, be it read or not. */
+static udm_error_t *count_foreign(udm_source_t *s)
+{
+    udm_result_t *result;
+    udm_error_t *error = udm_source_query(
+        &result, s, "its session",
+        "SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c"
+        " ON c.oid OPERATOR(pg_catalog.=) l.relation"
+        " WHERE l.locktype OPERATOR(pg_catalog.=) 'relation'"
+        " AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
+        " AND c.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog.\"char\"",
+        0, NULL);
+
+    if (!error) {
+        s->foreign_before = udm_result_int(result, 0, 0);
+    }
+    return error;
+}
+
+udm_error_t *udm_source_check_window(udm_source_t *s, const relation_t *relation, bool foreign)
 {
     if (!s->run->moves_watermark) {
         return NULL;
@@ -142,5 +160,5 @@ udm_error_t *udm_source_check_window(const udm_source_t *s, const relation_t *re
             "server itself",
             relation->shown, s->type->source));
     }
-    return NULL;
+    return count_foreign(s);
 }

@@ -66,6 +66,8 @@ struct udm_source_t {
     apr_array_header_t *wide_names; /* of const char *: columns, by the number that it gives */
     bool swollen;                   /* the connection holds more memory than it needs */
     bool foreign; /* some of the rows, or of the files, come from another server */
+    apr_int64_t
+        foreign_before; /* relations of other servers that are locked before rows are read */
     const char *snapshot;
     const char *exported; /* snapshot id for the second connection */
     apr_int64_t estimate;
@@ -95,7 +97,8 @@ udm_error_t *udm_source_begin(udm_source_t *s, bool files);
 udm_error_t *udm_source_join(udm_source_t *s, udm_db_t *db);
 
 /* Statements of which the last says, run after one that reads rows, whether they may be of another moment than the
- * snapshot (true; NULL is false), and the error that this is; `rel` as above. */
+ * snapshot (true; NULL is false), and how many relations of other servers were read by then; and the error that the
+ * first is; `rel` as above. */
 extern const char udm_source_changed_sql[];
 udm_error_t *udm_source_changed(const udm_source_t *s, const char *rel);
 
@@ -111,8 +114,7 @@ udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
                              const relation_t *relation, const char *sql);
 
 /* Refuses a window that goes on where the last one ended, where late rows could be missed. */
-udm_error_t *udm_source_check_window(const udm_source_t *s, const relation_t *relation,
-                                     bool foreign);
+udm_error_t *udm_source_check_window(udm_source_t *s, const relation_t *relation, bool foreign);
 
 /* Runs a statement on the first connection; `rel` as above. */
 udm_error_t *udm_source_query(udm_result_t **result, udm_source_t *s, const char *rel,

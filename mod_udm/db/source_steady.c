@@ -41,27 +41,65 @@ static const char look_at_both_sql[] =
 
 /*
  * Whether a relation that this transaction has locked, and so has read, was made, filled anew or given
- * another query since the snapshot. The functions look at the catalog as it is now, the tables are
- * as the snapshot shows them. Every name is qualified, for the search_path may be the source's; a
- * view may have set a timeout, too.
+ * another query since the snapshot, or became part of another or ceased to be one; whether a function was
+ * replaced where a view calls any, for what they call nobody knows; whether words of an enum were renamed.
+ * And how many of the relations are on other servers. The functions look at the catalog as it is now, the
+ * tables are as the snapshot shows them: what has another place (ctid) was changed. Every name is
+ * qualified, for the search_path may be the source's; a view may have set a timeout, too.
  */
+#define MOVED(table, row)                                                                          \
+    "pg_catalog.currtid2('pg_catalog." table "', " row ".ctid) OPERATOR(pg_catalog.<>) " row ".ctid"
 const char udm_source_changed_sql[] =
-    "SET LOCAL statement_timeout = 0; SELECT pg_catalog.bool_or(CASE WHEN c.oid IS NULL"
+    "SET LOCAL statement_timeout = 0;"
+    "WITH locked AS MATERIALIZED (SELECT l.relation, c.oid, c.relkind, c.relfilenode,"
+    "   c.relispartition, c.relhassubclass"
+    "  FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_class c"
+    "    ON c.oid OPERATOR(pg_catalog.=) l.relation"
+    "  WHERE l.locktype OPERATOR(pg_catalog.=) 'relation'"
+    "   AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
+    "   AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid)"
+    "SELECT pg_catalog.bool_or(CASE WHEN c.oid IS NULL"
     "  THEN (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass,"
-    "        l.relation, 0)).type OPERATOR(pg_catalog.=)"
+    "        c.relation, 0)).type OPERATOR(pg_catalog.=)"
     "       ANY (ARRAY['table', 'view', 'materialized view', 'foreign table'])"
-    "  WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog.\"char\"[])"
-    "  THEN pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode"
     "  WHEN c.relkind OPERATOR(pg_catalog.=) 'v'::pg_catalog.\"char\""
     "  THEN EXISTS (SELECT FROM pg_catalog.pg_rewrite w"
-    "        WHERE w.ev_class OPERATOR(pg_catalog.=) c.oid AND"
-    "         pg_catalog.currtid2('pg_catalog.pg_rewrite', w.ctid) OPERATOR(pg_catalog.<>) w.ctid)"
+    "        WHERE w.ev_class OPERATOR(pg_catalog.=) c.oid AND " MOVED("pg_rewrite", "w") ")"
+    "  WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog.\"char\"[])"
+    "   AND pg_catalog.pg_relation_filenode(c.oid) OPERATOR(pg_catalog.<>) c.relfilenode THEN true"
+    /* What becomes a child has columns that are its parent's from then on. */
+    "  WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}'::pg_catalog.\"char\"[])"
+    "   AND NOT c.relispartition"
+    "   AND EXISTS (SELECT FROM pg_catalog.pg_attribute a"
+    "        WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid"
+    "         AND a.attnum OPERATOR(pg_catalog.>) '0'::pg_catalog.int2"
+    "         AND NOT a.attisdropped AND " MOVED("pg_attribute", "a") ") THEN true"
+    /* What was one is either gone, or has its columns for itself. */
+    "  WHEN c.relhassubclass"
+    "  THEN EXISTS (SELECT FROM pg_catalog.pg_inherits i"
+    "        WHERE i.inhparent OPERATOR(pg_catalog.=) c.oid AND (SELECT"
+    "          pg_catalog.pg_table_is_visible(i.inhrelid) IS NULL OR " MOVED("pg_attribute", "a")
+    "          FROM pg_catalog.pg_attribute a"
+    "         WHERE a.attrelid OPERATOR(pg_catalog.=) i.inhrelid AND NOT a.attisdropped"
+    "          AND a.attinhcount::pg_catalog.int4 OPERATOR(pg_catalog.>) 0"
+    "         ORDER BY a.attnum LIMIT 1)"
+    "         AND NOT EXISTS (SELECT FROM locked o"
+    "          WHERE o.relation OPERATOR(pg_catalog.=) i.inhrelid))"
     "  ELSE false END)"
-    " FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_class c"
-    "   ON c.oid OPERATOR(pg_catalog.=) l.relation"
-    " WHERE l.locktype OPERATOR(pg_catalog.=) 'relation'"
-    "  AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
-    "  AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid";
+    " OR EXISTS (SELECT FROM pg_catalog.pg_enum e WHERE " MOVED("pg_enum", "e") ")"
+    " OR (EXISTS (SELECT FROM locked v JOIN pg_catalog.pg_rewrite w"
+    "     ON w.ev_class OPERATOR(pg_catalog.=) v.oid JOIN pg_catalog.pg_depend d"
+    "     ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid"
+    "      AND d.objid OPERATOR(pg_catalog.=) w.oid"
+    "     WHERE v.relkind OPERATOR(pg_catalog.=) 'v'::pg_catalog.\"char\""
+    "      AND d.refclassid OPERATOR(pg_catalog.=)"
+    "       ANY ('{pg_catalog.pg_proc,pg_catalog.pg_operator}'::pg_catalog.regclass[]::pg_catalog.oid[])"
+    "      AND d.refobjid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid)"
+    "  AND EXISTS (SELECT FROM pg_catalog.pg_proc f"
+    "     WHERE f.oid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid"
+    "      AND (pg_catalog.pg_function_is_visible(f.oid) IS NULL OR " MOVED("pg_proc", "f") "))),"
+    " pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog.\"char\")"
+    " FROM locked c";
 /* clang-format on */
 
 udm_error_t *udm_source_changed(const udm_source_t *s, const char *rel)

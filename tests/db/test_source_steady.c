@@ -284,6 +284,141 @@ START_TEST(reader_that_cannot_lock)
 }
 END_TEST
 
+/* What changes after the snapshot in a table that a function reads. */
+static void changed_before(const char *made, const char *sql)
+{
+    dbtest_exec("DROP TABLE IF EXISTS demo.p, demo.a, demo.b, demo.c, demo.rest CASCADE");
+    dbtest_exec(made);
+    dbtest_exec("CREATE FUNCTION demo.f() RETURNS SETOF demo.p LANGUAGE plpgsql STABLE SECURITY"
+                " DEFINER AS 'BEGIN RETURN QUERY SELECT * FROM demo.p; END';"
+                "CREATE VIEW demo.v AS SELECT * FROM demo.f(); GRANT SELECT ON demo.v TO"
+                " udm_test_reader");
+    changed_meanwhile("v", "SELECT 1", NULL);
+    changed_meanwhile("v", apr_pstrcat(pool, "BEGIN; ", sql, "; COMMIT", NULL),
+                      "was replaced or filled anew");
+}
+
+#define PARTITIONED                                                                                \
+    "CREATE TABLE demo.p (id integer, ccid text) PARTITION BY RANGE (id);"                         \
+    "CREATE TABLE demo.a PARTITION OF demo.p FOR VALUES FROM (0) TO (5);"                          \
+    "CREATE TABLE demo.rest PARTITION OF demo.p FOR VALUES FROM (5) TO (9);"                       \
+    "CREATE TABLE demo.b (ccid text, id integer);"                                                 \
+    "INSERT INTO demo.p VALUES (1, 'acme')"
+
+#define INHERITED                                                                                  \
+    "CREATE TABLE demo.p (id integer, ccid text);"                                                 \
+    "CREATE TABLE demo.a () INHERITS (demo.p); CREATE TABLE demo.c (x text) INHERITS (demo.p);"    \
+    "CREATE TABLE demo.b (x text, ccid text, id integer);"                                         \
+    "INSERT INTO demo.a VALUES (1, 'acme')"
+
+/* Rows that move to where they cannot be seen yet, from where they are looked for no more. */
+START_TEST(parts_that_come_and_go)
+{
+    sourcetest_folder();
+    changed_before(PARTITIONED,
+                   "INSERT INTO demo.b (id, ccid) SELECT id, ccid FROM demo.a;"
+                   "ALTER TABLE demo.p DETACH PARTITION demo.a;"
+                   "ALTER TABLE demo.p ATTACH PARTITION demo.b FOR VALUES FROM (0) TO (5)");
+    changed_before(PARTITIONED, "ALTER TABLE demo.p DETACH PARTITION demo.a;"
+                                "INSERT INTO demo.p SELECT id + 5, ccid FROM demo.a");
+    changed_before(PARTITIONED,
+                   "INSERT INTO demo.p SELECT id + 5, ccid FROM demo.a; DROP TABLE demo.a");
+    changed_before(INHERITED,
+                   "INSERT INTO demo.b (id, ccid) SELECT id, ccid FROM demo.a;"
+                   "ALTER TABLE demo.a NO INHERIT demo.p; ALTER TABLE demo.b INHERIT demo.p");
+    changed_before(INHERITED, "INSERT INTO demo.c (id, ccid) SELECT id, ccid FROM demo.a;"
+                              "ALTER TABLE demo.a NO INHERIT demo.p");
+    changed_before(INHERITED,
+                   "INSERT INTO demo.c (id, ccid) SELECT id, ccid FROM demo.a; DROP TABLE demo.a");
+}
+END_TEST
+
+/* A table becomes a child whoever reads its parent: rows that were copied to it before come twice. */
+START_TEST(child_that_comes)
+{
+    sourcetest_folder();
+    dbtest_exec("CREATE TABLE demo.p (id integer, ccid text);"
+                "INSERT INTO demo.p SELECT n, 'acme' FROM generate_series(1, 3) n;"
+                "CREATE TABLE demo.b (x text, ccid text, id integer);"
+                "INSERT INTO demo.b (id, ccid) SELECT id, ccid FROM demo.p WHERE id < 3;"
+                "GRANT SELECT ON demo.p TO udm_test_reader");
+    changed_meanwhile("p",
+                      "BEGIN; DELETE FROM ONLY demo.p WHERE id < 3;"
+                      "ALTER TABLE demo.b INHERIT demo.p; COMMIT",
+                      "was replaced or filled anew");
+    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type_of("p"), sourcetest_run("acme")), 2),
+                     "- 1,- 2,- 3");
+}
+END_TEST
+
+/* A function is what it is now, and its rows are those of the snapshot. */
+START_TEST(function_replaced)
+{
+    static const char old_f[] =
+        "CREATE OR REPLACE FUNCTION demo.f() RETURNS SETOF demo.t LANGUAGE plpgsql STABLE SECURITY"
+        " DEFINER AS 'BEGIN RETURN QUERY SELECT * FROM demo.inner_f(); END'";
+    const char *again = "was replaced or filled anew";
+
+    sourcetest_folder();
+    dbtest_exec(TABLE
+                "CREATE TABLE demo.u (LIKE demo.t);"
+                "CREATE FUNCTION demo.inner_f() RETURNS SETOF demo.t LANGUAGE plpgsql STABLE AS"
+                " 'BEGIN RETURN QUERY SELECT * FROM demo.t; END'");
+    dbtest_exec(old_f);
+    dbtest_exec("CREATE FUNCTION demo.eq(integer, text) RETURNS boolean LANGUAGE sql AS"
+                " 'SELECT $1::text = $2';"
+                "CREATE OPERATOR demo.=== (FUNCTION = demo.eq, LEFTARG = integer, RIGHTARG = text);"
+                "CREATE VIEW demo.v AS SELECT * FROM demo.f();"
+                "CREATE VIEW demo.o AS SELECT * FROM demo.t WHERE id OPERATOR(demo.===) '1';"
+                "GRANT SELECT ON demo.v, demo.o TO udm_test_reader");
+    changed_meanwhile("v", "SELECT 1", NULL);
+    changed_meanwhile(
+        "v",
+        "BEGIN; INSERT INTO demo.u SELECT * FROM demo.t;"
+        "CREATE OR REPLACE FUNCTION demo.f() RETURNS SETOF demo.t LANGUAGE plpgsql"
+        " STABLE SECURITY DEFINER AS 'BEGIN RETURN QUERY SELECT * FROM demo.u; END'; COMMIT",
+        again);
+    dbtest_exec("TRUNCATE demo.u");
+    dbtest_exec(old_f);
+    changed_meanwhile(
+        "v",
+        "BEGIN; INSERT INTO demo.u SELECT * FROM demo.t;"
+        "CREATE OR REPLACE FUNCTION demo.inner_f() RETURNS SETOF demo.t LANGUAGE plpgsql"
+        " STABLE AS 'BEGIN RETURN QUERY SELECT * FROM demo.u; END'; COMMIT",
+        again);
+    changed_meanwhile("v",
+                      "DROP FUNCTION demo.inner_f(); CREATE FUNCTION demo.inner_f() RETURNS SETOF"
+                      " demo.t LANGUAGE plpgsql STABLE SECURITY DEFINER AS"
+                      " 'BEGIN RETURN QUERY SELECT * FROM demo.u LIMIT 0; END'",
+                      again);
+    changed_meanwhile("o",
+                      "CREATE OR REPLACE FUNCTION demo.eq(integer, text) RETURNS boolean LANGUAGE"
+                      " sql AS 'SELECT false'",
+                      again);
+    /* Whoever calls none does not mind. */
+    changed_meanwhile("t",
+                      "CREATE OR REPLACE FUNCTION demo.eq(integer, text) RETURNS boolean LANGUAGE"
+                      " sql AS 'SELECT true'",
+                      NULL);
+}
+END_TEST
+
+/* The words of an enum are those of now, too. */
+START_TEST(enum_renamed)
+{
+    sourcetest_folder();
+    dbtest_exec(
+        "CREATE TYPE demo.mood AS ENUM ('good', 'bad');"
+        "CREATE TABLE demo.t AS SELECT n AS id, 'acme'::text AS ccid, 'good'::demo.mood AS m"
+        " FROM generate_series(1, 3) n;"
+        "CREATE VIEW demo.v AS SELECT * FROM demo.t WHERE m::text = 'good';"
+        "GRANT SELECT ON demo.t, demo.v TO udm_test_reader");
+    changed_meanwhile("v", "ALTER TYPE demo.mood RENAME VALUE 'good' TO 'fine'",
+                      "was replaced or filled anew");
+    changed_meanwhile("t", "ALTER TYPE demo.mood ADD VALUE 'better'", NULL);
+}
+END_TEST
+
 /* A function's tables are known only once it has read them. */
 START_TEST(what_a_function_reads)
 {
@@ -373,6 +508,10 @@ TCase *source_steady_case(void)
     tcase_add_test(tc, many_partitions);
     tcase_add_test(tc, attachments_filled_anew);
     tcase_add_test(tc, reader_that_cannot_lock);
+    tcase_add_test(tc, parts_that_come_and_go);
+    tcase_add_test(tc, child_that_comes);
+    tcase_add_test(tc, function_replaced);
+    tcase_add_test(tc, enum_renamed);
     tcase_add_test(tc, what_a_function_reads);
     tcase_add_test(tc, materialized_view_refreshed);
     tcase_add_test(tc, locked_for_good);

@@ -41,7 +41,7 @@ static const char *rows_of(const udm_data_type_t *type)
 }
 
 /* The error of a run, at its beginning or while its rows are read. */
-static udm_error_t *run_error(const udm_data_type_t *type)
+static udm_error_t *error_of(const udm_data_type_t *type, const udm_run_t *run)
 {
     const unsigned char *tuple;
     udm_source_t *source;
@@ -50,21 +50,21 @@ static udm_error_t *run_error(const udm_data_type_t *type)
     apr_pool_t *own;
 
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    error = udm_source_open(&source, own, sourcetest_path(), type, sourcetest_run("acme"), NULL);
+    error = udm_source_open(&source, own, sourcetest_path(), type, run, NULL);
     if (!error) {
         error = udm_source_rows(source);
     }
     do {
         error = error ? error : udm_source_next(&tuple, &size, source);
     } while (!error && tuple);
-    error = udm_error_copy(pool, error);
+    error = error ? udm_error_copy(pool, error) : NULL;
     apr_pool_destroy(own);
     return error;
 }
 
 static void fails(const udm_data_type_t *type, bool for_good, const char *words)
 {
-    udm_error_t *error = run_error(type);
+    udm_error_t *error = error_of(type, sourcetest_run("acme"));
 
     dbtest_fails(error, UDM_E_SOURCE, words);
     ck_assert_int_eq(udm_source_permanent(error), for_good);
@@ -339,6 +339,22 @@ START_TEST(moving_windows_over_another_server)
         dbtest_fails(error, UDM_E_SOURCE, "come from another server (a foreign table)");
         ck_assert(udm_source_permanent(error));
     }
+    /* What a function reads shows when it was read. */
+    dbtest_exec("CREATE FUNCTION demo.f() RETURNS SETOF demo.contact LANGUAGE plpgsql STABLE AS"
+                " 'BEGIN RETURN QUERY SELECT c.* FROM demo.contact c JOIN demo.far f USING (id);"
+                " END'; CREATE VIEW demo.by_function AS SELECT * FROM demo.f();"
+                "GRANT SELECT ON demo.by_function TO udm_test_reader");
+    type->relation_name = "by_function";
+    error = error_of(type, moving(-30));
+    dbtest_fails(error, UDM_E_SOURCE, "come from another server (a foreign table)");
+    ck_assert(udm_source_permanent(error));
+    ck_assert_str_eq(rows_of(type), "- 1,- 2,- 3");
+    /* What is not read does no harm, though a view is made of it. */
+    dbtest_exec(
+        "CREATE VIEW demo.once AS SELECT id, ccid, created FROM demo.contact UNION ALL"
+        " SELECT * FROM demo.far WHERE false; GRANT SELECT ON demo.once TO udm_test_reader");
+    type->relation_name = "once";
+    ck_assert_ptr_null(error_of(type, moving(-30)));
     /* Windows that stay where they are. */
     type->relation_name = "far";
     ck_assert_str_eq(rows_of(type), "- 1,- 2,- 3");
