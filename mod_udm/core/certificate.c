@@ -12,6 +12,7 @@
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
@@ -24,6 +25,9 @@
 #include "seal.h"
 #include "text.h"
 #include "weak_rsa.h"
+
+/* So many private keys of EC are tried. */
+#define COUNTED 100
 
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 16384 /* OpenSSL computes with nothing larger */
@@ -468,11 +472,46 @@ static bool has_good_key(X509 *x509)
 static bool is_weak(X509 *x509)
 {
     BIGNUM *n = NULL;
-    bool weak = EVP_PKEY_get_bn_param(X509_get0_pubkey(x509), OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
-                (udm_weak_rsa_is_roca(n) || udm_weak_rsa_is_close(n));
+    bool weak =
+        EVP_PKEY_get_bn_param(X509_get0_pubkey(x509), OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
+        (udm_weak_rsa_is_roca(n) || udm_weak_rsa_is_close(n) || udm_weak_rsa_has_small_factor(n));
 
     BN_free(n);
     return weak;
+}
+
+/*
+ * Whether an EC key's private one is a number that is found by counting, or its negative: then the
+ * point is the curve's generator, or one of its first multiples. False for other keys.
+ */
+static bool is_counted(X509 *x509)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(x509);
+    BIGNUM *x = NULL, *other = BN_new();
+    EC_GROUP *group = NULL;
+    EC_POINT *point = NULL;
+    bool counted = false;
+    char curve[64];
+    int i;
+
+    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
+        EVP_PKEY_get_group_name(key, curve, sizeof(curve), NULL) == 1 &&
+        EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_X, &x) == 1) {
+        group = EC_GROUP_new_by_curve_name(OBJ_txt2nid(curve));
+        point = group ? EC_POINT_dup(EC_GROUP_get0_generator(group), group) : NULL;
+    }
+    for (i = 0; point && other && !counted && i < COUNTED; i++) {
+        counted = EC_POINT_get_affine_coordinates(group, point, other, NULL, NULL) == 1 &&
+                  BN_cmp(x, other) == 0;
+        if (EC_POINT_add(group, point, point, EC_GROUP_get0_generator(group), NULL) != 1) {
+            break;
+        }
+    }
+    EC_POINT_free(point);
+    EC_GROUP_free(group);
+    BN_free(other);
+    BN_free(x);
+    return counted;
 }
 
 /* Encrypts a byte as files will be. */
@@ -508,6 +547,10 @@ udm_error_t *udm_certificate_try(apr_pool_t *p, const udm_certificate_t *certifi
         error = invalid(
             p, "the certificate's RSA key is unsafe: anybody can compute the private key from "
                "it, because of how its primes were chosen (CVE-2017-15361, CVE-2022-26320)");
+    }
+    else if (is_counted(x509)) {
+        error = invalid(p, "the certificate's EC key is unsafe: its private key is a number that "
+                           "anybody finds by counting");
     }
     else if (!can_encrypt(x509, encryption)) {
         error = invalid(p, "nothing can be encrypted for the certificate");

@@ -1,10 +1,14 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * weak_rsa.c: looks at the modulus alone, in less than a millisecond.
+ * weak_rsa.c: looks at the modulus alone, in some milliseconds.
  */
 #include "weak_rsa.h"
 
+#include <string.h>
+
 #define FERMAT_STEPS 100
+#define SMALL_END    65536
+#define SMALL_ROOT   256
 
 bool udm_weak_rsa_is_roca(const BIGNUM *n)
 {
@@ -94,4 +98,23 @@ bool udm_weak_rsa_is_close(const BIGNUM *n)
     BN_CTX_end(context);
     BN_CTX_free(context);
     return close;
+}
+
+bool udm_weak_rsa_has_small_factor(const BIGNUM *n)
+{
+    bool composite[SMALL_END];
+    unsigned i, k;
+
+    memset(composite, 0, sizeof(composite));
+    for (i = 2; i < SMALL_ROOT; i++) {
+        for (k = i * i; !composite[i] && k < SMALL_END; k += i) {
+            composite[k] = true;
+        }
+    }
+    for (i = 2; i < SMALL_END; i++) {
+        if (!composite[i] && BN_mod_word(n, i) == 0) {
+            return true;
+        }
+    }
+    return false;
 }

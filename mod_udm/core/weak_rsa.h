@@ -19,4 +19,7 @@ bool udm_weak_rsa_is_roca(const BIGNUM *n);
  */
 bool udm_weak_rsa_is_close(const BIGNUM *n);
 
+/* A factor below 2^16, beside which the rest may be the other prime. */
+bool udm_weak_rsa_has_small_factor(const BIGNUM *n);
+
 #endif

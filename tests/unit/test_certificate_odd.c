@@ -344,6 +344,10 @@ START_TEST(test_weak_primes)
     BN_add(far, far, p);
     takes(numbers(product(p, prime_behind(far)), e));
     takes(numbers(product(roca_prime(1024), prime(1025)), e));
+    /* one of them is found at once, and the other is what is left */
+    refuses(numbers(product(number(757), prime(2047)), e), "anybody can compute the private key");
+    refuses(numbers(product(number(65521), modulus_of(2048)), e),
+            "anybody can compute the private");
 }
 END_TEST
 
@@ -405,6 +409,25 @@ static der point_of(const char *curve, int form)
     return made;
 }
 
+/* The point of a private key, or of its negative. */
+static der point_of_private(int nid, BN_ULONG private, bool negative)
+{
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(nid);
+    EC_POINT *point = EC_POINT_new(group);
+    unsigned char data[200];
+    size_t size;
+
+    ck_assert_int_eq(EC_POINT_mul(group, point, number(private), NULL, NULL, NULL), 1);
+    if (negative) {
+        ck_assert_int_eq(EC_POINT_invert(group, point, NULL), 1);
+    }
+    size =
+        EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, data, sizeof(data), NULL);
+    EC_POINT_free(point);
+    EC_GROUP_free(group);
+    return bytes(data, (int)size);
+}
+
 START_TEST(test_point)
 {
     static const struct {
@@ -429,6 +452,11 @@ START_TEST(test_point)
                     "the form that RFC 5480 asks for");
         refuses_gcm(keyed_ec(nid, bytes("\0", 1)), "its point is at infinity");
         refuses_gcm(keyed_ec(nid, zero), "");
+        refuses_gcm(keyed_ec(nid, point_of_private(nid, 1, false)), "anybody finds by counting");
+        refuses_gcm(keyed_ec(nid, point_of_private(nid, 1, true)), "anybody finds by counting");
+        refuses_gcm(keyed_ec(nid, point_of_private(nid, 100, true)), "anybody finds by counting");
+        unit_ok(upload(keyed_ec(nid, point_of_private(nid, 1234567890, false)),
+                       UDM_ENCRYPTION_CMS_GCM));
         zero.data[0] = POINT_CONVERSION_UNCOMPRESSED;
         refuses_gcm(keyed_ec(nid, zero), "key cannot be read: it is damaged");
         point.data[point.size - 1] ^= 1;
