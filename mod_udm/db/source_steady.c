@@ -23,7 +23,10 @@
     " SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres';"                     \
     " SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex';"                           \
     " SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s';"                            \
-    " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL client_encoding = 'UTF8';"
+    " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL client_encoding = 'UTF8';"      \
+    " SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on;"          \
+    " SET LOCAL array_nulls = on; SET LOCAL transform_null_equals = off;"                          \
+    " SET LOCAL xmlbinary = 'base64'; SET LOCAL xmloption = 'content';"
 
 /* clang-format off */
 /* So many partitions are not locked that need not be read: there is not room for any number of locks. */
@@ -110,10 +113,16 @@ udm_error_t *udm_source_changed(const udm_source_t *s, const char *rel)
                           rel, s->type->source);
 }
 
+/* The first server that ends a transaction which takes long, whatever it does. */
+#define HAS_TRANSACTION_TIMEOUT 170000
+
 static const char *settings(const udm_source_t *s)
 {
-    return apr_pstrcat(
-        s->pool, SETTINGS " SET LOCAL row_security = ", s->type->row_security ? "on" : "off", NULL);
+    return apr_pstrcat(s->pool, SETTINGS,
+                       PQserverVersion(s->db->conn) >= HAS_TRANSACTION_TIMEOUT
+                           ? " SET LOCAL transaction_timeout = 0;"
+                           : "",
+                       " SET LOCAL row_security = ", s->type->row_security ? "on" : "off", NULL);
 }
 
 /* Which relations to lock: "a, b"; "" for none. Sets s->locked when those are all. */

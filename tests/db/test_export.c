@@ -516,9 +516,36 @@ static const char *edge_wanted(const edge_t *edge, int shape, const char *value)
     return edge_shapes[shape].text != NULL ? filled(edge_shapes[shape].text, text) : text;
 }
 
+/* How the sessions of a reader may be set up. */
+static const char *const odd_sessions[][12] = {
+    {NULL},
+    {"IntervalStyle = 'sql_standard'", "DateStyle = 'SQL, DMY'", "bytea_output = 'escape'",
+     "extra_float_digits = -15", "TimeZone = 'America/New_York'", "quote_all_identifiers = on",
+     "standard_conforming_strings = off", "xmlbinary = 'hex'", "transform_null_equals = on",
+     "search_path = demo", NULL},
+    {"IntervalStyle = 'iso_8601'", "DateStyle = 'Postgres, MDY'", "TimeZone = '<x>-13'",
+     "array_nulls = off", "client_encoding = 'LATIN1'", "xmloption = 'document'",
+     "default_transaction_isolation = 'serializable'", "default_transaction_read_only = off",
+     "plan_cache_mode = 'force_generic_plan'", "force_parallel_mode = on", NULL},
+    {"IntervalStyle = 'postgres_verbose'", "DateStyle = 'German'", "extra_float_digits = 3",
+     "TimeZone = 'Asia/Kathmandu'", "statement_timeout = '5min'",
+     "default_transaction_deferrable = on", "timezone_abbreviations = 'Australia'", NULL},
+};
+#define ODD_SESSIONS ((int)(sizeof(odd_sessions) / sizeof(odd_sessions[0])))
+
+static void set_reader_up(const char *const *settings)
+{
+    for (int i = 0; settings[i] != NULL; i++) {
+        dbtest_exec(apr_psprintf(pool,
+                                 "DO $do$ BEGIN EXECUTE format($f$ALTER ROLE udm_test_reader IN"
+                                 " DATABASE %%I SET %s$f$, current_database()); END $do$",
+                                 settings[i]));
+    }
+}
+
 /*
  * Every built-in type, at its edges, by itself and in arrays: a view with a column for each, of which
- * a single value that cannot be read would fail the export.
+ * a single value that cannot be read would fail the export. Whatever the reader's sessions are like.
  */
 START_TEST(edges_of_types)
 {
@@ -552,6 +579,7 @@ START_TEST(edges_of_types)
                              "SELECT udm.register_type('iWD', 'Edges', 'demo.edges', 'id', "
                              "tenants => ARRAY['acme'])",
                              columns));
+    set_reader_up(odd_sessions[_i]);
     dbtest_exec("SET timezone = 'UTC'; SET search_path = pg_catalog");
     dbtest_ok(udm_db_query_text(&expected, pool, dbtest_admin(),
                                 apr_pstrcat(pool, "SELECT ", wanted, NULL), 0, NULL));
@@ -1140,7 +1168,7 @@ TCase *export_case(void)
     tcase_add_test(tc, records_of_one_key);
     tcase_add_test(tc, no_rows);
     tcase_add_test(tc, as_to_json);
-    tcase_add_test(tc, edges_of_types);
+    tcase_add_loop_test(tc, edges_of_types, 0, ODD_SESSIONS);
     tcase_add_test(tc, split);
     tcase_add_loop_test(tc, too_many_parts, 0, 6);
     tcase_add_test(tc, too_many_largest_parts);
