@@ -119,21 +119,39 @@ udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
     return NULL;
 }
 
-/* A rewritten view has locked what is in it on other servers, be it read or not. */
-static udm_error_t *count_foreign(udm_source_t *s)
+/*
+ * How many relations of other servers are locked: a rewritten view has locked what is in it, be it read
+ * or not. And whether a materialized view is read that has its rows from one.
+ */
+static const char foreign_sql[] =
+    "WITH RECURSIVE locked AS (SELECT c.oid, c.relkind FROM pg_catalog.pg_locks l"
+    "  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.relation"
+    "  WHERE l.locktype OPERATOR(pg_catalog.=) 'relation'"
+    "   AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()),"
+    " stored AS (SELECT oid, relkind FROM locked"
+    "   WHERE relkind OPERATOR(pg_catalog.=) 'm'::pg_catalog.\"char\""
+    "  UNION SELECT c.oid, c.relkind FROM stored s CROSS JOIN LATERAL ("
+    "    SELECT i.inhrelid FROM pg_catalog.pg_inherits i"
+    "     WHERE i.inhparent OPERATOR(pg_catalog.=) s.oid"
+    "    UNION ALL SELECT d.refobjid FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d"
+    "       ON d.classid OPERATOR(pg_catalog.=)"
+    "        'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid"
+    "      AND d.objid OPERATOR(pg_catalog.=) w.oid AND d.refclassid OPERATOR(pg_catalog.=)"
+    "        'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid"
+    "     WHERE w.ev_class OPERATOR(pg_catalog.=) s.oid) x (oid)"
+    "   JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) x.oid)"
+    "SELECT (SELECT pg_catalog.count(*) FROM locked"
+    "   WHERE relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog.\"char\"),"
+    " EXISTS (SELECT FROM stored WHERE relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog.\"char\")";
+
+static udm_error_t *look_for_foreign(bool *stored, udm_source_t *s)
 {
     udm_result_t *result;
-    udm_error_t *error = udm_source_query(
-        &result, s, "its session",
-        "SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c"
-        " ON c.oid OPERATOR(pg_catalog.=) l.relation"
-        " WHERE l.locktype OPERATOR(pg_catalog.=) 'relation'"
-        " AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
-        " AND c.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog.\"char\"",
-        0, NULL);
+    udm_error_t *error = udm_source_query(&result, s, "its session", foreign_sql, 0, NULL);
 
     if (!error) {
         s->foreign_before = udm_result_int(result, 0, 0);
+        *stored = udm_result_bool(result, 0, 1);
     }
     return error;
 }
@@ -151,6 +169,13 @@ udm_error_t *udm_source_check_window(udm_source_t *s, const relation_t *relation
                            "{\"all\":true}",
                            s->type->name, s->type->source));
     }
+    if (!foreign) {
+        udm_error_t *error = look_for_foreign(&foreign, s);
+
+        if (error) {
+            return error;
+        }
+    }
     if (foreign) {
         return udm_source_lasting(udm_error_make(
             s->pool, UDM_E_SOURCE,
@@ -160,5 +185,5 @@ udm_error_t *udm_source_check_window(udm_source_t *s, const relation_t *relation
             "server itself",
             relation->shown, s->type->source));
     }
-    return count_foreign(s);
+    return NULL;
 }

@@ -44,14 +44,15 @@ BEGIN
 END
 $$;
 
--- A relation and all that its rows come from: partitions and children, and what views are made of.
--- What functions read cannot be known.
-CREATE FUNCTION udm.relations_below(relation regclass) RETURNS TABLE (below regclass, kind "char")
+-- A relation and all that its rows come from: partitions and children, and what views are made of;
+-- stored: only what a refresh of a materialized view reads. What functions read cannot be known.
+CREATE FUNCTION udm.relations_below(relation regclass)
+RETURNS TABLE (below regclass, kind "char", stored boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH RECURSIVE part (oid) AS (
-        SELECT $1::oid
+    WITH RECURSIVE part (oid, stored) AS (
+        SELECT $1::oid, false
         UNION
-        SELECT x.oid
+        SELECT x.oid, p.stored OR c.relkind = 'm'
           FROM part p JOIN pg_class c ON c.oid = p.oid
          CROSS JOIN LATERAL (
                SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = p.oid
@@ -60,8 +61,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                  FROM pg_rewrite w
                  JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
                                  AND d.refclassid = 'pg_class'::regclass
-                WHERE w.ev_class = p.oid AND c.relkind = 'v' AND d.refobjid <> p.oid) x (oid))
-    SELECT c.oid::regclass, c.relkind FROM part p JOIN pg_class c ON c.oid = p.oid
+                WHERE w.ev_class = p.oid AND c.relkind IN ('v', 'm') AND d.refobjid <> p.oid) x (oid))
+    SELECT c.oid::regclass, c.relkind, bool_and(p.stored)
+      FROM part p JOIN pg_class c ON c.oid = p.oid GROUP BY c.oid, c.relkind
 $$;
 
 -- What has to be minded about a relation of this database, be it registered for rows or for files.
@@ -90,7 +92,8 @@ BEGIN
                          'moving_window => false: then no job can take what came since its last run.';
     END IF;
     SELECT string_agg(b.below::text, ', ' ORDER BY b.below::text) INTO found
-      FROM udm.relations_below($1) b JOIN pg_class r ON r.oid = b.below WHERE r.relrowsecurity;
+      FROM udm.relations_below($1) b JOIN pg_class r ON r.oid = b.below
+     WHERE r.relrowsecurity AND NOT b.stored;
     IF NOT $2 AND found IS NOT NULL THEN
         RAISE WARNING 'row-level security is on for %: exports fail unless the reader sees all rows',
             found

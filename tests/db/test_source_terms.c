@@ -349,6 +349,15 @@ START_TEST(moving_windows_over_another_server)
     dbtest_fails(error, UDM_E_SOURCE, "come from another server (a foreign table)");
     ck_assert(udm_source_permanent(error));
     ck_assert_str_eq(rows_of(type), "- 1,- 2,- 3");
+    /* What was stored of it is as late. */
+    dbtest_exec("CREATE MATERIALIZED VIEW demo.kept AS SELECT * FROM demo.v;"
+                "CREATE VIEW demo.over_kept AS SELECT * FROM demo.kept;"
+                "GRANT SELECT ON demo.kept, demo.over_kept TO udm_test_reader");
+    type->relation_name = "kept";
+    dbtest_fails(error_of(type, moving(-30)), UDM_E_SOURCE, "(a foreign table)");
+    type->relation_name = "over_kept";
+    dbtest_fails(error_of(type, moving(-30)), UDM_E_SOURCE, "(a foreign table)");
+    ck_assert_str_eq(rows_of(type), "- 1,- 2,- 3");
     /* What is not read does no harm, though a view is made of it. */
     dbtest_exec(
         "CREATE VIEW demo.once AS SELECT id, ccid, created FROM demo.contact UNION ALL"

@@ -28,6 +28,8 @@ CREATE FOREIGN TABLE shop.far_files (id text, ccid text, entity integer, name te
 CREATE VIEW shop.near AS SELECT id, ccid, at FROM shop.t;
 CREATE VIEW shop.both AS SELECT * FROM shop.near UNION ALL SELECT id, ccid, at FROM shop.far;
 CREATE VIEW shop.over_both AS SELECT id, (SELECT max(ccid) FROM shop.both) AS ccid, at FROM shop.t;
+CREATE MATERIALIZED VIEW shop.kept AS SELECT * FROM shop.both WITH NO DATA;
+CREATE VIEW shop.over_kept AS SELECT * FROM shop.kept;
 CREATE TABLE shop.parted (id integer, ccid text, at timestamptz) PARTITION BY RANGE (at);
 CREATE TABLE shop.parted_more PARTITION OF shop.parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')
     PARTITION BY RANGE (at);
@@ -110,7 +112,8 @@ def test_policies_that_are_meant(env, shop):
 
 
 @pytest.mark.parametrize("relation, found", [
-    ("far", "shop.far"), ("both", "shop.far"), ("over_both", "shop.far"), ("parted", "shop.parted_far")])
+    ("far", "shop.far"), ("both", "shop.far"), ("over_both", "shop.far"), ("parted", "shop.parted_far"),
+    ("over_kept", "shop.far")])
 def test_moving_windows_over_another_server(env, shop, relation, found):
     call = T.format(f"'shop.{relation}'") + ", columns => '{id}'"
     with pytest.raises(errors.FeatureNotSupported, match="come from another server.*: " + found) as error:
