@@ -204,6 +204,10 @@ udm_error_t *udm_db_error(apr_pool_t *p, udm_db_t *db, const PGresult *result)
     else if (strcmp(sqlstate, "23505") == 0) {
         error = udm_error_make(p, UDM_E_CONFLICT, "this exists already");
     }
+    else if (strcmp(sqlstate, "23503") == 0) {
+        error = udm_error_make(p, UDM_E_CONFLICT,
+                               "what this is about was renamed or removed at the same moment");
+    }
     else {
         error = udm_error_make(p, UDM_E_INTERNAL,
                                "the database gave an answer that was not "

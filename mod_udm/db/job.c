@@ -96,8 +96,16 @@ enum {
     " SELECT n - 1, job_id, status, " UDM_DB_TIME("now()") ", udm.audit_write(ccid, subject,"      \
     " key_id, '" action "', job_id::text, address, request, NULL) FROM plan"
 
-/* Whether the workers are told when the commit is over, and not with it: see udm.run_notify(). */
-#define PLAN_HINT_LATER ", set_config('udm.notifies_later', $29, true)"
+/*
+ * Whether the workers are told when the commit is over, and not with it: see udm.run_notify(). What was
+ * renamed or removed since the job was checked gets none: it would be nobody's. Whoever renames has
+ * locked the table, and a statement that waited for that sees the new names.
+ */
+#define PLAN_OF_NEW                                                                                \
+    ", set_config('udm.notifies_later', $29, true)"                                                \
+    " WHERE EXISTS (SELECT FROM udm.data_type t WHERE t.source = d.source AND t.name = d.type"     \
+    " AND (t.tenants IS NULL OR d.ccid = ANY (t.tenants)))"                                        \
+    " AND EXISTS (SELECT FROM udm.tenant x WHERE x.ccid = d.ccid AND x.ending_since IS NULL)"
 
 /* Where the last window ended counts on only for the same rows, in the same frame. */
 #define PLAN_SAME(p)                                                                               \
@@ -107,7 +115,7 @@ enum {
 
 static const udm_statement_t jobs_insert = {
     "udm_jobs_insert",
-    PLAN("nextval('udm.job_or_run_id')", "NULL::timestamptz", PLAN_HINT_LATER,
+    PLAN("nextval('udm.job_or_run_id')", "NULL::timestamptz", PLAN_OF_NEW,
     "INSERT INTO udm.job (id, ccid, family, source, type, title, description,"
     " time_all, date_from, date_to, media, export_attachments, file_split_size, file_split_bytes,"
     " schedule_type, schedule, next_run_at, suspended, status, latest_run_id, created_by, filters,"
@@ -277,6 +285,12 @@ udm_error_t *udm_job_insert(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *j
     return NULL;
 }
 
+udm_error_t *udm_job_renamed(apr_pool_t *p)
+{
+    return udm_error_make(p, UDM_E_CONFLICT,
+                          "what the job names is being renamed or removed: send it again");
+}
+
 udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
                             const udm_job_t *job, const udm_audit_t *audit)
 {
@@ -284,17 +298,21 @@ udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
     udm_job_t *checked = NULL;
     udm_certificate_t *certificate;
     udm_job_cipher_t cipher;
-    udm_error_t *error = udm_job_check(&checked, &cipher, p, db, job, audit->who);
+    udm_error_t *error = NULL;
+    int tries;
 
-    if (!error) {
-        error = udm_job_check_cipher(&certificate, p, &cipher);
-    }
-    if (!error) {
-        new.job = checked;
-        error = udm_job_insert(p, db, (udm_job_new_t *const[]){&new}, 1);
+    for (tries = 0; !error && !new.info &&tries < UDM_JOB_TRIES; tries++) {
+        error = udm_job_check(&checked, &cipher, p, db, job, audit->who);
+        if (!error) {
+            error = udm_job_check_cipher(&certificate, p, &cipher);
+        }
+        if (!error) {
+            new.job = checked;
+            error = udm_job_insert(p, db, (udm_job_new_t *const[]){&new}, 1);
+        }
     }
     *info = new.info;
-    return error;
+    return error || new.info ? error : udm_job_renamed(p);
 }
 
 /* Whose they are, and who may see them, is looked at here: those who ask are not one. */

@@ -43,8 +43,11 @@ typedef struct udm_job_new_t {
     const udm_job_t *job;
     const udm_audit_t *audit;
     udm_job_info_t *info; /* with the strings of `job`; NULL with an error */
-    udm_error_t *error;
+    udm_error_t
+        *error; /* neither: what it names was renamed or removed, it is to be checked again */
 } udm_job_new_t;
+
+#define UDM_JOB_TRIES 3 /* how often a job is checked before udm_job_renamed() is the answer */
 
 /*
  * Stores jobs, each with its first run if it is due now, and the audit, in one statement, and tells the
@@ -53,6 +56,9 @@ typedef struct udm_job_new_t {
  *         answering. Else it is known of each what came of it.
  */
 udm_error_t *udm_job_insert(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *jobs, int count);
+
+/* What to say of a job that was checked and could not be stored time and again. */
+udm_error_t *udm_job_renamed(apr_pool_t *p);
 
 /* All of it for one job. */
 udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,

@@ -24,7 +24,8 @@ static const udm_statement_t check_select = {
     " FROM udm.attribute a WHERE a.source = t.source AND a.type = t.name)::text,"
     " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_DB_TIME("c.not_after") ","
     UDM_DB_TIME("now()") ", c.pem, (SELECT encryption FROM udm.tenant WHERE ccid = $3),"
-    " t.moving_window"
+    " t.moving_window,"
+    " EXISTS (SELECT FROM udm.tenant WHERE ccid = $3 AND ending_since IS NULL)"
     " FROM (SELECT) one"
     " LEFT JOIN LATERAL (SELECT name, family FROM udm.source o WHERE (name = $1 OR alias = $1)"
     " AND EXISTS (SELECT FROM udm.data_type d WHERE d.source = o.name"
@@ -49,7 +50,8 @@ enum {
     CHECK_NOW,
     CHECK_PEM,
     CHECK_ENCRYPTION,
-    CHECK_MAY_MOVE
+    CHECK_MAY_MOVE,
+    CHECK_HAS_TENANT
 };
 
 /*
@@ -270,6 +272,9 @@ udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_po
     error = udm_db_query(&row, p, db, &check_select, 3, values);
     if (error) {
         return error;
+    }
+    if (!udm_result_bool(row, 0, CHECK_HAS_TENANT)) {
+        return udm_tenant_unknown(p); /* what was shown was remembered from before */
     }
     source = udm_result_text(row, 0, CHECK_SOURCE);
     family = udm_result_text(row, 0, CHECK_FAMILY);

@@ -248,7 +248,13 @@ udm_error_t *udm_audit_write(apr_pool_t *p, udm_db_t *db, const udm_audit_t *aud
 }
 
 static const udm_statement_t encryption_select = {
-    "udm_tenant_encryption", "SELECT encryption FROM udm.tenant WHERE ccid = $1"};
+    "udm_tenant_encryption",
+    "SELECT encryption FROM udm.tenant WHERE ccid = $1 AND ending_since IS NULL"};
+
+udm_error_t *udm_tenant_unknown(apr_pool_t *p)
+{
+    return udm_error_make(p, UDM_E_FORBIDDEN, "the contact center is not known here any more");
+}
 
 udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, udm_db_t *db,
                                    const char *ccid)
@@ -257,6 +263,9 @@ udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, ud
     udm_error_t *error = udm_db_query(&row, p, db, &encryption_select, 1, &ccid);
     const char *word = !error && row->rows > 0 ? udm_result_text(row, 0, 0) : NULL;
 
+    if (!error && row->rows == 0) {
+        return udm_tenant_unknown(p);
+    }
     if (word && !udm_encryption_parse(encryption, word)) {
         return udm_error_make(p, UDM_E_INTERNAL,
                               "the encryption of the contact center is not known here");

@@ -53,9 +53,13 @@ udm_error_t *udm_audit_write(apr_pool_t *p, udm_db_t *db, const udm_audit_t *aud
                              const char *ccid, const char *action, const char *object,
                              const char *detail_json);
 
+/* What to say to whoever shows a credential that is remembered of a tenant that is not there any more. */
+udm_error_t *udm_tenant_unknown(apr_pool_t *p);
+
 /*
  * How the tenant's files are encrypted: `encryption` keeps what the caller put there unless
  * udm.set_encryption() said otherwise for the tenant.
+ * @return UDM_E_FORBIDDEN for one that is unknown or being removed
  */
 udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, udm_db_t *db,
                                    const char *ccid);

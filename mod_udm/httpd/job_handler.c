@@ -29,7 +29,8 @@ typedef struct job_work_t {
     request_rec *r;
     const udm_request_t *q;
     apr_int64_t id;
-    udm_job_t *job;
+    udm_job_t *job;     /* as it was sent */
+    udm_job_t *checked; /* as it is stored */
     udm_job_cipher_t cipher;
     const char *body_sha256;
     udm_retry_t retry;
@@ -124,7 +125,7 @@ static udm_error_t *check_job(udm_db_t *db, void *baton)
 {
     job_work_t *work = baton;
 
-    return udm_job_check(&work->job, &work->cipher, work->r->pool, db, work->job, work->q->who);
+    return udm_job_check(&work->checked, &work->cipher, work->r->pool, db, work->job, work->q->who);
 }
 
 /* When a certificate is good. */
@@ -180,17 +181,24 @@ static udm_error_t *create_job(job_work_t *work)
 {
     request_rec *r = work->r;
     udm_job_new_t new = {.pool = r->pool, .audit = &work->q->audit};
-    udm_error_t *error = udm_dbd_with(r, true, check_job, work);
+    udm_error_t *error = NULL;
+    int tries;
 
-    if (!error) {
-        error = check_cipher(r, &work->cipher);
+    for (tries = 0; !error && !new.info &&tries < UDM_JOB_TRIES; tries++) {
+        error = udm_dbd_with(r, true, check_job, work);
+        if (!error) {
+            error = check_cipher(r, &work->cipher);
+        }
+        if (!error) {
+            new.job = work->checked;
+            error = udm_batch_ask(udm_config_batches(r)->new_jobs, r, &new);
+        }
+        if (!error) {
+            error = new.error;
+        }
     }
-    if (!error) {
-        new.job = work->job;
-        error = udm_batch_ask(udm_config_batches(r)->new_jobs, r, &new);
-    }
-    if (!error) {
-        error = new.error;
+    if (!error && !new.info) {
+        error = udm_job_renamed(r->pool);
     }
     if (!error) {
         work->info = new.info;

@@ -738,6 +738,13 @@ BEGIN
     IF n > 0 THEN
         RETURN true;
     END IF;
+    -- Whoever still writes something of it holds on to its row: nothing does after this, and what was
+    -- written has to go first.
+    PERFORM FROM udm.tenant t WHERE t.ccid = $1 FOR UPDATE;
+    IF EXISTS (SELECT FROM udm.job j WHERE j.ccid = $1) OR EXISTS (SELECT FROM udm.run r WHERE r.ccid = $1)
+       OR EXISTS (SELECT FROM udm.file f WHERE f.ccid = $1) THEN
+        RETURN true;
+    END IF;
     DELETE FROM udm.idempotency i WHERE i.ccid = $1;
     DELETE FROM udm.api_key k WHERE k.ccid = $1;
     DELETE FROM udm.certificate c WHERE c.ccid = $1;

@@ -386,6 +386,7 @@ END_TEST
 START_TEST(encryption_of_a_tenant)
 {
     udm_encryption e = UDM_ENCRYPTION_CMS_GCM;
+    udm_error_t *error;
 
     /* Nothing is said: what the caller has stays. */
     dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "acme"));
@@ -396,8 +397,9 @@ START_TEST(encryption_of_a_tenant)
     dbtest_exec("SELECT udm.set_encryption('acme', 'cms-gcm')");
     dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "other"));
     ck_assert_int_eq(e, UDM_ENCRYPTION_SMIME);
-    dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "nobody"));
-    ck_assert_int_eq(e, UDM_ENCRYPTION_SMIME);
+    error = udm_tenant_encryption(&e, pool, dbtest_httpd(), "nobody");
+    ck_assert_ptr_nonnull(error);
+    ck_assert_int_eq(error->kind, UDM_E_FORBIDDEN);
     dbtest_ok(udm_tenant_encryption(&e, pool, dbtest_httpd(), "acme"));
     ck_assert_int_eq(e, UDM_ENCRYPTION_CMS_GCM);
     dbtest_exec("SELECT udm.set_encryption('acme', 'smime')");

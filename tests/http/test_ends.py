@@ -1,4 +1,6 @@
 """What is gone or being removed, as clients see it, and why something waits."""
+import threading
+
 import pytest
 
 from udmtest.answers import problem
@@ -83,6 +85,50 @@ def test_a_renamed_type_is_found_by_its_new_name(world):
     assert client.create_job(data_type="Person")["type"] == "Person"
     wait_for(lambda: "Former" in client.get("/v10/data/sources").text, 20, "the new name", 0.1)
     assert client.create_job(source="UCSX")["source"] == "Former"
+
+
+def during(world, change, call):
+    """The answer of a call that is made while a change of the catalog is not committed yet."""
+    answers = []
+    with world.site.connect(autocommit=False) as admin:
+        admin.execute(change)
+        caller = threading.Thread(target=lambda: answers.append(call()))
+        caller.start()
+        wait_for(lambda: world.site.sql("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] > 0, 20,
+                 "the call to wait", 0.05)
+        admin.commit()
+        caller.join()
+    return answers[0]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "once"}], ids=["plain", "with a key"])
+def test_a_job_that_is_sent_during_a_rename_is_nobodys_never(world, headers):
+    client = world.site.client(HOME)
+    # The type is not found by its old name any more, the source is.
+    answer = during(world, "SELECT udm.rename_type('UCS', 'Contact', 'Person')",
+                    lambda: client.post("/v10/export/jobs", json=client.job(data_type="Contact"), headers=headers))
+    assert problem(answer, 400)["errors"][0]["pointer"] == "/jobParams/type"
+    assert world.site.sql("SELECT count(*) FROM udm.job")[0][0] == 0
+    world.site.sql("UPDATE udm.source SET alias = NULL WHERE name = 'UCS'")
+    client = world.site.client(HOME, key=world.site.new_key(HOME, ["*"]))
+    answer = during(world, "SELECT udm.rename_source('UCS', 'Former')",
+                    lambda: client.post("/v10/export/jobs", json=client.job(), headers=headers))
+    assert answer.status_code in (202, 403), answer.text # the right to the new name may not be known yet
+    assert world.site.sql("SELECT count(*) FROM udm.job WHERE source = 'UCS'")[0][0] == 0
+
+
+def test_what_is_remembered_of_a_contact_centre_makes_nothing_new(world):
+    client = world.site.client(OTHER)
+    world.site.upload_certificate(OTHER)
+    key = {"Idempotency-Key": "once"}
+    answer = during(world, "SELECT udm.rename_tenant('%s', 'renamed')" % OTHER,
+                    lambda: client.post("/v10/export/jobs", json=client.job()))
+    problem(answer, 403, "not known here")
+    # For as long as UDMKeyCache says the key is taken for that of the old id.
+    for call in (lambda: client.post("/v10/export/jobs", json=client.job(), headers=key),
+                 lambda: client.upload_certificate(world.site.env.certificate.pem)):
+        assert problem(call(), 403)
+    assert world.site.sql("SELECT count(*) FROM udm.certificate WHERE ccid = %s", [OTHER])[0][0] == 0
 
 
 def test_a_contact_centre_that_leaves_is_let_in_no_more(world):
