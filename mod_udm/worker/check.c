@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "db/source.h"
+#include "worker/keeper.h"
 
 #define MISFITS_MAX 20 /* contact centres, before a type is given up */
 
@@ -117,6 +118,11 @@ int udm_check_run(apr_pool_t *p, const udm_settings_t *settings, const char *sou
     int i;
 
     error = udm_db_connect(&db, p, settings->database, "udm-worker", UDM_E_DATABASE);
+    error = error ? error : udm_db_check_schema(p, db);
+    if (error && udm_db_wrong_schema(error)) {
+        fprintf(stderr, "udm-worker: %s\n", error->detail);
+        return UDM_EXIT_SCHEMA;
+    }
     error = error ? error : udm_db_begin(p, db, "READ ONLY");
     error = error ? error : udm_catalog_all_of(&source, &types, &centres, p, db, source);
     if (error) {

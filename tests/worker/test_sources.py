@@ -200,6 +200,16 @@ def test_check_of_nothing(queue):
     assert check(queue, "Gated", "--pid-file", "x").returncode == 2
 
 
+@pytest.mark.parametrize("change,words", [
+    ("INSERT INTO udm.schema_version (version, name, sha256) VALUES (1000, 'x', 'x')", "newer than this program"),
+    ("DELETE FROM udm.schema_version WHERE version = (SELECT max(version) FROM udm.schema_version)",
+     "run udm-migrate")])
+def test_a_check_by_a_program_of_another_version(queue, change, words):
+    queue.sql(change)
+    done = check(queue, "Gated")
+    assert done.returncode == 78 and words in done.stderr and done.stdout == "", done.stderr
+
+
 def test_check_changes_nothing(queue):
     def state():
         return queue.sql("SELECT (SELECT count(*) FROM udm.run), (SELECT count(*) FROM udm.audit)")
