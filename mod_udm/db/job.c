@@ -99,13 +99,14 @@ enum {
 /*
  * Whether the workers are told when the commit is over, and not with it: see udm.run_notify(). What was
  * renamed or removed since the job was checked gets none: it would be nobody's. Whoever renames has
- * locked the table, and a statement that waited for that sees the new names.
+ * locked the table, and a statement that waited for that sees the new names. (Subselects, because a
+ * join would change the order, which is that of the ids.)
  */
 #define PLAN_OF_NEW                                                                                \
     ", set_config('udm.notifies_later', $29, true)"                                                \
-    " WHERE EXISTS (SELECT FROM udm.data_type t WHERE t.source = d.source AND t.name = d.type"     \
-    " AND (t.tenants IS NULL OR d.ccid = ANY (t.tenants)))"                                        \
-    " AND EXISTS (SELECT FROM udm.tenant x WHERE x.ccid = d.ccid AND x.ending_since IS NULL)"
+    " WHERE (SELECT t.tenants IS NULL OR d.ccid = ANY (t.tenants) FROM udm.data_type t"            \
+    " WHERE t.source = d.source AND t.name = d.type)"                                              \
+    " AND (SELECT x.ending_since IS NULL FROM udm.tenant x WHERE x.ccid = d.ccid)"
 
 /* Where the last window ended counts on only for the same rows, in the same frame. */
 #define PLAN_SAME(p)                                                                               \

@@ -14,6 +14,14 @@ COMMENT ON COLUMN udm.data_type.search_path IS
 COMMENT ON COLUMN udm.data_type.moving_window IS
     'Whether jobs may take what came since their last run.';
 
+-- What no job could name is no name.
+ALTER TABLE udm.media
+    ADD CONSTRAINT media_name_is_one CHECK (name <> '' AND length(name) <= 255) NOT VALID;
+ALTER TABLE udm.sub_type
+    ADD CONSTRAINT sub_type_name_is_one CHECK (name <> '' AND length(name) <= 255) NOT VALID;
+ALTER TABLE udm.source
+    ADD CONSTRAINT source_alias_is_one CHECK (alias <> '' AND length(alias) <= 255) NOT VALID;
+
 CREATE OR REPLACE FUNCTION udm.register_source(
     name text, family text, layout text DEFAULT 'lines', connection text DEFAULT NULL,
     label text DEFAULT NULL, alias text DEFAULT NULL, remote boolean DEFAULT false) RETURNS text
@@ -33,6 +41,17 @@ BEGIN
         RAISE EXCEPTION 'connection "%" is not made of a-z, 0-9, _ and -', coalesce($4, lower($1))
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'It is the name of a file below UDMSourceDir: connection => ''...''.';
+    END IF;
+    -- A name goes before an alias, so clients that send one would be given other data than before.
+    IF EXISTS (SELECT FROM udm.source s WHERE s.name = $6 AND s.name <> $1)
+       AND NOT EXISTS (SELECT FROM udm.source s WHERE s.name = $1 AND s.alias = $6) THEN
+        RAISE EXCEPTION 'alias "%" is the name of another source', $6 USING ERRCODE = 'unique_violation';
+    END IF;
+    IF NOT EXISTS (SELECT FROM udm.source s WHERE s.name = $1)
+       AND EXISTS (SELECT FROM udm.source s WHERE s.alias = $1) THEN
+        RAISE EXCEPTION '"%" is the alias of source "%"', $1, (SELECT s.name FROM udm.source s WHERE s.alias = $1)
+            USING ERRCODE = 'unique_violation',
+                  HINT = 'Take another name, or register that source with another alias first.';
     END IF;
     INSERT INTO udm.audit (subject, action, object) VALUES (session_user, 'catalog.source', $1);
     INSERT INTO udm.source (name, family, layout, connection, label, alias, remote)
@@ -185,6 +204,10 @@ BEGIN
     IF unknown IS NOT NULL OR cardinality($6) = 0 THEN
         RAISE EXCEPTION 'not contact centres: %', coalesce(unknown, 'none given')
             USING HINT = 'Add them first: SELECT udm.create_tenant(''...'').';
+    END IF;
+    IF cardinality($10) = 0 OR cardinality($10) <> (SELECT count(DISTINCT x) FROM unnest($10) x) THEN
+        RAISE EXCEPTION 'columns must name each column that may leave, once'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM udm.check_search_path($14, src.remote);
     IF NOT src.remote THEN

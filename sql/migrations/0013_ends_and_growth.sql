@@ -360,7 +360,9 @@ BEGIN
         RAISE EXCEPTION 'there is no source "%"', $1
             USING HINT = (SELECT 'There are: ' || coalesce(string_agg(s.name, ', ' ORDER BY s.name), 'none') FROM udm.source s);
     END IF;
-    PERFORM udm.check_new_name($2, EXISTS (SELECT FROM udm.source s WHERE s.name = $2),
+    -- Whoever sends another source's alias means that one.
+    PERFORM udm.check_new_name($2, EXISTS (SELECT FROM udm.source s WHERE s.name = $2
+                                              OR (s.alias = $2 AND s.name <> $1)),
                                EXISTS (SELECT FROM udm.gone_type g WHERE g.source = $2));
     PERFORM udm.begin_rename();
     -- Whoever sends the old name goes on finding the source, unless it has an alias that is used.

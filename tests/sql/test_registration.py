@@ -210,3 +210,39 @@ def test_what_was_registered_before(env):
 def test_service_roles_cannot_look(env, shop, role, call):
     with pytest.raises(errors.InsufficientPrivilege):
         env.postgres.sql(f"SELECT udm.{call}", dbname=shop, user=role)
+
+
+# Names
+
+@pytest.mark.parametrize("call,error,words", [
+    ("register_type('S', 'N', 'shop.t', 'id', tenant_column => 'ccid', columns => '{}')",
+     errors.InvalidParameterValue, "columns must name each column"),
+    ("register_type('S', 'N', 'shop.t', 'id', tenant_column => 'ccid', columns => '{id,m,id}')",
+     errors.InvalidParameterValue, "columns must name each column"),
+    ("register_type('R', 'N', 'shop.t', 'id', tenant_column => 'ccid', columns => '{id,NULL}')",
+     errors.InvalidParameterValue, "columns must name each column"),
+    ("register_media('S', 'Files', 'v', '')", errors.CheckViolation, "media_name"),
+    ("register_media('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "media_name"),
+    ("register_sub_type('S', 'Files', 'v', '')", errors.CheckViolation, "sub_type_name"),
+    ("register_sub_type('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "sub_type_name"),
+    ("register_source('N', 'UCS', alias => '')", errors.CheckViolation, "source_alias"),
+    ("register_source('N', 'UCS', alias => repeat('m', 256))", errors.CheckViolation, "source_alias"),
+    ("register_source('N', 'UCS', alias => 'S')", errors.UniqueViolation, "the name of another source"),
+    ("register_source('R', 'UCS', alias => 'S')", errors.UniqueViolation, "the name of another source"),
+    ("register_source('first', 'UCS')", errors.UniqueViolation, 'is the alias of source "second"'),
+    ("rename_source('S', 'first')", errors.UniqueViolation, "already")])
+def test_names_that_are_none(env, shop, call, error, words):
+    with env.postgres.connect(shop, autocommit=False) as connection:
+        connection.execute("SELECT udm.register_source('second', 'UCS', alias => 'first')")
+        with pytest.raises(error) as caught:
+            connection.execute(f"SELECT udm.{call}")
+        assert words in str(caught.value)
+
+
+def test_names_that_are_some(env, shop):
+    with env.postgres.connect(shop, autocommit=False) as connection:
+        connection.execute("SELECT udm.register_source('second', 'UCS', alias => 'first')")
+        connection.execute("SELECT udm.register_media('S', 'Files', 'v', repeat('m', 255))")
+        connection.execute("SELECT udm.rename_source('second', 'first')")  # its own alias
+        connection.execute("SELECT udm.register_source('first', 'UCS', alias => 'second')")
+        connection.rollback()
