@@ -685,7 +685,7 @@ START_TEST(many_are_stored_at_once)
     udm_job_t *job;
     int i;
 
-    nobody->ccid = "no such tenant"; /* which a foreign key of the table refuses */
+    nobody->ccid = "no such tenant";
     for (i = 0; i < 4; i++) {
         job = dbtest_job();
         job->title = apr_psprintf(pool, "job %d {\"a\", NULL}", i);
@@ -717,14 +717,28 @@ START_TEST(many_are_stored_at_once)
                 pool, "SELECT title FROM udm.job WHERE id = %" APR_INT64_T_FMT, new[i].info->id)),
             new[i].job->title);
     }
-    new[1].audit = dbtest_audit(nobody);
+    job = apr_pmemdup(pool, new[1].job, sizeof(*job));
+    job->schedule_json = "{"; /* which PostgreSQL refuses */
+    new[1].job = job;
     dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 4));
     dbtest_fails(new[1].error, UDM_E_INTERNAL, "not expected");
     ck_assert_ptr_null(new[1].info);
     for (i = 0; i < 4; i++) {
-        ck_assert(i == 1 || (new[i].error == NULL &&new[i].info != NULL));
+        ck_assert(i == 1 || (new[i].error == NULL && new[i].info != NULL));
     }
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "6");
+    /* What is not there any more is to be checked again. */
+    new[1].job = new[0].job;
+    new[1].audit = dbtest_audit(nobody);
+    job = apr_pmemdup(pool, new[2].job, sizeof(*job));
+    job->type = "Renamed";
+    new[2].job = job;
+    dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 4));
+    for (i = 0; i < 4; i++) {
+        ck_assert_ptr_null(new[i].error);
+        ck_assert_int_eq(new[i].info != NULL, i == 0 || i == 3);
+    }
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "8");
 }
 END_TEST
 
