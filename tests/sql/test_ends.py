@@ -516,3 +516,29 @@ def test_what_was_gone_before_the_upgrade(env):
         assert len(db.execute("SELECT * FROM udm.rights('{*}', 'acme')").fetchall()) == 3
         assert db.execute("SELECT * FROM udm.rights('{*}', 'other')").fetchall() == []
     env.postgres.drop_database(name)
+
+
+def test_a_job_that_comes_while_a_contact_centre_leaves(world):
+    """What a request writes at that moment is waited for, and goes, too."""
+    answers, errors = [], []
+    world.sql("SELECT udm.register_type('Src', 'Own', 'ends.one', 'id', tenants => ARRAY['other'])")
+
+    def remove():
+        with world.connect() as db:
+            try:
+                answers.append(db.execute("SELECT udm.remove_tenant('other', true)").fetchone()[0])
+            except psycopg.Error as error:
+                errors.append(error)
+
+    with world.connect("udm_httpd", autocommit=False) as request:
+        request.execute("INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type, schedule,"
+                        " status, next_run_at) VALUES ('other', 'UCS', 'More', 'T', 't', true, 'once', '{}',"
+                        " 'SCHEDULED', '2100-01-01')")
+        thread = threading.Thread(target=remove)
+        thread.start()
+        wait_for(lambda: world.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), 30, "the removal to wait", 0.01)
+        request.commit()
+        thread.join()
+    assert (answers, errors) == (["removed"], [])
+    assert everywhere(world, "ccid", "other") == set()
+    assert world.value("SELECT tenants FROM udm.data_type WHERE name = 'Own'") == []
