@@ -126,23 +126,10 @@ static apr_time_t read_time(reader *r, const json_t *parent, const char *pointer
     return when;
 }
 
-/* @return true when UTF-8 text holds a control character: C0, DEL or C1 (U+0080 to U+009F) */
-static bool has_control(const char *text)
-{
-    const unsigned char *c;
-
-    for (c = (const unsigned char *)text; *c; c++) {
-        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void read_title(reader *r, udm_job_t *job, const json_t *body)
 {
     job->title = read_name(r, body, "/title", UDM_TITLE_MAX);
-    if (job->title && has_control(job->title)) {
+    if (job->title && udm_text_has_control(job->title)) {
         FAULT(r, "/title", "must not hold control characters");
     }
 }

@@ -145,6 +145,18 @@ bool udm_text_is_utf8(const char *text, apr_size_t size)
     return udm_text_utf8_prefix(text, size) == size;
 }
 
+bool udm_text_has_control(const char *text)
+{
+    const unsigned char *c;
+
+    for (c = (const unsigned char *)text; *c; c++) {
+        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 apr_size_t udm_text_characters(const char *text)
 {
     apr_size_t count = 0;

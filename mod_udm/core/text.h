@@ -26,6 +26,9 @@ bool udm_text_is_utf8(const char *text, apr_size_t size);
 /* @return how many of the `size` bytes, from the first on, are well-formed UTF-8 without a NUL */
 apr_size_t udm_text_utf8_prefix(const char *text, apr_size_t size);
 
+/* @return true when UTF-8 text holds a control character: C0, DEL or C1 (U+0080 to U+009F) */
+bool udm_text_has_control(const char *text);
+
 /* The number of characters (code points) of well-formed UTF-8. */
 apr_size_t udm_text_characters(const char *text);
 

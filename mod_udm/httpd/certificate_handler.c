@@ -88,10 +88,10 @@ static udm_error_t *check_name(apr_pool_t *p, const char *name)
 {
     const char *c;
 
-    for (c = name; *c && *c != '/' && *c != '\\' && (unsigned char)*c >= ' ' && *c != 0x7f; c++) {
+    for (c = name; *c && *c != '/' && *c != '\\'; c++) {
     }
     if (*c || c == name || c - name > NAME_MAX_SIZE || !strcmp(name, ".") || !strcmp(name, "..") ||
-        !udm_text_is_utf8(name, c - name)) {
+        !udm_text_is_utf8(name, c - name) || udm_text_has_control(name)) {
         return udm_error_make(
             p, UDM_E_INVALID,
             "the certificate's file name in the path must be a plain file name in "

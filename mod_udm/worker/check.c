@@ -15,14 +15,28 @@
 
 #define MISFITS_MAX 20 /* contact centres, before a type is given up */
 
-/* What is registered may hold anything: nothing of it is to act on a terminal. */
+/* What is registered, and what sources call their columns, may hold anything: nothing of it is to act
+ * on a terminal. */
+static void print_to(FILE *file, const char *indent, const char *text)
+{
+    const unsigned char *c;
+
+    fputs(indent, file);
+    for (c = (const unsigned char *)text; *c; c++) {
+        if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) {
+            c++;
+            putc('?', file);
+        }
+        else {
+            putc(*c < ' ' || *c == 127 ? '?' : *c, file);
+        }
+    }
+    putc('\n', file);
+}
+
 static void print(const char *indent, const char *text)
 {
-    fputs(indent, stdout);
-    for (; *text; text++) {
-        putchar((unsigned char)*text < ' ' || *text == 127 ? '?' : *text);
-    }
-    putchar('\n');
+    print_to(stdout, indent, text);
 }
 
 static void print_all(apr_pool_t *p, const char *prefix, const apr_array_header_t *lines)
@@ -120,13 +134,13 @@ int udm_check_run(apr_pool_t *p, const udm_settings_t *settings, const char *sou
     error = udm_db_connect(&db, p, settings->database, "udm-worker", UDM_E_DATABASE);
     error = error ? error : udm_db_check_schema(p, db);
     if (error && udm_db_wrong_schema(error)) {
-        fprintf(stderr, "udm-worker: %s\n", error->detail);
+        print_to(stderr, "udm-worker: ", error->detail);
         return UDM_EXIT_SCHEMA;
     }
     error = error ? error : udm_db_begin(p, db, "READ ONLY");
     error = error ? error : udm_catalog_all_of(&source, &types, &centres, p, db, source);
     if (error) {
-        fprintf(stderr, "udm-worker: %s\n", udm_error_line(p, error));
+        print_to(stderr, "udm-worker: ", udm_error_line(p, error));
         return EXIT_FAILURE;
     }
     print("", apr_pstrcat(p, "source \"", source, "\"", NULL));

@@ -84,6 +84,12 @@ def test_certificate_as_raw_pem_replaces_the_first(site):
     assert rows and site.env.certificate.fingerprint in json.dumps(rows[-1][0])
 
 
+@pytest.mark.parametrize("name", ["%20", "a%C2%A0b", "%C3%A9" * 127 + "x"])
+def test_certificate_names_that_are_some(site, client, name):
+    answer = client.post(f"/v10/cipher/{name}", files={"file": ("c.pem", site.env.certificate.pem)})
+    assert answer.status_code == 201, answer.text
+
+
 def test_sources_and_types(client):
     sources = client.get("/v10/data/sources")
     assert sources.status_code == 200

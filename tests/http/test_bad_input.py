@@ -209,6 +209,12 @@ def test_certificate_in_der(site, client):
     problem(answer, 400, "DER")
 
 
+@pytest.mark.parametrize("name", ["%01", "a%0Ab", "a%7Fb", "a%C2%80b", "a%C2%9Bb", "%FF", "%5C", "%C3%A9" * 128])
+def test_certificate_names_that_are_none(site, client, name):
+    answer = client.post(f"/v10/cipher/{name}", files={"file": ("c.pem", site.env.certificate.pem)})
+    problem(answer, 400, "plain file name")
+
+
 def test_certificate_too_large(site, client):
     pem = site.env.certificate.pem
     problem(client.upload_certificate(pem + "x" * 70000), 413)

@@ -83,6 +83,9 @@ START_TEST(test_utf8)
     ck_assert(!udm_text_is_utf8("\xc3\xa4", 1)); /* the size counts, not the NUL */
     ck_assert_uint_eq(udm_text_utf8_prefix("ab\xc3\xa4\xff", 5), 4);
     ck_assert_uint_eq(udm_text_characters("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"), 4);
+    ck_assert(udm_text_has_control("a\n") && udm_text_has_control("\x7f") &&
+              udm_text_has_control("a\xc2\x80") && udm_text_has_control("\xc2\x9f"));
+    ck_assert(!udm_text_has_control("") && !udm_text_has_control("a \xc2\xa0\xc3\x80"));
 }
 END_TEST
 

@@ -187,6 +187,22 @@ def test_what_cannot_be_read(queue):
     assert 'contact centre "0": column "ccid" of gated.t' in check(queue, "Far").stdout
 
 
+def test_what_is_called_anything_acts_on_no_terminal(queue):
+    odd = "a\x1b[31m\u009b31m\u0085\u00a0\u00e9"
+    with queue.connect() as connection:
+        connection.execute(f"""
+            CREATE TABLE gated.odd (id integer, "{odd}" text);
+            GRANT SELECT ON gated.odd TO udm_test_gated;
+            SELECT udm.register_source('{odd}', 'UCS', connection => 'gated', remote => true);
+            SELECT udm.register_type('{odd}', 'T', 'gated.odd', 'id', tenants => ARRAY['acme'])""")
+    shown = "a?[31m?31m?\u00a0\u00e9"
+    done = check(queue, odd)
+    assert done.returncode == 0 and f'source "{shown}"\n' in done.stdout and f", {shown} (text)\n" in done.stdout
+    done = check(queue, odd + "x")
+    assert done.returncode == 1 and "there are: Gated," in done.stderr
+    assert not any(c in done.stderr for c in "\x1b\u009b\u0085"), done.stderr
+
+
 def test_check_of_nothing(queue):
     done = check(queue, "Nowhere")
     assert done.returncode == 1 and 'there is no source "Nowhere"; there are: Gated' in done.stderr
