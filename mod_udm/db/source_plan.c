@@ -77,23 +77,45 @@ udm_error_t *udm_source_explain_statement(const udm_source_t *s, udm_error_t *er
     return error;
 }
 
-/* Whether rows come from another server, somewhere in a plan. */
-static bool has_foreign_scan(const json_t *plan)
+/* Whether a node of a plan, or of what is below it, is of a kind. */
+static bool has_node(const json_t *plan, const char *kind)
 {
     const char *node = json_string_value(json_object_get(plan, "Node Type"));
     const json_t *inner;
     size_t i;
 
-    if (node && strcmp(node, "Foreign Scan") == 0) {
+    if (node && strcmp(node, kind) == 0) {
         return true;
     }
     json_array_foreach(json_object_get(plan, "Plans"), i, inner)
     {
-        if (has_foreign_scan(inner)) {
+        if (has_node(inner, kind)) {
             return true;
         }
     }
     return false;
+}
+
+/*
+ * Locks that a parallel worker took for a function end with it, so that neither does somebody wait who
+ * wants to change what it read, nor is that looked at in the end: such functions are called here alone.
+ */
+static udm_error_t *read_functions_alone(udm_source_t *s)
+{
+    return udm_source_query(
+        &(udm_result_t *){NULL}, s, "its session",
+        "SELECT pg_catalog.set_config('max_parallel_workers_per_gather', '0', true)"
+        " WHERE EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_rewrite w"
+        "   ON w.ev_class OPERATOR(pg_catalog.=) l.relation"
+        "  JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=)"
+        "    'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid"
+        "   AND d.objid OPERATOR(pg_catalog.=) w.oid AND d.refobjid OPERATOR(pg_catalog.>=)"
+        "    '16384'::pg_catalog.oid AND d.refclassid OPERATOR(pg_catalog.=)"
+        "    ANY ('{pg_catalog.pg_proc,pg_catalog.pg_operator}'"
+        "     ::pg_catalog.regclass[]::pg_catalog.oid[])"
+        " WHERE l.locktype OPERATOR(pg_catalog.=) 'relation'"
+        "  AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())",
+        0, NULL);
 }
 
 udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
@@ -102,6 +124,7 @@ udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
     udm_result_t *result;
     udm_error_t *error;
     json_t *json, *plan;
+    bool parallel;
 
     error = udm_db_query_text(&result, s->pool, s->db,
                               apr_pstrcat(s->pool, "EXPLAIN (FORMAT JSON) ", sql, NULL), 0, NULL);
@@ -111,12 +134,13 @@ udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
     json = json_loads(udm_result_text(result, 0, 0), 0, NULL);
     plan = json_object_get(json_array_get(json, 0), "Plan");
     *rows = (apr_int64_t)json_number_value(json_object_get(plan, "Plan Rows"));
-    *foreign = has_foreign_scan(plan);
+    *foreign = has_node(plan, "Foreign Scan");
+    parallel = has_node(plan, "Gather") || has_node(plan, "Gather Merge");
     json_decref(json);
     if (*rows < 1) {
         *rows = 1;
     }
-    return NULL;
+    return parallel ? read_functions_alone(s) : NULL;
 }
 
 /*

@@ -526,7 +526,7 @@ static const char *const odd_sessions[][12] = {
     {"IntervalStyle = 'iso_8601'", "DateStyle = 'Postgres, MDY'", "TimeZone = '<x>-13'",
      "array_nulls = off", "client_encoding = 'LATIN1'", "xmloption = 'document'",
      "default_transaction_isolation = 'serializable'", "default_transaction_read_only = off",
-     "plan_cache_mode = 'force_generic_plan'", "force_parallel_mode = on", NULL},
+     "plan_cache_mode = 'force_generic_plan'", "parallel_setup_cost = 0", NULL},
     {"IntervalStyle = 'postgres_verbose'", "DateStyle = 'German'", "extra_float_digits = 3",
      "TimeZone = 'Asia/Kathmandu'", "statement_timeout = '5min'",
      "default_transaction_deferrable = on", "timezone_abbreviations = 'Australia'", NULL},

@@ -451,6 +451,26 @@ START_TEST(what_a_function_reads)
 }
 END_TEST
 
+/* A worker's locks are gone when it ends. */
+START_TEST(what_a_function_reads_in_parallel)
+{
+    sourcetest_folder();
+    dbtest_exec(TABLE
+                "CREATE TABLE demo.inner_t AS SELECT 5 AS id;"
+                "CREATE FUNCTION demo.f() RETURNS bigint LANGUAGE plpgsql STABLE SECURITY DEFINER"
+                " PARALLEL SAFE AS 'BEGIN RETURN (SELECT sum(id) FROM demo.inner_t); END';"
+                "CREATE VIEW demo.v AS SELECT t.id, t.ccid, demo.f() AS x FROM demo.t t;"
+                "GRANT SELECT ON demo.v TO udm_test_reader;"
+                "DO $$ DECLARE s text; BEGIN FOREACH s IN ARRAY ARRAY['parallel_setup_cost',"
+                " 'parallel_tuple_cost', 'min_parallel_table_scan_size',"
+                " 'parallel_leader_participation'] LOOP EXECUTE format('ALTER ROLE udm_test_reader"
+                " IN DATABASE %I SET %I = 0', current_database(), s); END LOOP; END $$");
+    changed_meanwhile("v", "SELECT 1", NULL);
+    changed_meanwhile("v", "TRUNCATE demo.inner_t; INSERT INTO demo.inner_t VALUES (1)",
+                      "was replaced or filled anew");
+}
+END_TEST
+
 START_TEST(materialized_view_refreshed)
 {
     udm_source_t *source;
@@ -513,6 +533,7 @@ TCase *source_steady_case(void)
     tcase_add_test(tc, function_replaced);
     tcase_add_test(tc, enum_renamed);
     tcase_add_test(tc, what_a_function_reads);
+    tcase_add_test(tc, what_a_function_reads_in_parallel);
     tcase_add_test(tc, materialized_view_refreshed);
     tcase_add_test(tc, locked_for_good);
     return tc;
