@@ -724,7 +724,7 @@ START_TEST(many_are_stored_at_once)
     dbtest_fails(new[1].error, UDM_E_INTERNAL, "not expected");
     ck_assert_ptr_null(new[1].info);
     for (i = 0; i < 4; i++) {
-        ck_assert(i == 1 || (new[i].error == NULL && new[i].info != NULL));
+        ck_assert(i == 1 || (new[i].error == NULL &&new[i].info != NULL));
     }
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "6");
     /* What is not there any more is to be checked again. */
