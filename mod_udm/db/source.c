@@ -130,8 +130,11 @@ static const char reader_sql[] =
     " (6, m.rolname = 'pg_read_server_files'), (7, m.rolname = 'pg_write_server_files'),"
     " (8, m.rolname = 'pg_write_all_data'), (9, m.rolname = 'pg_signal_backend'),"
     " (10, m.rolname = 'pg_maintain'), (11, m.rolname = 'pg_create_subscription'),"
-    " (12, EXISTS (SELECT FROM pg_proc p WHERE p.proname IN ('pg_read_file', 'pg_read_binary_file',"
-    " 'pg_ls_dir', 'pg_stat_file', 'lo_import', 'lo_export', 'pg_file_write', 'dblink_connect_u')"
+    " (12, EXISTS (SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang"
+    " WHERE p.proname IN ('pg_read_file', 'pg_read_binary_file', 'pg_ls_dir', 'pg_stat_file',"
+    " 'lo_import', 'lo_export', 'pg_file_write', 'dblink_connect_u')"
+    /* what anybody may call so is in another language */
+    " AND l.lanname IN ('internal', 'c')"
     " AND has_function_privilege(m.oid, p.oid, 'EXECUTE')))) w (n, has)"
     " WHERE w.has AND (pg_has_role(session_user, m.oid, 'MEMBER')"
     " OR pg_has_role(current_user, m.oid, 'MEMBER'))),"

@@ -152,7 +152,7 @@ START_TEST(refuses_readers_of_files)
 
     sourcetest_folder();
     sourcetest_file("demo", dbtest_conninfo("udm_test_member"), 0640);
-    dbtest_exec("CREATE ROLE udm_test_group; CREATE ROLE udm_test_member LOGIN NOINHERIT IN ROLE "
+    dbtest_exec("CREATE ROLE udm_test_group; CREATE ROLE udm_test_member LOGIN IN ROLE "
                 "udm_test_group, udm_test_reader");
     for (i = 0; i < sizeof(functions) / sizeof(*functions); i++) {
         const char *name = whom[i % 3];
@@ -166,7 +166,11 @@ START_TEST(refuses_readers_of_files)
         dbtest_fails(error, UDM_E_SOURCE, "was granted functions that reach files of the server");
         ck_assert(udm_source_permanent(error));
     }
-    dbtest_exec("DROP ROLE udm_test_member; DROP ROLE udm_test_group");
+    /* what somebody else made, and called so, reaches nothing */
+    dbtest_exec("CREATE FUNCTION demo.pg_read_file(text) RETURNS text LANGUAGE sql AS 'SELECT $1'");
+    sourcetest_opened(type, sourcetest_run("acme"));
+    dbtest_exec("DROP FUNCTION demo.pg_read_file(text);"
+                "DROP ROLE udm_test_member; DROP ROLE udm_test_group");
 }
 END_TEST
 
