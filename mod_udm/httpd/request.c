@@ -263,23 +263,32 @@ static udm_error_t *unread(request_rec *r, apr_status_t status)
                             "the request body could not be read to its end");
 }
 
-/* Nothing here unpacks a body. A filter that does so (mod_deflate) has taken the header away by now. */
-static udm_error_t *check_coding(request_rec *r)
+/* @return an error when the header names a coding beside `plain`, which changes nothing */
+static udm_error_t *check_codings(request_rec *r, const char *header, const char *plain)
 {
-    const char *rest = apr_table_get(r->headers_in, "Content-Encoding");
+    const char *rest = apr_table_get(r->headers_in, header);
     char *coding;
 
     while (rest && *rest) {
         coding = ap_getword(r->pool, &rest, ',');
         apr_collapse_spaces(coding, coding);
-        if (*coding && ap_cstr_casecmp(coding, "identity")) {
+        if (*coding && ap_cstr_casecmp(coding, plain)) {
             apr_table_setn(r->err_headers_out, "Accept-Encoding", "identity");
             return udm_error_make(r->pool, UDM_E_MEDIA_TYPE,
-                                  "the body is packed, as Content-Encoding says: send it as it is, "
-                                  "without that header");
+                                  "the body is packed, as %s says: send it as it is, without that "
+                                  "header",
+                                  header);
         }
     }
     return NULL;
+}
+
+/* Nothing here unpacks a body. A filter that does so (mod_deflate) has taken the header away by now. */
+static udm_error_t *check_coding(request_rec *r)
+{
+    udm_error_t *error = check_codings(r, "Content-Encoding", "identity");
+
+    return error ? error : check_codings(r, "Transfer-Encoding", "chunked");
 }
 
 udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *r,

@@ -100,6 +100,22 @@ def test_a_packed_body(site, client):
     problem(client.post("/v10/export/jobs", headers={**JSON, "Content-Encoding": "gzip"}), 400, "no body")
 
 
+@pytest.mark.parametrize("coding, status", [("gzip, chunked", 415), ("GZIP,chunked", 415), ("deflate , chunked", 415),
+                                            ("chunked", 400), ("Chunked", 400)])
+def test_a_packed_transfer(site, client, coding, status):
+    """The other header that can say so; httpd takes the pieces apart, and leaves the rest."""
+    body = gzip.compress(json.dumps(client.job()).encode()) if status == 415 else b"{"
+    head = (f"POST /udm/v10/export/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nx-api-key: {client.key}\r\n"
+            f"Authorization: Bearer {client.token}\r\nContent-Type: application/json\r\nTransfer-Encoding: {coding}\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", site.httpd.port), 10) as raw:
+        raw.sendall(head.encode() + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        answer = b""
+        while data := raw.recv(65536):
+            answer += data
+    assert int(answer.split()[1]) == status, answer
+    assert (b"Transfer-Encoding says" in answer) == (status == 415)
+
+
 def test_a_parameter_twice(client):
     for path in ("/v10/export/jobs?size=1&size=x", "/v10/export/history?from=1&from=1", "/v4/export/jobs?title=a&title=b",
                  "/v3/file-metadatas?name=a&name=", "/v10/data/types?source=UCS&source=UCSX",
