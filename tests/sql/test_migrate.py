@@ -79,9 +79,13 @@ def test_runs_where_its_user_may_not_be(env, fresh, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("only root can be where it may not")
     user = env.account.popen_args().get("user") or "nobody"
-    done = subprocess.run(["runuser", "-u", str(user) if not isinstance(user, int) else "www-data", "--", PROGRAM,
-                           fresh[1]], cwd=inner, env=clean_environment(), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True)
+    # The sources may be in a closed home, too.
+    installed = env.make_directory(env.unique("installed"))
+    shutil.copy(PROGRAM, installed)
+    shutil.copytree(MIGRATIONS, os.path.join(installed, "migrations"))
+    done = subprocess.run(["runuser", "-u", str(user) if not isinstance(user, int) else "www-data", "--",
+                           os.path.join(installed, os.path.basename(PROGRAM)), fresh[1]], cwd=inner,
+                          env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     (tmp_path / "closed").chmod(0o700)
     assert done.returncode == 0 and done.stderr == ""
 

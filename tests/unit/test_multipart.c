@@ -37,8 +37,8 @@ START_TEST(test_headers_of_a_part)
         "Content-Disposition: form-data; filename=\"C:\\\\new\\\\a.pem\"; name=\"file\"",
         "Content-Disposition: form-data;\r\n name=\"file\";\r\n\tfilename=\"a\"",
         "Content-Disposition:\r\n form-data\r\n ; name=file",
-        "X: folded\r\n Content-Disposition: form-data; name=x\r\nContent-Disposition: form-data; "
-        "name=file",
+        ("X: folded\r\n Content-Disposition: form-data; name=x\r\nContent-Disposition: form-data; "
+         "name=file"),
         "Content-Transfer-Encoding: binary \r\nContent-Disposition: form-data; name=file ",
         "Content-Disposition: form-data; name=file; name=other",
         "Content-Disposition: attachment; name=file",
