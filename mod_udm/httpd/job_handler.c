@@ -184,7 +184,7 @@ static udm_error_t *create_job(job_work_t *work)
     udm_error_t *error = NULL;
     int tries;
 
-    for (tries = 0; !error && !new.info &&tries < UDM_JOB_TRIES; tries++) {
+    for (tries = 0; tries < UDM_JOB_TRIES && !error && !new.info; tries++) {
         error = udm_dbd_with(r, true, check_job, work);
         if (!error) {
             error = check_cipher(r, &work->cipher);
@@ -197,14 +197,15 @@ static udm_error_t *create_job(job_work_t *work)
             error = new.error;
         }
     }
-    if (!error && !new.info) {
-        error = udm_job_renamed(r->pool);
+    if (error) {
+        return error;
     }
-    if (!error) {
-        work->info = new.info;
-        work->id = new.info->id;
+    if (!new.info) {
+        return udm_job_renamed(r->pool);
     }
-    return error;
+    work->info = new.info;
+    work->id = new.info->id;
+    return NULL;
 }
 
 int udm_handle_job_create(request_rec *r, udm_request_t *q)
