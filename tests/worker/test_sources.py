@@ -61,17 +61,22 @@ def test_what_cannot_be_locked_is_tried_again(queue, other):
 
 # Behind a pooler
 
-SETTINGS = ("SELECT name, setting FROM pg_settings WHERE (source = 'session' AND name <> 'application_name')"
-            " OR name IN ('search_path', 'TimeZone', 'DateStyle', 'row_security', 'statement_timeout',"
-            " 'lock_timeout', 'default_transaction_read_only', 'bytea_output') ORDER BY name")
+SETTINGS = {"search_path", "TimeZone", "DateStyle", "row_security", "statement_timeout", "lock_timeout",
+            "default_transaction_read_only", "bytea_output"}
+
+
+def settings(connection):
+    """What a session is set to. Nothing may be set to ask it: each name stands with its schema."""
+    rows = connection.execute("SELECT name, setting, source FROM pg_catalog.pg_settings").fetchall()
+    return sorted((name, setting) for name, setting, source in rows
+                  if name in SETTINGS or (source == "session" and name != "application_name"))
 
 
 def sessions(pooler, database, user, count):
     """What is set in each of the server's sessions that the pooler lends, and their processes."""
     connections = [pooler.connect(database, user) for _ in range(count)]
     # A transaction that goes on keeps its session, so that the next one is another.
-    result = [(c.execute("SELECT pg_backend_pid()").fetchone()[0], c.execute(SETTINGS).fetchall())
-              for c in connections]
+    result = [(c.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()[0], settings(c)) for c in connections]
     for connection in connections:
         connection.commit()
     for connection in connections:
