@@ -324,6 +324,7 @@ def growth_site(bench, sizes):
         site.write_source("growth", site.dsn("udm_reader_growth"))
         with site.connect() as connection:
             connection.execute(GROWTH_SQL.format(centre=CENTRE))
+            connection.execute(f'GRANT CONNECT ON DATABASE "{connection.info.dbname}" TO udm_reader_growth')
             for rows in sizes:
                 connection.execute(GROWTH_TABLE.format(rows=rows, centre=CENTRE))
         site.settle()

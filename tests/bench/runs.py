@@ -54,6 +54,7 @@ def small_site(bench):
     with BenchSite(bench, database="empty") as site:
         with site.connect() as connection:
             connection.execute(SCHEMA)
+            connection.execute(f'GRANT CONNECT ON DATABASE "{connection.info.dbname}" TO udm_bench_few')
             durable = [connection.execute(f"SHOW {name}").fetchone()[0]
                        for name in ("fsync", "synchronous_commit", "full_page_writes")]
         assert durable == ["on"] * 3, durable
