@@ -6,7 +6,7 @@
 
 #include <openssl/sha.h>
 
-#include "apikey.h"
+#include "core/apikey.h"
 
 #define PREFIX      "udm_"
 #define SECRET_SIZE 64

@@ -2,8 +2,8 @@
 /*
  * apikey.h: the form of an API key: udm_<id>_<secret>, 12 and 64 lower-case hex digits.
  */
-#ifndef UDM_APIKEY_H
-#define UDM_APIKEY_H
+#ifndef UDM_CORE_APIKEY_H
+#define UDM_CORE_APIKEY_H
 
 #include <stdbool.h>
 

@@ -21,10 +21,10 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "certificate.h"
-#include "seal.h"
-#include "text.h"
-#include "weak_rsa.h"
+#include "core/certificate.h"
+#include "core/seal.h"
+#include "core/text.h"
+#include "core/weak_rsa.h"
 
 /* So many private keys of EC are tried. */
 #define COUNTED 100

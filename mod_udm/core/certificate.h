@@ -2,14 +2,14 @@
 /*
  * certificate.h: what a certificate must be before exports are encrypted to it (decisions 4.5).
  */
-#ifndef UDM_CERTIFICATE_H
-#define UDM_CERTIFICATE_H
+#ifndef UDM_CORE_CERTIFICATE_H
+#define UDM_CORE_CERTIFICATE_H
 
 #include <apr_pools.h>
 #include <apr_time.h>
 
-#include "encryption.h"
-#include "error.h"
+#include "core/encryption.h"
+#include "core/error.h"
 
 /* Largest certificate file that is taken, in bytes. */
 #define UDM_CERTIFICATE_MAX_SIZE 65536

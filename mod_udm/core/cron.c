@@ -10,8 +10,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include "cron.h"
-#include "text.h"
+#include "core/cron.h"
+#include "core/text.h"
 
 #define BIT(n)      ((apr_uint64_t)1 << (n))
 #define FIRST_YEAR  1970

@@ -20,15 +20,15 @@
  * it is enough that it fits either when neither is exactly `*` or `?`. Years are 1970 to 2099; an
  * absent year, or `*`, is every year to 9999.
  */
-#ifndef UDM_CRON_H
-#define UDM_CRON_H
+#ifndef UDM_CORE_CRON_H
+#define UDM_CORE_CRON_H
 
 #include <stdbool.h>
 
 #include <apr_pools.h>
 #include <apr_time.h>
 
-#include "error.h"
+#include "core/error.h"
 
 #define UDM_CRON_MAX 1000 /* bytes of an expression */
 

@@ -10,8 +10,8 @@
 #include <cjose/base64.h>
 #include <jansson.h>
 
-#include "cursor.h"
-#include "json.h"
+#include "core/cursor.h"
+#include "core/json.h"
 
 const char *udm_cursor_text(apr_pool_t *p, const udm_cursor_t *cursor)
 {

@@ -5,8 +5,8 @@
  * Nothing in it is secret, and nothing in it is believed: what it leads to is filtered by tenant and
  * rights like any other page, and each part of it is checked before it is used.
  */
-#ifndef UDM_CURSOR_H
-#define UDM_CURSOR_H
+#ifndef UDM_CORE_CURSOR_H
+#define UDM_CORE_CURSOR_H
 
 #include <stdbool.h>
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "encryption.h"
+#include "core/encryption.h"
 
 static const struct {
     const char *name;

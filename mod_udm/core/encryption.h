@@ -3,8 +3,8 @@
  * encryption.h: the two ways in which files are encrypted, and the words for them: in directives,
  * in the database, in names of files and in headers (decisions 4.1, 4.4).
  */
-#ifndef UDM_ENCRYPTION_H
-#define UDM_ENCRYPTION_H
+#ifndef UDM_CORE_ENCRYPTION_H
+#define UDM_CORE_ENCRYPTION_H
 
 #include <stdbool.h>
 

@@ -8,7 +8,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include "error.h"
+#include "core/error.h"
 
 /* Every kind of error starts here, so that no field is ever left unset. */
 static udm_error_t *new_error(apr_pool_t *p, udm_error_kind kind, apr_status_t status,

@@ -8,8 +8,8 @@
  * message or another tenant's data. `detail` is for the log. `about` is for the tenant alone, behind
  * the reason: it may hold a value of theirs, and never goes into a log.
  */
-#ifndef UDM_ERROR_H
-#define UDM_ERROR_H
+#ifndef UDM_CORE_ERROR_H
+#define UDM_CORE_ERROR_H
 
 #include <stdbool.h>
 

@@ -7,9 +7,9 @@
 #include <apr_strings.h>
 #include <openssl/sha.h>
 
-#include "etag.h"
-#include "json.h"
-#include "text.h"
+#include "core/etag.h"
+#include "core/json.h"
+#include "core/text.h"
 
 const char *udm_etag_make(apr_pool_t *p, const json_t *json)
 {

@@ -2,8 +2,8 @@
 /*
  * etag.h: entity tags of what the API shows, and If-Match (RFC 9110 8.8.3 and 13.1.1).
  */
-#ifndef UDM_ETAG_H
-#define UDM_ETAG_H
+#ifndef UDM_CORE_ETAG_H
+#define UDM_CORE_ETAG_H
 
 #include <stdbool.h>
 

@@ -8,9 +8,9 @@
 
 #include <apr_strings.h>
 
-#include "filter.h"
-#include "json.h"
-#include "text.h"
+#include "core/filter.h"
+#include "core/json.h"
+#include "core/text.h"
 
 /* A power of ten beyond this says a mistake, and would make PostgreSQL write thousands of digits. */
 #define EXPONENT_DIGITS_MAX 3

@@ -3,8 +3,8 @@
  * filter.h: attribute filters of a job, jobParams.filters: [{attribute, operator, value}], all of
  * which a row must meet (decisions 2.9).
  */
-#ifndef UDM_FILTER_H
-#define UDM_FILTER_H
+#ifndef UDM_CORE_FILTER_H
+#define UDM_CORE_FILTER_H
 
 #include <stdbool.h>
 
@@ -13,7 +13,7 @@
 #include <apr_time.h>
 #include <jansson.h>
 
-#include "error.h"
+#include "core/error.h"
 
 #define UDM_FILTERS_MAX       20   /* in one job */
 #define UDM_FILTER_VALUES_MAX 1000 /* of one "in" */

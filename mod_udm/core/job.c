@@ -7,9 +7,9 @@
 #include <apr_cstr.h>
 #include <apr_strings.h>
 
-#include "job.h"
-#include "json.h"
-#include "text.h"
+#include "core/job.h"
+#include "core/json.h"
+#include "core/text.h"
 
 /* What is carried through the reading of one body. */
 typedef struct {

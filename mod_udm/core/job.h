@@ -3,8 +3,8 @@
  * job.h: the definition of an export as a client sends it, and the rules for one that hold without
  * a database: shape, time frame, schedule, sizes.
  */
-#ifndef UDM_JOB_H
-#define UDM_JOB_H
+#ifndef UDM_CORE_JOB_H
+#define UDM_CORE_JOB_H
 
 #include <stdbool.h>
 
@@ -13,12 +13,12 @@
 #include <apr_time.h>
 #include <jansson.h>
 
-#include "encryption.h"
-#include "error.h"
-#include "filter.h"
-#include "json.h"
-#include "route.h"
-#include "schedule.h"
+#include "core/encryption.h"
+#include "core/error.h"
+#include "core/filter.h"
+#include "core/json.h"
+#include "core/route.h"
+#include "core/schedule.h"
 
 /* What a job may have at most: characters (code points) of a text, elements of an array. */
 #define UDM_NAME_MAX        255 /* source, type, jobParams.type, one medium */

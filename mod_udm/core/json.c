@@ -8,8 +8,8 @@
 
 #include <apr_strings.h>
 
-#include "json.h"
-#include "text.h"
+#include "core/json.h"
+#include "core/text.h"
 
 static apr_status_t release_json(void *data)
 {

@@ -2,13 +2,13 @@
 /*
  * json.h: jansson tied to pools, and problem documents (RFC 9457).
  */
-#ifndef UDM_JSON_H
-#define UDM_JSON_H
+#ifndef UDM_CORE_JSON_H
+#define UDM_CORE_JSON_H
 
 #include <apr_pools.h>
 #include <jansson.h>
 
-#include "error.h"
+#include "core/error.h"
 
 /* Deepest nesting that a request body may have; jansson alone would take 2048. */
 #define UDM_JSON_MAX_DEPTH 64

@@ -9,8 +9,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "link.h"
-#include "text.h"
+#include "core/link.h"
+#include "core/text.h"
 
 #define KEYS_MAX        2
 #define KEY_DIGITS_MIN  64

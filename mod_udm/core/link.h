@@ -5,13 +5,13 @@
  * The signature is HMAC-SHA256 over "GET\n<name>\n<expires>", lower-case hex, last in the URL. It
  * is checked first and in constant time; only then is the expiry looked at (decisions 4.6).
  */
-#ifndef UDM_LINK_H
-#define UDM_LINK_H
+#ifndef UDM_CORE_LINK_H
+#define UDM_CORE_LINK_H
 
 #include <apr_pools.h>
 #include <apr_time.h>
 
-#include "error.h"
+#include "core/error.h"
 
 /* Signing keys: links are made with the current one and accepted from both. Immutable. */
 typedef struct udm_link_keys_t udm_link_keys_t;

@@ -8,10 +8,10 @@
 #include <apr_strings.h>
 #include <openssl/sha.h>
 
-#include "filter.h"
-#include "job.h"
-#include "listing.h"
-#include "text.h"
+#include "core/filter.h"
+#include "core/job.h"
+#include "core/listing.h"
+#include "core/text.h"
 
 #define DEFAULT_SIZE  999999999
 #define DEFAULT_ORDER "createdDate"

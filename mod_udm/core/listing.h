@@ -4,8 +4,8 @@
  * read by a table that says which parameters and order fields the list has; in v10 also cursor and
  * after, which lead from page to page.
  */
-#ifndef UDM_LISTING_H
-#define UDM_LISTING_H
+#ifndef UDM_CORE_LISTING_H
+#define UDM_CORE_LISTING_H
 
 #include <stdbool.h>
 
@@ -13,9 +13,9 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
-#include "cursor.h"
-#include "error.h"
-#include "route.h"
+#include "core/cursor.h"
+#include "core/error.h"
+#include "core/route.h"
 
 typedef enum {
     UDM_FILTER_CONTAINS, /* case-insensitive, % and _ literal */

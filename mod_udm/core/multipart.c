@@ -9,7 +9,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include "multipart.h"
+#include "core/multipart.h"
 
 #define PARTS_MAX    16
 #define BOUNDARY_MAX 70 /* RFC 2046 5.1.1 */

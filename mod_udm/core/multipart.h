@@ -2,14 +2,14 @@
 /*
  * multipart.h: takes one field out of a multipart/form-data body (RFC 7578) that is in memory.
  */
-#ifndef UDM_MULTIPART_H
-#define UDM_MULTIPART_H
+#ifndef UDM_CORE_MULTIPART_H
+#define UDM_CORE_MULTIPART_H
 
 #include <stdbool.h>
 
 #include <apr_pools.h>
 
-#include "error.h"
+#include "core/error.h"
 
 /*
  * Finds the field `name`, which must be there exactly once. `field` points into `body`. Other

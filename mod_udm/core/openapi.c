@@ -7,9 +7,9 @@
 
 #include <apr_strings.h>
 
-#include "json.h"
-#include "openapi.h"
-#include "route.h"
+#include "core/json.h"
+#include "core/openapi.h"
+#include "core/route.h"
 
 /* conf/openapi.json, made into C by the build. */
 extern const char udm_openapi_text[];

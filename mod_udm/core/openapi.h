@@ -5,15 +5,15 @@
  * The whole document is conf/openapi.json, compiled in; what a mount does not offer is taken out of
  * it, so that a client generated from it finds everything that it was promised.
  */
-#ifndef UDM_OPENAPI_H
-#define UDM_OPENAPI_H
+#ifndef UDM_CORE_OPENAPI_H
+#define UDM_CORE_OPENAPI_H
 
 #include <stdbool.h>
 
 #include <apr_pools.h>
 #include <jansson.h>
 
-#include "error.h"
+#include "core/error.h"
 
 /*
  * The document for the versions of a mask of udm_version: other versions' paths and what only they

@@ -6,7 +6,7 @@
 
 #include <apr_strings.h>
 
-#include "principal.h"
+#include "core/principal.h"
 
 bool udm_principal_may(const udm_principal_t *who, const char *source, const char *type, bool write)
 {

@@ -2,8 +2,8 @@
 /*
  * principal.h: who asks, for which tenant, and what they may do.
  */
-#ifndef UDM_PRINCIPAL_H
-#define UDM_PRINCIPAL_H
+#ifndef UDM_CORE_PRINCIPAL_H
+#define UDM_CORE_PRINCIPAL_H
 
 #include <stdbool.h>
 

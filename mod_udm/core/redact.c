@@ -13,8 +13,8 @@
 #include <apr_strings.h>
 #include <apr_tables.h>
 
-#include "apikey.h"
-#include "redact.h"
+#include "core/apikey.h"
+#include "core/redact.h"
 
 #define DECODINGS    4  /* a URL within a URL within a URL is encoded once for each */
 #define HEX_RUN      33 /* so many hex digits in a row are a piece of a secret: ids have 32 */

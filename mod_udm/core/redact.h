@@ -3,8 +3,8 @@
  * redact.h: takes credentials out of a text that goes to a log: API keys, signatures of links,
  * tokens; in whatever percent-encoding, and in time and memory in proportion to the text.
  */
-#ifndef UDM_REDACT_H
-#define UDM_REDACT_H
+#ifndef UDM_CORE_REDACT_H
+#define UDM_CORE_REDACT_H
 
 #include <apr_pools.h>
 

@@ -7,7 +7,7 @@
 
 #include <apr_strings.h>
 
-#include "route.h"
+#include "core/route.h"
 
 static const udm_route_t table[] = {
     {UDM_OP_CERTIFICATE_GET, UDM_V10, "GET", "/v10/cipher", UDM_NEED_BOTH},

@@ -4,14 +4,14 @@
  *
  * Whoever adds an operation adds a line here and a handler in httpd/.
  */
-#ifndef UDM_ROUTE_H
-#define UDM_ROUTE_H
+#ifndef UDM_CORE_ROUTE_H
+#define UDM_CORE_ROUTE_H
 
 #include <stdbool.h>
 
 #include <apr_pools.h>
 
-#include "error.h"
+#include "core/error.h"
 
 /* What is done, whichever version asks for it. */
 typedef enum {

@@ -8,8 +8,8 @@
 #include <apr_cstr.h>
 #include <apr_strings.h>
 
-#include "schedule.h"
-#include "text.h"
+#include "core/schedule.h"
+#include "core/text.h"
 
 /* What is carried through the reading of one schedulerParam. */
 typedef struct {

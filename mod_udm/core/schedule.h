@@ -13,8 +13,8 @@
  *   startDate with a recurrence     no run before it; without one, `now` is the startDate of runs
  *   immediately with a recurrence   one run now, and then the recurrence
  */
-#ifndef UDM_SCHEDULE_H
-#define UDM_SCHEDULE_H
+#ifndef UDM_CORE_SCHEDULE_H
+#define UDM_CORE_SCHEDULE_H
 
 #include <stdbool.h>
 
@@ -22,8 +22,8 @@
 #include <apr_time.h>
 #include <jansson.h>
 
-#include "cron.h"
-#include "error.h"
+#include "core/cron.h"
+#include "core/error.h"
 
 typedef enum {
     UDM_RUNS_NOW,

@@ -8,7 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
-#include "seal.h"
+#include "core/seal.h"
 
 /* How the content's key is encrypted: OpenSSL's own choice would be PKCS #1 v1.5, or SHA-1. */
 static bool set_key_encryption(CMS_RecipientInfo *info, X509 *x509)

@@ -3,12 +3,12 @@
  * seal.h: which algorithms an envelope has. What is tried out before a certificate is taken and what
  * files are put into later is made here, the same way.
  */
-#ifndef UDM_SEAL_H
-#define UDM_SEAL_H
+#ifndef UDM_CORE_SEAL_H
+#define UDM_CORE_SEAL_H
 
 #include <openssl/cms.h>
 
-#include "encryption.h"
+#include "core/encryption.h"
 
 /*
  * A CMS for the certificate that has no content yet: smime with AES-256-CBC and RSA, cms-gcm with

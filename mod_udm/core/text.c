@@ -10,7 +10,7 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
-#include "text.h"
+#include "core/text.h"
 
 static const char hex_digits[] = "0123456789abcdef";
 

@@ -2,8 +2,8 @@
 /*
  * text.h: small conversions that APR, jansson and OpenSSL lack: hex, UUID, sizes, instants, UTF-8.
  */
-#ifndef UDM_TEXT_H
-#define UDM_TEXT_H
+#ifndef UDM_CORE_TEXT_H
+#define UDM_CORE_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -19,8 +19,8 @@
 #include <openssl/err.h>
 #include <openssl/sha.h>
 
-#include "json.h"
-#include "token.h"
+#include "core/json.h"
+#include "core/token.h"
 
 #define RSA_BITS_MIN     2048
 #define RSA_BITS_MAX     16384

@@ -6,14 +6,14 @@
  * own "alg" and "use", if it has them), so that `none` and HS256-with-the-public-key are never even
  * tried (RFC 8725).
  */
-#ifndef UDM_TOKEN_H
-#define UDM_TOKEN_H
+#ifndef UDM_CORE_TOKEN_H
+#define UDM_CORE_TOKEN_H
 
 #include <apr_pools.h>
 #include <apr_tables.h>
 #include <apr_time.h>
 
-#include "error.h"
+#include "core/error.h"
 
 /* Longest token that is looked at; a longer one is a 401. */
 #define UDM_TOKEN_MAX_SIZE 16384

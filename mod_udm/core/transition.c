@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "transition.h"
+#include "core/transition.h"
 
 #define REFUSE(p, ...) udm_error_make((p), UDM_E_INVALID, __VA_ARGS__)
 

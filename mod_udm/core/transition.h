@@ -6,14 +6,14 @@
  * is told. What a worker does to a run it holds (claim, complete, fail, release) is fenced in
  * db/queue.c and needs no table.
  */
-#ifndef UDM_TRANSITION_H
-#define UDM_TRANSITION_H
+#ifndef UDM_CORE_TRANSITION_H
+#define UDM_CORE_TRANSITION_H
 
 #include <stdbool.h>
 
 #include <apr_pools.h>
 
-#include "error.h"
+#include "core/error.h"
 
 typedef enum {
     UDM_CHANGE_CANCEL,

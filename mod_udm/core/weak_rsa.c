@@ -2,7 +2,7 @@
 /*
  * weak_rsa.c: looks at the modulus alone, in some milliseconds.
  */
-#include "weak_rsa.h"
+#include "core/weak_rsa.h"
 
 #include <string.h>
 

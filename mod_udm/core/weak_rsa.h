@@ -3,8 +3,8 @@
  * weak_rsa.h: RSA moduli whose factors anybody finds, because of how some programs and chips chose
  * them. What certificate authorities must look for (CA/Browser Forum, 6.1.1.3).
  */
-#ifndef UDM_WEAK_RSA_H
-#define UDM_WEAK_RSA_H
+#ifndef UDM_CORE_WEAK_RSA_H
+#define UDM_CORE_WEAK_RSA_H
 
 #include <stdbool.h>
 

@@ -97,7 +97,7 @@ static apr_array_header_t *read_names(apr_pool_t *p, const udm_result_t *row, in
     return udm_result_text(row, 0, column) ? udm_result_array(p, row, 0, column) : NULL;
 }
 
-udm_error_t *udm_catalog_type(udm_data_type_t **type, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_catalog_type(udm_data_type_t **type, apr_pool_t *p, udm_pg_t *db,
                               const char *source, const char *name)
 {
     const char *values[2] = {source, name};
@@ -107,7 +107,7 @@ udm_error_t *udm_catalog_type(udm_data_type_t **type, apr_pool_t *p, udm_db_t *d
     int c = 0;
 
     *type = NULL;
-    error = udm_db_query(&row, p, db, &type_select, 2, values);
+    error = udm_pg_query(&row, p, db, &type_select, 2, values);
     if (error) {
         return error;
     }
@@ -166,11 +166,11 @@ static const udm_statement_t all_of_select = {
 /* clang-format on */
 
 udm_error_t *udm_catalog_all_of(const char **canonical, apr_array_header_t **types,
-                                apr_array_header_t **centres, apr_pool_t *p, udm_db_t *db,
+                                apr_array_header_t **centres, apr_pool_t *p, udm_pg_t *db,
                                 const char *source)
 {
     udm_result_t *row;
-    udm_error_t *error = udm_db_query(&row, p, db, &all_of_select, 1, &source);
+    udm_error_t *error = udm_pg_query(&row, p, db, &all_of_select, 1, &source);
 
     if (error) {
         return error;
@@ -191,7 +191,7 @@ static const udm_statement_t sources_select = {
     "udm_catalog_sources",
     "SELECT name, label FROM udm.source WHERE name = ANY ($1::text[]) ORDER BY name"};
 
-udm_error_t *udm_catalog_sources(apr_array_header_t **sources, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_catalog_sources(apr_array_header_t **sources, apr_pool_t *p, udm_pg_t *db,
                                  const udm_principal_t *who)
 {
     const char *names;
@@ -202,7 +202,7 @@ udm_error_t *udm_catalog_sources(apr_array_header_t **sources, apr_pool_t *p, ud
 
     *sources = apr_array_make(p, 4, sizeof(udm_value_t));
     udm_row_rights_registered(&names, &types, p, who);
-    error = udm_db_query(&rows, p, db, &sources_select, 1, &names);
+    error = udm_pg_query(&rows, p, db, &sources_select, 1, &names);
     if (error) {
         return error;
     }
@@ -221,7 +221,7 @@ static const udm_statement_t types_select = {
     " WHERE " VISIBLE
     " AND ($3::text IS NULL OR s.name = $3 OR s.alias = $3) ORDER BY t.source, t.name"};
 
-udm_error_t *udm_catalog_types(apr_array_header_t **types, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_catalog_types(apr_array_header_t **types, apr_pool_t *p, udm_pg_t *db,
                                const udm_principal_t *who, const char *source)
 {
     const char *values[3] = {NULL, NULL, source};
@@ -231,7 +231,7 @@ udm_error_t *udm_catalog_types(apr_array_header_t **types, apr_pool_t *p, udm_db
 
     *types = apr_array_make(p, 8, sizeof(udm_type_name_t));
     udm_row_rights_registered(&values[0], &values[1], p, who);
-    error = udm_db_query(&rows, p, db, &types_select, 3, values);
+    error = udm_pg_query(&rows, p, db, &types_select, 3, values);
     if (error) {
         return error;
     }
@@ -355,7 +355,7 @@ static void add_sub_types(apr_array_header_t *sub_types, apr_pool_t *p, const ud
     json_decref(json);
 }
 
-udm_error_t *udm_catalog_sub_types(apr_array_header_t **sub_types, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_catalog_sub_types(apr_array_header_t **sub_types, apr_pool_t *p, udm_pg_t *db,
                                    const udm_principal_t *who, const char *source, const char *type)
 {
     const char *values[2];
@@ -365,7 +365,7 @@ udm_error_t *udm_catalog_sub_types(apr_array_header_t **sub_types, apr_pool_t *p
 
     *sub_types = apr_array_make(p, 8, sizeof(udm_sub_type_t));
     udm_row_rights_registered(&values[0], &values[1], p, who);
-    error = udm_db_query(&rows, p, db, &sub_types_select, 2, values);
+    error = udm_pg_query(&rows, p, db, &sub_types_select, 2, values);
     if (!error && source) {
         error = visible_source(&source, p, rows, source);
     }
@@ -404,7 +404,7 @@ static const udm_statement_t attributes_select = {
     "  ORDER BY k.place, k.entity, a.name, t.source, t.name"};
 /* clang-format on */
 
-udm_error_t *udm_catalog_attributes(apr_array_header_t **attributes, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_catalog_attributes(apr_array_header_t **attributes, apr_pool_t *p, udm_pg_t *db,
                                     const udm_principal_t *who, const apr_array_header_t *entities)
 {
     const char *values[3];
@@ -414,8 +414,8 @@ udm_error_t *udm_catalog_attributes(apr_array_header_t **attributes, apr_pool_t 
 
     *attributes = apr_array_make(p, 16, sizeof(udm_attribute_t));
     udm_row_rights_registered(&values[0], &values[1], p, who);
-    values[2] = entities ? udm_db_array(p, entities) : NULL;
-    error = udm_db_query(&rows, p, db, &attributes_select, 3, values);
+    values[2] = entities ? udm_pg_array(p, entities) : NULL;
+    error = udm_pg_query(&rows, p, db, &attributes_select, 3, values);
     for (i = 0; !error && i < rows->rows; i++) {
         const char *kind = udm_result_text(rows, i, 2);
         udm_attribute_t *attribute = apr_array_push(*attributes);
@@ -450,7 +450,7 @@ static const udm_statement_t labels_select = {
     " ORDER BY what, name"};
 /* clang-format on */
 
-udm_error_t *udm_catalog_labels(udm_labels_t *labels, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_catalog_labels(udm_labels_t *labels, apr_pool_t *p, udm_pg_t *db,
                                 const udm_principal_t *who)
 {
     const char *values[2];
@@ -462,7 +462,7 @@ udm_error_t *udm_catalog_labels(udm_labels_t *labels, apr_pool_t *p, udm_db_t *d
     labels->sources = apr_array_make(p, 4, sizeof(udm_value_t));
     labels->media = apr_array_make(p, 32, sizeof(udm_value_t));
     udm_row_rights_registered(&values[0], &values[1], p, who);
-    error = udm_db_query(&rows, p, db, &labels_select, 2, values);
+    error = udm_pg_query(&rows, p, db, &labels_select, 2, values);
     for (i = 0; !error && i < rows->rows; i++) {
         const char *what = udm_result_text(rows, i, 0);
         udm_value_t *value = apr_array_push(*what == 't'   ? labels->types

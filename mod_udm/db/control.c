@@ -15,7 +15,7 @@
 #include "core/json.h"
 #include "db/job_private.h"
 #include "db/row.h"
-#include "db/transaction.h"
+#include "pg/transaction.h"
 
 #define ACTIVE "('QUEUED', 'IN_PROGRESS', 'SUSPENDED')"
 
@@ -135,13 +135,13 @@ static void read_job_state(control_t *control, const udm_result_t *row)
 /* Who may see what is locked: the parameters of all three statements. */
 static void lock_values(const char **values, apr_pool_t *p, const control_t *control)
 {
-    values[0] = udm_db_int(p, control->id);
+    values[0] = udm_pg_int(p, control->id);
     values[1] = control->audit->who->ccid;
     udm_row_rights(&values[2], &values[3], p, control->audit->who, false);
 }
 
 /* Locks a job and its run, and reads their state. */
-static udm_error_t *lock_job(control_t *control, apr_pool_t *p, udm_db_t *db)
+static udm_error_t *lock_job(control_t *control, apr_pool_t *p, udm_pg_t *db)
 {
     const char *values[4];
     const char *others[2];
@@ -149,14 +149,14 @@ static udm_error_t *lock_job(control_t *control, apr_pool_t *p, udm_db_t *db)
     udm_error_t *error;
 
     lock_values(values, p, control);
-    error = udm_db_query(&row, p, db, &run_of_job_lock, 4, values);
+    error = udm_pg_query(&row, p, db, &run_of_job_lock, 4, values);
     if (error) {
         return error;
     }
     memset(&control->state, 0, sizeof(control->state));
     control->run_id = row->rows > 0 ? udm_result_int(row, 0, 0) : 0;
     control->state.run = row->rows > 0 ? run_state(udm_result_text(row, 0, 1)) : UDM_RUN_NONE;
-    error = udm_db_query(&row, p, db, &job_lock, 4, values);
+    error = udm_pg_query(&row, p, db, &job_lock, 4, values);
     if (error) {
         return error;
     }
@@ -166,8 +166,8 @@ static udm_error_t *lock_job(control_t *control, apr_pool_t *p, udm_db_t *db)
     control->job_id = control->id;
     read_job_state(control, row);
     others[0] = values[0];
-    others[1] = control->run_id > 0 ? udm_db_int(p, control->run_id) : NULL;
-    error = udm_db_query(&row, p, db, &other_run, 2, others);
+    others[1] = control->run_id > 0 ? udm_pg_int(p, control->run_id) : NULL;
+    error = udm_pg_query(&row, p, db, &other_run, 2, others);
     if (!error && row->rows > 0) {
         return udm_transaction_again(p);
     }
@@ -175,14 +175,14 @@ static udm_error_t *lock_job(control_t *control, apr_pool_t *p, udm_db_t *db)
 }
 
 /* Locks a history record and the job that it is of, if that is still there. */
-static udm_error_t *lock_run(control_t *control, apr_pool_t *p, udm_db_t *db)
+static udm_error_t *lock_run(control_t *control, apr_pool_t *p, udm_pg_t *db)
 {
     const char *values[4];
     udm_result_t *run, *job;
     udm_error_t *error;
 
     lock_values(values, p, control);
-    error = udm_db_query(&run, p, db, &run_lock, 4, values);
+    error = udm_pg_query(&run, p, db, &run_lock, 4, values);
     if (error) {
         return error;
     }
@@ -192,8 +192,8 @@ static udm_error_t *lock_run(control_t *control, apr_pool_t *p, udm_db_t *db)
     memset(&control->state, 0, sizeof(control->state));
     control->run_id = control->id;
     control->job_id = udm_result_int(run, 0, 2);
-    values[0] = udm_db_int(p, control->job_id);
-    error = udm_db_query(&job, p, db, &job_of_run_lock, 2, values);
+    values[0] = udm_pg_int(p, control->job_id);
+    error = udm_pg_query(&job, p, db, &job_of_run_lock, 2, values);
     if (error) {
         return error;
     }
@@ -218,11 +218,11 @@ static udm_error_t *check_right(const control_t *control, apr_pool_t *p)
 }
 
 /* What is gone does not go on. */
-static udm_error_t *check_registered(const control_t *control, apr_pool_t *p, udm_db_t *db)
+static udm_error_t *check_registered(const control_t *control, apr_pool_t *p, udm_pg_t *db)
 {
     const char *values[3] = {control->source, control->type, control->audit->who->ccid};
     udm_result_t *row;
-    udm_error_t *error = udm_db_query(&row, p, db, &registered, 3, values);
+    udm_error_t *error = udm_pg_query(&row, p, db, &registered, 3, values);
 
     if (!error && !udm_result_bool(row, 0, 0)) {
         error = udm_error_make(p, UDM_E_INVALID,
@@ -234,7 +234,7 @@ static udm_error_t *check_registered(const control_t *control, apr_pool_t *p, ud
 }
 
 /* Holds If-Match against the job as it stands under the lock. */
-static udm_error_t *check_condition(const control_t *control, apr_pool_t *p, udm_db_t *db)
+static udm_error_t *check_condition(const control_t *control, apr_pool_t *p, udm_pg_t *db)
 {
     const udm_condition_t *condition = control->condition;
     udm_error_t *error;
@@ -256,11 +256,11 @@ static udm_error_t *check_condition(const control_t *control, apr_pool_t *p, udm
 }
 
 /* Writes what becomes of the run. */
-static udm_error_t *write_run(const control_t *control, apr_pool_t *p, udm_db_t *db,
+static udm_error_t *write_run(const control_t *control, apr_pool_t *p, udm_pg_t *db,
                               udm_run_change change)
 {
-    const char *values[2] = {udm_db_int(p, control->run_id), NULL};
-    const char *forget[2] = {udm_db_int(p, control->job_id), values[0]};
+    const char *values[2] = {udm_pg_int(p, control->run_id), NULL};
+    const char *forget[2] = {udm_pg_int(p, control->job_id), values[0]};
     udm_result_t *result;
     udm_error_t *error;
 
@@ -268,14 +268,14 @@ static udm_error_t *write_run(const control_t *control, apr_pool_t *p, udm_db_t 
     case UDM_RUN_TO_CANCELLED:
         values[1] = control->change == UDM_CHANGE_DELETE ? "cancelled because its job was deleted"
                                                          : UDM_CANCELLED_REASON;
-        return udm_db_query(&result, p, db, &run_cancel, 2, values);
+        return udm_pg_query(&result, p, db, &run_cancel, 2, values);
     case UDM_RUN_TO_SUSPENDED:
-        return udm_db_query(&result, p, db, &run_suspend, 1, values);
+        return udm_pg_query(&result, p, db, &run_suspend, 1, values);
     case UDM_RUN_TO_QUEUED:
-        return udm_db_query(&result, p, db, &run_resume, 1, values);
+        return udm_pg_query(&result, p, db, &run_resume, 1, values);
     case UDM_RUN_FORGET:
-        error = udm_db_query(&result, p, db, &run_forget, 1, values);
-        return error ? error : udm_db_query(&result, p, db, &job_forget_run, 2, forget);
+        error = udm_pg_query(&result, p, db, &run_forget, 1, values);
+        return error ? error : udm_pg_query(&result, p, db, &job_forget_run, 2, forget);
     case UDM_RUN_KEEP:
         break;
     }
@@ -283,10 +283,10 @@ static udm_error_t *write_run(const control_t *control, apr_pool_t *p, udm_db_t 
 }
 
 /* Writes what becomes of the job. UDM_JOB_PLAN needs the new definition, checked. */
-static udm_error_t *write_job(const control_t *control, apr_pool_t *p, udm_db_t *db,
+static udm_error_t *write_job(const control_t *control, apr_pool_t *p, udm_pg_t *db,
                               const udm_transition_t *to, const udm_job_t *checked)
 {
-    const char *values[4] = {udm_db_int(p, control->job_id), NULL, to->suspended ? "t" : "f",
+    const char *values[4] = {udm_pg_int(p, control->job_id), NULL, to->suspended ? "t" : "f",
                              to->unplan ? "t" : "f"};
     udm_result_t *result;
 
@@ -299,7 +299,7 @@ static udm_error_t *write_job(const control_t *control, apr_pool_t *p, udm_db_t 
     case UDM_JOB_PLAN:
         return udm_job_plan_anew(p, db, control->job_id, checked, control->audit);
     case UDM_JOB_DELETE:
-        return udm_db_query(&result, p, db, &job_delete, 1, values);
+        return udm_pg_query(&result, p, db, &job_delete, 1, values);
     case UDM_JOB_CANCELLED:
         values[1] = "CANCELLED";
         break;
@@ -313,14 +313,14 @@ static udm_error_t *write_job(const control_t *control, apr_pool_t *p, udm_db_t 
         values[1] = "QUEUED";
         break;
     }
-    return udm_db_query(&result, p, db, &job_update, 4, values);
+    return udm_pg_query(&result, p, db, &job_update, 4, values);
 }
 
 /*
  * What a body cannot say in its version stays as it is, as long as the job is about the same data: or
  * a client of v4 that sends back what it has read would widen the export.
  */
-static udm_error_t *keep_unsaid(const control_t *control, apr_pool_t *p, udm_db_t *db,
+static udm_error_t *keep_unsaid(const control_t *control, apr_pool_t *p, udm_pg_t *db,
                                 udm_job_t *checked)
 {
     udm_job_t *stored;
@@ -342,7 +342,7 @@ static udm_error_t *keep_unsaid(const control_t *control, apr_pool_t *p, udm_db_
 }
 
 /* One change of a job, in a transaction. */
-static udm_error_t *change_job(apr_pool_t *p, udm_db_t *db, void *baton)
+static udm_error_t *change_job(apr_pool_t *p, udm_pg_t *db, void *baton)
 {
     control_t *control = baton;
     udm_certificate_t *certificate;
@@ -382,7 +382,7 @@ static udm_error_t *change_job(apr_pool_t *p, udm_db_t *db, void *baton)
         }
         if (!error && to.job != UDM_JOB_PLAN) { /* which has written its own */
             error = udm_audit_write(p, db, control->audit, NULL, audit_actions[control->change],
-                                    udm_db_int(p, control->job_id), NULL);
+                                    udm_pg_int(p, control->job_id), NULL);
         }
     }
     if (!error && to.job != UDM_JOB_DELETE) {
@@ -391,7 +391,7 @@ static udm_error_t *change_job(apr_pool_t *p, udm_db_t *db, void *baton)
     return error;
 }
 
-udm_error_t *udm_job_change(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db, udm_change change,
+udm_error_t *udm_job_change(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db, udm_change change,
                             apr_int64_t id, const udm_condition_t *condition,
                             const udm_audit_t *audit)
 {
@@ -407,7 +407,7 @@ udm_error_t *udm_job_change(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db, 
     return error;
 }
 
-udm_error_t *udm_job_replace(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db, apr_int64_t id,
+udm_error_t *udm_job_replace(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db, apr_int64_t id,
                              const udm_job_t *job, const udm_condition_t *condition,
                              const udm_audit_t *audit)
 {
@@ -428,7 +428,7 @@ udm_error_t *udm_job_replace(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
 }
 
 /* One history record, in a transaction. */
-static udm_error_t *delete_run(apr_pool_t *p, udm_db_t *db, void *baton)
+static udm_error_t *delete_run(apr_pool_t *p, udm_pg_t *db, void *baton)
 {
     control_t *control = baton;
     udm_transition_t to = {0};
@@ -448,12 +448,12 @@ static udm_error_t *delete_run(apr_pool_t *p, udm_db_t *db, void *baton)
     }
     if (!error) {
         error = udm_audit_write(p, db, control->audit, NULL, "run.delete",
-                                udm_db_int(p, control->run_id), NULL);
+                                udm_pg_int(p, control->run_id), NULL);
     }
     return error;
 }
 
-udm_error_t *udm_run_delete(apr_pool_t *p, udm_db_t *db, apr_int64_t id, const udm_audit_t *audit)
+udm_error_t *udm_run_delete(apr_pool_t *p, udm_pg_t *db, apr_int64_t id, const udm_audit_t *audit)
 {
     control_t control = {.change = UDM_CHANGE_CANCEL, .id = id, .audit = audit};
 
@@ -470,7 +470,7 @@ static const udm_statement_t visible_jobs = {"udm_control_visible_jobs", VISIBLE
 static const udm_statement_t visible_runs = {"udm_control_visible_runs", VISIBLE_IDS("udm.run")};
 
 /* Those of many ids that are worth a transaction. */
-static udm_error_t *visible_ids(apr_array_header_t **visible, apr_pool_t *p, udm_db_t *db,
+static udm_error_t *visible_ids(apr_array_header_t **visible, apr_pool_t *p, udm_pg_t *db,
                                 bool runs, const apr_array_header_t *ids,
                                 const udm_principal_t *who)
 {
@@ -481,12 +481,12 @@ static udm_error_t *visible_ids(apr_array_header_t **visible, apr_pool_t *p, udm
     int i;
 
     for (i = 0; i < ids->nelts; i++) {
-        APR_ARRAY_PUSH(texts, const char *) = udm_db_int(p, APR_ARRAY_IDX(ids, i, apr_int64_t));
+        APR_ARRAY_PUSH(texts, const char *) = udm_pg_int(p, APR_ARRAY_IDX(ids, i, apr_int64_t));
     }
-    values[0] = udm_db_array(p, texts);
+    values[0] = udm_pg_array(p, texts);
     values[1] = who->ccid;
     udm_row_rights(&values[2], &values[3], p, who, false);
-    error = udm_db_query(&rows, p, db, runs ? &visible_runs : &visible_jobs, 4, values);
+    error = udm_pg_query(&rows, p, db, runs ? &visible_runs : &visible_jobs, 4, values);
     *visible = apr_array_make(p, ids->nelts, sizeof(apr_int64_t));
     for (i = 0; !error && i < rows->rows; i++) {
         APR_ARRAY_PUSH(*visible, apr_int64_t) = udm_result_int(rows, i, 0);
@@ -503,7 +503,7 @@ static bool holds(const apr_array_header_t *ids, apr_int64_t id)
     return i < ids->nelts;
 }
 
-udm_error_t *udm_job_delete_many(apr_array_header_t **left, apr_pool_t *p, udm_db_t *db, bool runs,
+udm_error_t *udm_job_delete_many(apr_array_header_t **left, apr_pool_t *p, udm_pg_t *db, bool runs,
                                  const apr_array_header_t *ids, const udm_audit_t *audit)
 {
     udm_job_info_t *info;

@@ -11,7 +11,7 @@
 #define UDM_DB_CONTROL_H
 
 #include "core/transition.h"
-#include "job.h"
+#include "db/job.h"
 
 /* If-Match: the change is made only while the job, as this version's GET shows it, has that tag. */
 typedef struct udm_condition_t {
@@ -25,7 +25,7 @@ typedef struct udm_condition_t {
  * NULL.
  * @return UDM_E_NOT_FOUND; UDM_E_INVALID when the state does not allow it; UDM_E_PRECONDITION
  */
-udm_error_t *udm_job_change(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db, udm_change change,
+udm_error_t *udm_job_change(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db, udm_change change,
                             apr_int64_t id, const udm_condition_t *condition,
                             const udm_audit_t *audit);
 
@@ -34,19 +34,19 @@ udm_error_t *udm_job_change(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db, 
  * watermark is kept only if source, type, filters and time frame are as they were.
  * @return as both
  */
-udm_error_t *udm_job_replace(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db, apr_int64_t id,
+udm_error_t *udm_job_replace(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db, apr_int64_t id,
                              const udm_job_t *job, const udm_condition_t *condition,
                              const udm_audit_t *audit);
 
 /* One history record ("run.delete"); its files stay. @return as udm_job_change */
-udm_error_t *udm_run_delete(apr_pool_t *p, udm_db_t *db, apr_int64_t id, const udm_audit_t *audit);
+udm_error_t *udm_run_delete(apr_pool_t *p, udm_pg_t *db, apr_int64_t id, const udm_audit_t *audit);
 
 /*
  * Many jobs, or many history records (`runs`), each in a transaction of its own. `ids` and `left`
  * are arrays of apr_int64_t; `left` gets those that were not deleted, in the order asked. An error
  * of the database ends it: what was deleted before stays deleted.
  */
-udm_error_t *udm_job_delete_many(apr_array_header_t **left, apr_pool_t *p, udm_db_t *db, bool runs,
+udm_error_t *udm_job_delete_many(apr_array_header_t **left, apr_pool_t *p, udm_pg_t *db, bool runs,
                                  const apr_array_header_t *ids, const udm_audit_t *audit);
 
 #endif

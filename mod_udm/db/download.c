@@ -16,7 +16,7 @@ static const udm_statement_t note = {
     " 'expired' END) AS gone"
     " FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY"
     " AS a (name, size, address, request, n) JOIN udm.file f ON f.name = a.name)"
-    " SELECT n - 1, gone, size, sha256, " UDM_DB_TIME("created_at") ","
+    " SELECT n - 1, gone, size, sha256, " UDM_PG_TIME("created_at") ","
     " CASE WHEN gone IS NULL AND whole THEN udm.audit_write(ccid, NULL, NULL, 'file.download', name,"
     " address, request, NULL) END FROM f"};
 /* clang-format on */
@@ -40,7 +40,7 @@ static void take_row(udm_download_t *d, const udm_result_t *rows, int row)
     d->sha256 = apr_pstrdup(d->pool, udm_result_text(rows, row, ROW_SHA256));
 }
 
-udm_error_t *udm_download_many(apr_pool_t *p, udm_db_t *db, udm_download_t *const *downloads,
+udm_error_t *udm_download_many(apr_pool_t *p, udm_pg_t *db, udm_download_t *const *downloads,
                                int count)
 {
     apr_array_header_t *lists[4];
@@ -54,14 +54,14 @@ udm_error_t *udm_download_many(apr_pool_t *p, udm_db_t *db, udm_download_t *cons
     }
     for (i = 0; i < count; i++) {
         APR_ARRAY_PUSH(lists[0], const char *) = downloads[i]->name;
-        APR_ARRAY_PUSH(lists[1], const char *) = udm_db_int(p, downloads[i]->size);
+        APR_ARRAY_PUSH(lists[1], const char *) = udm_pg_int(p, downloads[i]->size);
         APR_ARRAY_PUSH(lists[2], const char *) = downloads[i]->client_address;
         APR_ARRAY_PUSH(lists[3], const char *) = downloads[i]->request_id;
     }
     for (i = 0; i < 4; i++) {
-        values[i] = udm_db_array(p, lists[i]);
+        values[i] = udm_pg_array(p, lists[i]);
     }
-    error = udm_db_query(&rows, p, db, &note, 4, values);
+    error = udm_pg_query(&rows, p, db, &note, 4, values);
     if (error) {
         return error;
     }

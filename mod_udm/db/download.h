@@ -6,7 +6,7 @@
 #ifndef UDM_DB_DOWNLOAD_H
 #define UDM_DB_DOWNLOAD_H
 
-#include "tenant.h"
+#include "db/tenant.h"
 
 /* One that is asked for, and what came of it. */
 typedef struct udm_download_t {
@@ -27,7 +27,7 @@ typedef struct udm_download_t {
  * UDM_E_GONE for one past its retention.
  * @return an error of the database: then nothing is known of any, and nothing audited
  */
-udm_error_t *udm_download_many(apr_pool_t *p, udm_db_t *db, udm_download_t *const *downloads,
+udm_error_t *udm_download_many(apr_pool_t *p, udm_pg_t *db, udm_download_t *const *downloads,
                                int count);
 
 #endif

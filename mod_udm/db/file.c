@@ -23,7 +23,7 @@ static const udm_statement_t file_link_select = {
     FILES_AUDIT_WRITE("file.link", "f") " END FROM f"};
 /* clang-format on */
 
-static udm_error_t *find_file(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db,
+static udm_error_t *find_file(udm_file_info_t **info, apr_pool_t *p, udm_pg_t *db,
                               const udm_statement_t *statement, int count,
                               const char *const *values)
 {
@@ -32,7 +32,7 @@ static udm_error_t *find_file(udm_file_info_t **info, apr_pool_t *p, udm_db_t *d
     udm_error_t *error;
 
     *info = NULL;
-    error = udm_db_query(&row, p, db, statement, count, values);
+    error = udm_pg_query(&row, p, db, statement, count, values);
     if (error) {
         return error;
     }
@@ -61,7 +61,7 @@ static void file_values(const char **values, apr_pool_t *p, const char *names,
 }
 #define FILE_VALUES 8
 
-udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db, const char *name,
+udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_pg_t *db, const char *name,
                            const udm_audit_t *audit)
 {
     const char *values[FILE_VALUES];
@@ -111,7 +111,7 @@ static const udm_statement_t files_delete = {
 /* clang-format on */
 
 /* Runs a statement for many names that gives some of them back. */
-static udm_error_t *files_query(apr_array_header_t **names, apr_pool_t *p, udm_db_t *db,
+static udm_error_t *files_query(apr_array_header_t **names, apr_pool_t *p, udm_pg_t *db,
                                 const udm_statement_t *statement, const apr_array_header_t *asked,
                                 const udm_audit_t *audit, bool write)
 {
@@ -121,21 +121,21 @@ static udm_error_t *files_query(apr_array_header_t **names, apr_pool_t *p, udm_d
     int i;
 
     *names = apr_array_make(p, 4, sizeof(const char *));
-    file_values(values, p, udm_db_array(p, asked), audit, write);
-    error = udm_db_query(&rows, p, db, statement, FILE_VALUES, values);
+    file_values(values, p, udm_pg_array(p, asked), audit, write);
+    error = udm_pg_query(&rows, p, db, statement, FILE_VALUES, values);
     for (i = 0; !error && i < rows->rows; i++) {
         APR_ARRAY_PUSH(*names, const char *) = udm_result_text(rows, i, 0);
     }
     return error;
 }
 
-udm_error_t *udm_file_link_many(apr_array_header_t **missing, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_file_link_many(apr_array_header_t **missing, apr_pool_t *p, udm_pg_t *db,
                                 const apr_array_header_t *names, const udm_audit_t *audit)
 {
     return files_query(missing, p, db, &files_link, names, audit, false);
 }
 
-udm_error_t *udm_file_delete_many(apr_array_header_t **left, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_file_delete_many(apr_array_header_t **left, apr_pool_t *p, udm_pg_t *db,
                                   const apr_array_header_t *names, const udm_audit_t *audit)
 {
     return files_query(left, p, db, &files_delete, names, audit, true);

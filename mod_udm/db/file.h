@@ -6,7 +6,7 @@
 #ifndef UDM_DB_FILE_H
 #define UDM_DB_FILE_H
 
-#include "tenant.h"
+#include "db/tenant.h"
 
 #define UDM_FILES_MAX 100 /* links in one request */
 
@@ -31,7 +31,7 @@ typedef struct udm_file_info_t {
  * A file by name, for a link; writes the audit ("file.link").
  * @return UDM_E_NOT_FOUND, or UDM_E_GONE for one past its retention
  */
-udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db, const char *name,
+udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_pg_t *db, const char *name,
                            const udm_audit_t *audit);
 
 /*
@@ -39,7 +39,7 @@ udm_error_t *udm_file_link(udm_file_info_t **info, apr_pool_t *p, udm_db_t *db, 
  * audited once, or `missing` gets those that cannot, in the order asked, and nothing is audited.
  * An expired file is missing, too. `missing` is never NULL.
  */
-udm_error_t *udm_file_link_many(apr_array_header_t **missing, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_file_link_many(apr_array_header_t **missing, apr_pool_t *p, udm_pg_t *db,
                                 const apr_array_header_t *names, const udm_audit_t *audit);
 
 /*
@@ -48,7 +48,7 @@ udm_error_t *udm_file_link_many(apr_array_header_t **missing, apr_pool_t *p, udm
  * order asked: unknown, gone already, or outside the right to write. A name asked for twice is
  * deleted once.
  */
-udm_error_t *udm_file_delete_many(apr_array_header_t **left, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_file_delete_many(apr_array_header_t **left, apr_pool_t *p, udm_pg_t *db,
                                   const apr_array_header_t *names, const udm_audit_t *audit);
 
 #endif

@@ -72,14 +72,14 @@ enum {
     " CASE WHEN moves THEN " mark " END AS mark"                                                   \
     " FROM (SELECT s.*, NOT suspended AND start <= now() AS due"                                   \
     " FROM (SELECT n, ccid, family, source, type, title, description,"                             \
-    " time_all::boolean AS time_all," UDM_DB_TIME_IN("date_from") " AS date_from,"                 \
-    UDM_DB_TIME_IN("date_to") " AS date_to, media::text[] AS media,"                               \
+    " time_all::boolean AS time_all," UDM_PG_TIME_IN("date_from") " AS date_from,"                 \
+    UDM_PG_TIME_IN("date_to") " AS date_to, media::text[] AS media,"                               \
     " attachments::boolean AS attachments, split_size, split_bytes::bigint AS split_bytes,"        \
     " schedule_type, schedule::jsonb AS schedule,"                                                 \
-    " coalesce(" UDM_DB_TIME_IN("start") ", now()) AS start, suspended::boolean AS suspended,"     \
+    " coalesce(" UDM_PG_TIME_IN("start") ", now()) AS start, suspended::boolean AS suspended,"     \
     " subject, key_id, address, request, filters::jsonb AS filters,"                               \
-    UDM_DB_TIME_IN("next") " AS next, runs::integer AS runs,"                                      \
-    UDM_DB_TIME_IN("since") " AS since, moves::boolean AS moves, encryption, id::bigint AS id"     \
+    UDM_PG_TIME_IN("next") " AS next, runs::integer AS runs,"                                      \
+    UDM_PG_TIME_IN("since") " AS since, moves::boolean AS moves, encryption, id::bigint AS id"     \
     " FROM " PLAN_ASKED ") s) d" also "),"                                                         \
     " job AS (" store "),"                                                                         \
     " new_run AS (INSERT INTO udm.run (id, job_id, ccid, source, type, title, description,"        \
@@ -93,7 +93,7 @@ enum {
     " FROM udm.data_type t WHERE t.source = plan.source AND t.name = plan.type))"                  \
     " ELSE interval '0' END, subject FROM plan WHERE due RETURNING id),"                           \
     " new_progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run)"              \
-    " SELECT n - 1, job_id, status, " UDM_DB_TIME("now()") ", udm.audit_write(ccid, subject,"      \
+    " SELECT n - 1, job_id, status, " UDM_PG_TIME("now()") ", udm.audit_write(ccid, subject,"      \
     " key_id, '" action "', job_id::text, address, request, NULL) FROM plan"
 
 /*
@@ -159,16 +159,16 @@ static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job
     values[PLAN_TITLE] = job->title;
     values[PLAN_DESCRIPTION] = job->description;
     values[PLAN_ALL] = job->time_all ? "t" : "f";
-    values[PLAN_FROM] = udm_db_time(p, job->date_from);
-    values[PLAN_TO] = udm_db_time(p, job->date_to);
-    values[PLAN_MEDIA] = udm_db_array(p, job->media);
+    values[PLAN_FROM] = udm_pg_time(p, job->date_from);
+    values[PLAN_TO] = udm_pg_time(p, job->date_to);
+    values[PLAN_MEDIA] = udm_pg_array(p, job->media);
     values[PLAN_ATTACHMENTS] = job->export_attachments ? "t" : "f";
     values[PLAN_SPLIT_SIZE] = job->file_split_size;
     values[PLAN_SPLIT_BYTES] =
-        job->file_split_bytes > 0 ? udm_db_int(p, job->file_split_bytes) : NULL;
+        job->file_split_bytes > 0 ? udm_pg_int(p, job->file_split_bytes) : NULL;
     values[PLAN_SCHEDULE_TYPE] = udm_schedule_type_name(job->schedule_type);
     values[PLAN_SCHEDULE] = job->schedule_json ? job->schedule_json : "{}";
-    values[PLAN_START] = udm_db_time(p, first);
+    values[PLAN_START] = udm_pg_time(p, first);
     values[PLAN_SUSPENDED] = job->suspended ? "t" : "f";
     values[PLAN_SUBJECT] = audit->who->subject;
     values[PLAN_KEY_ID] = audit->who->key_id;
@@ -176,15 +176,15 @@ static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job
     values[PLAN_REQUEST] = audit->request_id;
     values[PLAN_FILTERS] = job->filters ? udm_filter_text(p, job->filters) : "[]";
     if (job->schedule.recurs && job->schedule.runs_max != 1) {
-        values[PLAN_NEXT] = udm_db_time(p, udm_schedule_next(&job->schedule, first));
+        values[PLAN_NEXT] = udm_pg_time(p, udm_schedule_next(&job->schedule, first));
     }
     if (job->schedule.runs_max > 0) {
-        values[PLAN_RUNS] = udm_db_int(p, job->schedule.runs_max);
+        values[PLAN_RUNS] = udm_pg_int(p, job->schedule.runs_max);
     }
-    values[PLAN_SINCE] = udm_db_time(p, job->schedule_since);
+    values[PLAN_SINCE] = udm_pg_time(p, job->schedule_since);
     values[PLAN_MOVES] = udm_job_window_moves(job) ? "t" : "f";
     values[PLAN_ENCRYPTION] = udm_encryption_name(job->encryption);
-    values[PLAN_ID] = id > 0 ? udm_db_int(p, id) : NULL;
+    values[PLAN_ID] = id > 0 ? udm_pg_int(p, id) : NULL;
 }
 
 /* An array for each column, from a row for each job. */
@@ -199,11 +199,11 @@ static void plan_columns(const char **columns, apr_pool_t *p, const char *(*rows
         for (row = 0; row < count; row++) {
             APR_ARRAY_PUSH(column, const char *) = rows[row][c];
         }
-        columns[c] = udm_db_array(p, column);
+        columns[c] = udm_pg_array(p, column);
     }
 }
 
-udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_db_t *db, apr_int64_t id,
+udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_pg_t *db, apr_int64_t id,
                                const udm_job_t *checked, const udm_audit_t *audit)
 {
     const char *values[1][PLAN_VALUES];
@@ -212,7 +212,7 @@ udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_db_t *db, apr_int64_t id,
 
     plan_values(values[0], p, checked, audit, id);
     plan_columns(columns, p, values, 1);
-    return udm_db_query(&row, p, db, &job_replace, PLAN_VALUES, columns);
+    return udm_pg_query(&row, p, db, &job_replace, PLAN_VALUES, columns);
 }
 
 static const udm_statement_t hint = {"udm_job_hint", "SELECT pg_notify('udm_run', '')"};
@@ -241,7 +241,7 @@ static udm_job_info_t *new_info(const udm_job_new_t *new, const udm_result_t *ro
  * Stores them all, or none. One tells the workers with its commit, so that they begin the sooner; several
  * come when there is much to do, and then what others commit is not to wait for this.
  */
-static udm_error_t *insert_all(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *jobs, int count)
+static udm_error_t *insert_all(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const *jobs, int count)
 {
     const char *(*values)[PLAN_VALUES] = apr_palloc(p, (apr_size_t)count * sizeof(*values));
     const char *columns[PLAN_VALUES + 1];
@@ -257,10 +257,10 @@ static udm_error_t *insert_all(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const
     }
     plan_columns(columns, p, values, count);
     columns[PLAN_VALUES] = later ? "on" : "off";
-    error = udm_db_query(&rows, p, db, &jobs_insert, PLAN_VALUES + 1, columns);
+    error = udm_pg_query(&rows, p, db, &jobs_insert, PLAN_VALUES + 1, columns);
     if (!error && later) {
         /* They are stored, whatever becomes of this: workers look by themselves, too. */
-        (void)udm_db_query(&hinted, p, db, &hint, 0, NULL);
+        (void)udm_pg_query(&hinted, p, db, &hint, 0, NULL);
     }
     for (i = 0; !error && i < rows->rows; i++) {
         udm_job_new_t *new = jobs[udm_result_int(rows, i, 0)];
@@ -270,7 +270,7 @@ static udm_error_t *insert_all(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const
     return error;
 }
 
-udm_error_t *udm_job_insert(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *jobs, int count)
+udm_error_t *udm_job_insert(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const *jobs, int count)
 {
     udm_error_t *error = insert_all(p, db, jobs, count);
     int i;
@@ -292,7 +292,7 @@ udm_error_t *udm_job_renamed(apr_pool_t *p)
                           "what the job names is being renamed or removed: send it again");
 }
 
-udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db,
                             const udm_job_t *job, const udm_audit_t *audit)
 {
     udm_job_new_t new = {.pool = p, .audit = audit};
@@ -329,9 +329,9 @@ static const udm_statement_t run_select = {"udm_run_get",
 static const udm_statement_t definition_select = {
     "udm_job_definition",
     "SELECT family, source, type, title, description, time_all,"
-    UDM_DB_TIME("date_from") "," UDM_DB_TIME("date_to")
+    UDM_PG_TIME("date_from") "," UDM_PG_TIME("date_to")
     ", to_json(media)::text, export_attachments, file_split_size, file_split_bytes,"
-    " filters::text, suspended, schedule::text, " UDM_DB_TIME("schedule_since") " FROM udm.job j"
+    " filters::text, suspended, schedule::text, " UDM_PG_TIME("schedule_since") " FROM udm.job j"
     " WHERE j.id = $1::bigint AND j.ccid = $2"};
 /* clang-format on */
 
@@ -348,13 +348,13 @@ udm_error_t *udm_job_unknown(apr_pool_t *p, bool run)
 }
 
 /* One row of a job or a run by its id. One row is held against the rights here and not by SQL. */
-static udm_error_t *select_one(udm_result_t **row, apr_pool_t *p, udm_db_t *db,
+static udm_error_t *select_one(udm_result_t **row, apr_pool_t *p, udm_pg_t *db,
                                const udm_statement_t *statement, bool run,
                                const udm_principal_t *who, apr_int64_t id)
 {
-    const char *values[2] = {udm_db_int(p, id), who->ccid};
+    const char *values[2] = {udm_pg_int(p, id), who->ccid};
     bool defines = statement == &definition_select;
-    udm_error_t *error = udm_db_query(row, p, db, statement, 2, values);
+    udm_error_t *error = udm_pg_query(row, p, db, statement, 2, values);
 
     if (!error && ((*row)->rows == 0 ||
                    !udm_principal_may(
@@ -387,7 +387,7 @@ static udm_job_info_t *copy_info(apr_pool_t *p, const udm_job_info_t *info)
     return copy;
 }
 
-udm_error_t *udm_job_get_many(apr_pool_t *p, udm_db_t *db, udm_job_ask_t *const *asks, int count)
+udm_error_t *udm_job_get_many(apr_pool_t *p, udm_pg_t *db, udm_job_ask_t *const *asks, int count)
 {
     apr_array_header_t *ids = apr_array_make(p, count, sizeof(const char *));
     const char *value;
@@ -396,11 +396,11 @@ udm_error_t *udm_job_get_many(apr_pool_t *p, udm_db_t *db, udm_job_ask_t *const 
     int i, row;
 
     for (i = 0; i < count; i++) {
-        APR_ARRAY_PUSH(ids, const char *) = udm_db_int(p, asks[i]->id);
+        APR_ARRAY_PUSH(ids, const char *) = udm_pg_int(p, asks[i]->id);
         asks[i]->info = NULL;
     }
-    value = udm_db_array(p, ids);
-    error = udm_db_query(&rows, p, db, &jobs_select, 1, &value);
+    value = udm_pg_array(p, ids);
+    error = udm_pg_query(&rows, p, db, &jobs_select, 1, &value);
     for (row = 0; !error && row < rows->rows; row++) {
         const udm_job_info_t *info = udm_row_job(p, rows, row);
         const char *ccid = udm_result_text(rows, row, UDM_JOB_COLUMN_COUNT);
@@ -418,7 +418,7 @@ udm_error_t *udm_job_get_many(apr_pool_t *p, udm_db_t *db, udm_job_ask_t *const 
     return error;
 }
 
-udm_error_t *udm_job_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_get(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db,
                          const udm_principal_t *who, apr_int64_t id)
 {
     udm_job_ask_t ask = {.pool = p, .who = who, .id = id};
@@ -428,7 +428,7 @@ udm_error_t *udm_job_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
     return error ? error : ask.error;
 }
 
-udm_error_t *udm_run_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_run_get(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db,
                          const udm_principal_t *who, apr_int64_t id)
 {
     udm_result_t *row;
@@ -465,7 +465,7 @@ static udm_error_t *read_schedule(udm_job_t *job, apr_pool_t *p, const udm_resul
     return NULL;
 }
 
-udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_pg_t *db,
                                 const udm_principal_t *who, apr_int64_t id)
 {
     udm_result_t *row;
@@ -501,7 +501,7 @@ udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_db_t *db,
     return error;
 }
 
-udm_error_t *udm_job_representation(json_t **json, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_representation(json_t **json, apr_pool_t *p, udm_pg_t *db,
                                     const udm_principal_t *who, apr_int64_t id, udm_version version)
 {
     udm_job_info_t *info;

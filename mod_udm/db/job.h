@@ -1,16 +1,13 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * job.h: jobs and runs as the API sees them, and the lists of jobs, runs and files. Every function
- * here filters by the principal's tenant and rights: what is not visible does not exist.
+ * job.h: jobs and runs as the API sees them, one by one. Every function here filters by the principal's tenant and rights: what is not visible does not exist.
  */
 #ifndef UDM_DB_JOB_H
 #define UDM_DB_JOB_H
 
-#include "catalog.h"
 #include "core/job.h"
-#include "core/listing.h"
-#include "file.h"
-#include "tenant.h"
+#include "db/catalog.h"
+#include "db/tenant.h"
 
 /* Whom a job is to be encrypted for, how, and the time by the database's clock. */
 typedef struct udm_job_cipher_t {
@@ -27,7 +24,7 @@ typedef struct udm_job_cipher_t {
  * @return UDM_E_INVALID with the faults; UDM_E_FORBIDDEN for data outside the role
  */
 udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_pool_t *p,
-                           udm_db_t *db, const udm_job_t *job, const udm_principal_t *who);
+                           udm_pg_t *db, const udm_job_t *job, const udm_principal_t *who);
 
 /*
  * The certificate must be one that a run of the job could encrypt for, as things are. `certificate`
@@ -55,13 +52,13 @@ typedef struct udm_job_new_t {
  * @return an error of a database that is lost: then none is stored, unless it did not get round to
  *         answering. Else it is known of each what came of it.
  */
-udm_error_t *udm_job_insert(apr_pool_t *p, udm_db_t *db, udm_job_new_t *const *jobs, int count);
+udm_error_t *udm_job_insert(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const *jobs, int count);
 
 /* What to say of a job that was checked and could not be stored time and again. */
 udm_error_t *udm_job_renamed(apr_pool_t *p);
 
 /* All of it for one job. */
-udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db,
                             const udm_job_t *job, const udm_audit_t *audit);
 
 /* A retry of POST: the header Idempotency-Key and what tells one body from another. */
@@ -78,7 +75,7 @@ typedef struct udm_retry_t {
  * @return also UDM_E_UNPROCESSABLE for the same key with another body, UDM_E_CONFLICT while the
  *         first request is still running
  */
-udm_error_t *udm_job_create_once(const char **answer, apr_int64_t *id, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_create_once(const char **answer, apr_int64_t *id, apr_pool_t *p, udm_pg_t *db,
                                  const udm_job_t *job, const udm_retry_t *retry,
                                  const udm_audit_t *audit);
 
@@ -92,60 +89,21 @@ typedef struct udm_job_ask_t {
 } udm_job_ask_t;
 
 /* @return an error of the database, of all of them */
-udm_error_t *udm_job_get_many(apr_pool_t *p, udm_db_t *db, udm_job_ask_t *const *asks, int count);
+udm_error_t *udm_job_get_many(apr_pool_t *p, udm_pg_t *db, udm_job_ask_t *const *asks, int count);
 
 /* @return UDM_E_NOT_FOUND for an unknown, foreign or invisible id */
-udm_error_t *udm_job_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_get(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db,
                          const udm_principal_t *who, apr_int64_t id);
-udm_error_t *udm_run_get(udm_job_info_t **info, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_run_get(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db,
                          const udm_principal_t *who, apr_int64_t id);
 
 /* The definition of a job, as it was sent. @return as udm_job_get */
-udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_pg_t *db,
                                 const udm_principal_t *who, apr_int64_t id);
 
 /* What GET of a job shows in one version: the definition in v4, else JobInfo. A new reference. */
-udm_error_t *udm_job_representation(json_t **json, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_representation(json_t **json, apr_pool_t *p, udm_pg_t *db,
                                     const udm_principal_t *who, apr_int64_t id,
                                     udm_version version);
-
-/* What the three lists offer (decisions 1.4). Static. */
-const udm_listing_spec_t *udm_job_listing(void);
-const udm_listing_spec_t *udm_run_listing(void);
-const udm_listing_spec_t *udm_file_listing(void);
-
-#define UDM_LIST_BATCH_MAX 8000
-
-typedef enum { UDM_LIST_JOBS, UDM_LIST_RUNS, UDM_LIST_FILES } udm_list_kind;
-
-/*
- * A list under way. It is read in keyset batches, so that no connection is held between them; what it
- * sees is fixed by udm_list_open, so later rows do not appear in the middle.
- */
-typedef struct udm_list_t udm_list_t;
-
-/*
- * Counts the matches and fixes the list. `count` gets all matches, whatever from and size say. Behind
- * a cursor both are those of the first page, and nothing is asked of the database yet.
- * @return also UDM_E_INVALID for a cursor whose place is none in this order
- */
-udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p, udm_db_t *db,
-                           udm_list_kind kind, const udm_listing_t *listing,
-                           const udm_principal_t *who);
-
-/*
- * The next batch into `batch` (pointers to udm_job_info_t or udm_file_info_t, by kind), in `p`; an
- * empty one ends the list. `p` may be cleared between batches, `list` lives on. A batch has at most
- * 1,000 rows where an index gives the order, else more from batch to batch, up to
- * UDM_LIST_BATCH_MAX: each of them sorts all that is left.
- */
-udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_db_t *db,
-                           udm_list_t *list);
-
-/*
- * Where the next page begins (udm_listing_t's `after`), once the list is read to its end, in `p`. NULL
- * when no row is left behind the page, or when no cursor was asked for.
- */
-const char *udm_list_cursor(apr_pool_t *p, const udm_list_t *list);
 
 #endif

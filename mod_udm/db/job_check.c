@@ -22,8 +22,8 @@ static const udm_statement_t check_select = {
     " WHERE m.source = t.source AND m.type = t.name)::text,"
     " (SELECT json_agg(json_build_object('name', a.name, 'kind', a.kind) ORDER BY a.name)"
     " FROM udm.attribute a WHERE a.source = t.source AND a.type = t.name)::text,"
-    " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_DB_TIME("c.not_after") ","
-    UDM_DB_TIME("now()") ", c.pem, (SELECT encryption FROM udm.tenant WHERE ccid = $3),"
+    " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_PG_TIME("c.not_after") ","
+    UDM_PG_TIME("now()") ", c.pem, (SELECT encryption FROM udm.tenant WHERE ccid = $3),"
     " t.moving_window,"
     " EXISTS (SELECT FROM udm.tenant WHERE ccid = $3 AND ending_since IS NULL)"
     " FROM (SELECT) one"
@@ -260,7 +260,7 @@ udm_error_t *udm_job_forbidden(apr_pool_t *p, const char *source, const char *ty
 }
 
 udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_pool_t *p,
-                           udm_db_t *db, const udm_job_t *job, const udm_principal_t *who)
+                           udm_pg_t *db, const udm_job_t *job, const udm_principal_t *who)
 {
     const char *values[3] = {job->source, job->type, who->ccid};
     const char *source;
@@ -269,7 +269,7 @@ udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_po
     udm_result_t *row;
     udm_error_t *error;
 
-    error = udm_db_query(&row, p, db, &check_select, 3, values);
+    error = udm_pg_query(&row, p, db, &check_select, 3, values);
     if (error) {
         return error;
     }

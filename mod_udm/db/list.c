@@ -19,7 +19,7 @@
  *
  * A client's text reaches SQL as a parameter only; the expressions are those of the tables here.
  */
-#include "db/job.h"
+#include "db/list.h"
 
 #include <errno.h>
 #include <string.h>
@@ -37,13 +37,13 @@
 /* Up to how many rights the statements are kept prepared. */
 #define PAIRS_PREPARED 16
 
-/* The two halves of UDM_DB_TIME, for an expression that is not known before. */
+/* The two halves of UDM_PG_TIME, for an expression that is not known before. */
 #define TIME_BEFORE "(extract(epoch FROM "
 #define TIME_AFTER  ") * 1000000)::bigint"
 
 /* An instant that may be open, as a number that sorts: open beginnings first, open ends last. */
-#define OPEN_FROM(x) "coalesce(" UDM_DB_TIME(x) ", '-9223372036854775808'::bigint)"
-#define OPEN_TO(x)   "coalesce(" UDM_DB_TIME(x) ", 9223372036854775807)"
+#define OPEN_FROM(x) "coalesce(" UDM_PG_TIME(x) ", '-9223372036854775808'::bigint)"
+#define OPEN_TO(x)   "coalesce(" UDM_PG_TIME(x) ", 9223372036854775807)"
 
 /* By as much of a long text as a person looks at, and as a cursor can carry. */
 #define LONG_TEXT(x) "left(coalesce(" x ", ''), 200)"
@@ -324,7 +324,7 @@ static const char *next_sql(apr_pool_t *p, const sql_t *sql, const udm_listing_t
                        " WHERE ", table->where, sql->rights, WAS_THERE(table->table, "$4"),
                        " AND (", order->expression, ", ", sql->id,
                        listing->descending ? ") < (" : ") > (",
-                       instant ? UDM_DB_TIME_IN("$5") : "$5::", instant ? "" : order->sql_type,
+                       instant ? UDM_PG_TIME_IN("$5") : "$5::", instant ? "" : order->sql_type,
                        ", $6::bigint)", filters_sql(p, listing, NEXT_FILTERS), sql->order, NULL);
 }
 
@@ -382,7 +382,7 @@ static apr_int64_t batch_limit(const udm_list_t *list)
  * Reads the count and the first batch. What lists are mostly asked for, all rows in an order that
  * an index gives, is kept prepared: a few statements for each number of rights.
  */
-static udm_error_t *open_list(udm_result_t **rows, apr_pool_t *p, udm_db_t *db,
+static udm_error_t *open_list(udm_result_t **rows, apr_pool_t *p, udm_pg_t *db,
                               const udm_list_t *list, const sql_t *sql,
                               const udm_listing_t *listing, const udm_principal_t *who, int pairs)
 {
@@ -397,8 +397,8 @@ static udm_error_t *open_list(udm_result_t **rows, apr_pool_t *p, udm_db_t *db,
     int count_values = OPEN_FILTERS + listing->filters->nelts;
     int size = 0;
 
-    values[OPEN_LIMIT] = udm_db_int(p, limit);
-    values[OPEN_OFFSET] = udm_db_int(p, listing->from);
+    values[OPEN_LIMIT] = udm_pg_int(p, limit);
+    values[OPEN_OFFSET] = udm_pg_int(p, listing->from);
     while (size < 4 && (limits[size] < reach || (!deep && listing->from > DEEP))) {
         size++;
     }
@@ -412,14 +412,14 @@ static udm_error_t *open_list(udm_result_t **rows, apr_pool_t *p, udm_db_t *db,
                               sql->table->where, sql->rights, filters, NULL);
     text = (deep ? open_deep_sql : open_sql)(p, sql, count, filters, few);
     if (!list->indexed || listing->filters->nelts > 0 || size == 4 || pairs > PAIRS_PREPARED) {
-        return udm_db_query_text(rows, p, db, text, count_values, values);
+        return udm_pg_query_text(rows, p, db, text, count_values, values);
     }
     statement.sql = text;
     statement.name = apr_psprintf(p, "udm_list_%d_%s_%s_%s%d_%d", (int)list->kind,
                                   strcmp(listing->order->field, "id") == 0 ? "id" : "created",
                                   listing->descending ? "desc" : "asc", deep ? "deep_" : "",
                                   limits[size], pairs);
-    return udm_db_query(rows, p, db, &statement, count_values, values);
+    return udm_pg_query(rows, p, db, &statement, count_values, values);
 }
 
 /* What a key can be that PostgreSQL reads as the type that a list is sorted by. */
@@ -454,7 +454,7 @@ static udm_error_t *check_key(apr_pool_t *p, const udm_order_spec_t *order, cons
                                  "the parameter after does not name a place in this list");
 }
 
-udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p, udm_pg_t *db,
                            udm_list_kind kind, const udm_listing_t *listing,
                            const udm_principal_t *who)
 {
@@ -495,7 +495,7 @@ udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p,
     made->values = list_values(p, listing, who, NEXT_FILTERS);
     made->values[NEXT_SNAPSHOT] = made->cursor.snapshot;
     made->values[NEXT_KEY] = made->cursor.key;
-    made->values[NEXT_KEY_ID] = udm_db_int(p, made->cursor.id);
+    made->values[NEXT_KEY_ID] = udm_pg_int(p, made->cursor.id);
     made->count = NEXT_FILTERS + listing->filters->nelts;
     apr_pool_create(&made->key_pool, p);
     *list = made;
@@ -503,7 +503,7 @@ udm_error_t *udm_list_open(udm_list_t **list, apr_int64_t *count, apr_pool_t *p,
 }
 
 /* Takes the first batch, which is there already, or reads one. */
-static udm_error_t *read_batch(udm_result_t **rows, apr_pool_t *p, udm_db_t *db, udm_list_t *list,
+static udm_error_t *read_batch(udm_result_t **rows, apr_pool_t *p, udm_pg_t *db, udm_list_t *list,
                                apr_int64_t limit)
 {
     const char *sql;
@@ -517,10 +517,10 @@ static udm_error_t *read_batch(udm_result_t **rows, apr_pool_t *p, udm_db_t *db,
         return NULL;
     }
     sql = apr_psprintf(p, "%s LIMIT %" APR_INT64_T_FMT, list->next_sql, limit);
-    return udm_db_query_text(rows, p, db, sql, list->count, list->values);
+    return udm_pg_query_text(rows, p, db, sql, list->count, list->values);
 }
 
-udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_list_next(apr_array_header_t **batch, apr_pool_t *p, udm_pg_t *db,
                            udm_list_t *list)
 {
     apr_int64_t limit = list->left < list->batch ? list->left : list->batch;

@@ -6,7 +6,7 @@
 
 #include "core/json.h"
 #include "db/job_private.h"
-#include "db/transaction.h"
+#include "pg/transaction.h"
 
 /* The lock of a key, held to the end of the transaction. An array of JSON keeps the parts apart. */
 static const udm_statement_t retry_lock = {
@@ -60,7 +60,7 @@ static udm_error_t *answer_again(once_t *once, apr_pool_t *p, const udm_result_t
     return NULL;
 }
 
-static udm_error_t *create_once(apr_pool_t *p, udm_db_t *db, void *baton)
+static udm_error_t *create_once(apr_pool_t *p, udm_pg_t *db, void *baton)
 {
     once_t *once = baton;
     const char *values[RETRY_VALUES] = {once->audit->who->ccid,
@@ -71,7 +71,7 @@ static udm_error_t *create_once(apr_pool_t *p, udm_db_t *db, void *baton)
     udm_error_t *error;
     const char *answer;
 
-    error = udm_db_query(&row, p, db, &retry_lock, RETRY_KEY_VALUES, values);
+    error = udm_pg_query(&row, p, db, &retry_lock, RETRY_KEY_VALUES, values);
     if (error) {
         return error;
     }
@@ -79,7 +79,7 @@ static udm_error_t *create_once(apr_pool_t *p, udm_db_t *db, void *baton)
         return udm_error_make(p, UDM_E_CONFLICT,
                               "a request with this Idempotency-Key is still running");
     }
-    error = udm_db_query(&row, p, db, &retry_select, RETRY_KEY_VALUES, values);
+    error = udm_pg_query(&row, p, db, &retry_select, RETRY_KEY_VALUES, values);
     if (error) {
         return error;
     }
@@ -91,11 +91,11 @@ static udm_error_t *create_once(apr_pool_t *p, udm_db_t *db, void *baton)
         return error;
     }
     answer = udm_json_text(p, udm_json_own(p, udm_job_info_json(p, info, once->retry->version)));
-    values[4] = udm_db_int(p, info->id);
+    values[4] = udm_pg_int(p, info->id);
     values[5] = info->source;
     values[6] = info->type;
     values[7] = answer;
-    error = udm_db_query(&row, p, db, &retry_insert, RETRY_VALUES, values);
+    error = udm_pg_query(&row, p, db, &retry_insert, RETRY_VALUES, values);
     if (!error) {
         *once->id = info->id;
         *once->answer = answer;
@@ -103,7 +103,7 @@ static udm_error_t *create_once(apr_pool_t *p, udm_db_t *db, void *baton)
     return error;
 }
 
-udm_error_t *udm_job_create_once(const char **answer, apr_int64_t *id, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_job_create_once(const char **answer, apr_int64_t *id, apr_pool_t *p, udm_pg_t *db,
                                  const udm_job_t *job, const udm_retry_t *retry,
                                  const udm_audit_t *audit)
 {

@@ -19,8 +19,8 @@ static void put_rights(const char **sources, const char **types, apr_pool_t *p,
             APR_ARRAY_PUSH(t, const char *) = right->type;
         }
     }
-    *sources = udm_db_array(p, s);
-    *types = udm_db_array(p, t);
+    *sources = udm_pg_array(p, s);
+    *types = udm_pg_array(p, t);
 }
 
 void udm_row_rights(const char **sources, const char **types, apr_pool_t *p,

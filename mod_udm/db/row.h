@@ -6,7 +6,8 @@
 #ifndef UDM_DB_ROW_H
 #define UDM_DB_ROW_H
 
-#include "job.h"
+#include "db/file.h"
+#include "db/job.h"
 
 /*
  * Columns and tables of one JobInfo. `j` is the job, `r` the run (of a job: its latest). The columns
@@ -17,14 +18,14 @@
     "j.id, 0::bigint, j.type, j.source, j.title, coalesce(j.file_split_size, ''), r.file_name,"    \
     " coalesce(r.file_size, 0), j.status,"                                                         \
     UDM_JOB_REASON ","                                                                             \
-    UDM_DB_TIME("j.created_at") "," UDM_DB_TIME("j.date_from") "," UDM_DB_TIME("j.date_to")        \
+    UDM_PG_TIME("j.created_at") "," UDM_PG_TIME("j.date_from") "," UDM_PG_TIME("j.date_to")        \
     ", coalesce(j.description, ''), to_json(j.media)::text," UDM_JOB_PROGRESS                      \
     ", j.export_attachments"
 #define UDM_RUN_COLUMNS                                                                            \
     "r.id, r.job_id, r.type, r.source, r.title, coalesce(r.file_split_size, ''), r.file_name,"     \
     " coalesce(r.file_size, 0), r.status,"                                                         \
     UDM_RUN_REASON ","                                                                             \
-    UDM_DB_TIME("r.created_at") "," UDM_DB_TIME("r.window_from") "," UDM_DB_TIME("r.window_to")    \
+    UDM_PG_TIME("r.created_at") "," UDM_PG_TIME("r.window_from") "," UDM_PG_TIME("r.window_to")    \
     ", coalesce(r.description, ''), to_json(r.media)::text," UDM_RUN_PROGRESS                      \
     ", r.export_attachments"
 /* clang-format on */
@@ -93,7 +94,7 @@
 /* clang-format off */
 #define UDM_FILE_COLUMNS                                                                           \
     "f.id, f.name, f.size, f.type, f.source, f.job_title, f.job_id, f.run_id,"                     \
-    UDM_DB_TIME("f.created_at") "," UDM_DB_TIME("f.expires_at")                                    \
+    UDM_PG_TIME("f.created_at") "," UDM_PG_TIME("f.expires_at")                                    \
     ", greatest(0, ceil(extract(epoch FROM f.expires_at - now()) / 86400))::integer,"              \
     " f.sha256, f.ccid"
 /* clang-format on */

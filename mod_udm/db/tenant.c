@@ -170,7 +170,7 @@ static udm_error_t *take_row(udm_credentials_t *c, const udm_result_t *rows, int
     return NULL;
 }
 
-udm_error_t *udm_tenant_credentials(apr_pool_t *p, udm_db_t *db, udm_credentials_t *const *shown,
+udm_error_t *udm_tenant_credentials(apr_pool_t *p, udm_pg_t *db, udm_credentials_t *const *shown,
                                     int count)
 {
     apr_array_header_t *keys = apr_array_make(p, count, sizeof(const char *));
@@ -185,9 +185,9 @@ udm_error_t *udm_tenant_credentials(apr_pool_t *p, udm_db_t *db, udm_credentials
         APR_ARRAY_PUSH(tenants, const char *) = shown[i]->claims ? shown[i]->claims->ccid : NULL;
         shown[i]->who = NULL;
     }
-    values[0] = udm_db_array(p, keys);
-    values[1] = udm_db_array(p, tenants);
-    error = udm_db_query(&rows, p, db, &credentials_select, 2, values);
+    values[0] = udm_pg_array(p, keys);
+    values[1] = udm_pg_array(p, tenants);
+    error = udm_pg_query(&rows, p, db, &credentials_select, 2, values);
     if (!error && rows->rows != count) {
         error = udm_error_make(p, UDM_E_INTERNAL,
                                "the table udm.rights_generation must have exactly one row");
@@ -200,13 +200,13 @@ udm_error_t *udm_tenant_credentials(apr_pool_t *p, udm_db_t *db, udm_credentials
     return error;
 }
 
-udm_error_t *udm_tenant_rights(apr_pool_t *p, udm_db_t *db, udm_credentials_t *c)
+udm_error_t *udm_tenant_rights(apr_pool_t *p, udm_pg_t *db, udm_credentials_t *c)
 {
-    const char *values[3] = {c->key ? udm_db_array(p, c->key_roles) : NULL,
-                             c->claims ? udm_db_array(p, c->claims->roles) : NULL, c->who->ccid};
+    const char *values[3] = {c->key ? udm_pg_array(p, c->key_roles) : NULL,
+                             c->claims ? udm_pg_array(p, c->claims->roles) : NULL, c->who->ccid};
     apr_array_header_t *key, *token;
     udm_result_t *row;
-    udm_error_t *error = udm_db_query(&row, p, db, &rights_select, 3, values);
+    udm_error_t *error = udm_pg_query(&row, p, db, &rights_select, 3, values);
 
     if (error) {
         return error;
@@ -220,17 +220,17 @@ udm_error_t *udm_tenant_rights(apr_pool_t *p, udm_db_t *db, udm_credentials_t *c
     return NULL;
 }
 
-udm_error_t *udm_tenant_key_used(apr_pool_t *p, udm_db_t *db, const udm_apikey_t *key)
+udm_error_t *udm_tenant_key_used(apr_pool_t *p, udm_pg_t *db, const udm_apikey_t *key)
 {
     udm_result_t *result;
 
-    return udm_db_query(&result, p, db, &key_used, 1, (const char *const[]){key->id});
+    return udm_pg_query(&result, p, db, &key_used, 1, (const char *const[]){key->id});
 }
 
 static const udm_statement_t audit_write = {
     "udm_audit_write", "SELECT udm.audit_write($1, $2, $3, $4, $5, $6, $7, $8::jsonb)"};
 
-udm_error_t *udm_audit_write(apr_pool_t *p, udm_db_t *db, const udm_audit_t *audit,
+udm_error_t *udm_audit_write(apr_pool_t *p, udm_pg_t *db, const udm_audit_t *audit,
                              const char *ccid, const char *action, const char *object,
                              const char *detail_json)
 {
@@ -244,7 +244,7 @@ udm_error_t *udm_audit_write(apr_pool_t *p, udm_db_t *db, const udm_audit_t *aud
                              detail_json};
     udm_result_t *result;
 
-    return udm_db_query(&result, p, db, &audit_write, 8, values);
+    return udm_pg_query(&result, p, db, &audit_write, 8, values);
 }
 
 static const udm_statement_t encryption_select = {
@@ -256,11 +256,11 @@ udm_error_t *udm_tenant_unknown(apr_pool_t *p)
     return udm_error_make(p, UDM_E_FORBIDDEN, "the contact center is not known here any more");
 }
 
-udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, udm_pg_t *db,
                                    const char *ccid)
 {
     udm_result_t *row;
-    udm_error_t *error = udm_db_query(&row, p, db, &encryption_select, 1, &ccid);
+    udm_error_t *error = udm_pg_query(&row, p, db, &encryption_select, 1, &ccid);
     const char *word = !error && row->rows > 0 ? udm_result_text(row, 0, 0) : NULL;
 
     if (!error && row->rows == 0) {
@@ -276,11 +276,11 @@ udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, ud
 /* clang-format off */
 static const udm_statement_t certificate_select = {
     "udm_certificate_select",
-    "SELECT name, size, " UDM_DB_TIME("modified_at") "," UDM_DB_TIME("not_after")
+    "SELECT name, size, " UDM_PG_TIME("modified_at") "," UDM_PG_TIME("not_after")
     ", pem, fingerprint FROM udm.certificate WHERE ccid = $1"};
 /* clang-format on */
 
-udm_error_t *udm_certificate_get(udm_certificate_info_t **info, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_certificate_get(udm_certificate_info_t **info, apr_pool_t *p, udm_pg_t *db,
                                  const char *ccid)
 {
     udm_certificate_info_t *found;
@@ -288,7 +288,7 @@ udm_error_t *udm_certificate_get(udm_certificate_info_t **info, apr_pool_t *p, u
     udm_error_t *error;
 
     *info = NULL;
-    error = udm_db_query(&row, p, db, &certificate_select, 1, &ccid);
+    error = udm_pg_query(&row, p, db, &certificate_select, 1, &ccid);
     if (error) {
         return error;
     }
@@ -315,7 +315,7 @@ static const udm_statement_t certificate_upsert = {
     "WITH old AS (SELECT fingerprint FROM udm.certificate WHERE ccid = $1 FOR UPDATE),"
     " put AS (INSERT INTO udm.certificate (ccid, name, pem, size, fingerprint, not_before,"
     " not_after) VALUES ($1, $2, $3, $4::integer, $5, "
-    UDM_DB_TIME_IN("$6") "," UDM_DB_TIME_IN("$7") ")"
+    UDM_PG_TIME_IN("$6") "," UDM_PG_TIME_IN("$7") ")"
     " ON CONFLICT (ccid) DO UPDATE SET name = excluded.name, pem = excluded.pem,"
     " size = excluded.size, fingerprint = excluded.fingerprint, not_before = excluded.not_before,"
     " not_after = excluded.not_after, modified_at = now())"
@@ -323,22 +323,22 @@ static const udm_statement_t certificate_upsert = {
     " jsonb_build_object('old', (SELECT fingerprint FROM old), 'new', $5::text))"};
 /* clang-format on */
 
-udm_error_t *udm_certificate_put(apr_pool_t *p, udm_db_t *db, const udm_audit_t *audit,
+udm_error_t *udm_certificate_put(apr_pool_t *p, udm_pg_t *db, const udm_audit_t *audit,
                                  const char *name, const udm_certificate_t *certificate,
                                  apr_int64_t size)
 {
     const char *values[11] = {audit->who->ccid,
                               name,
                               certificate->pem,
-                              udm_db_int(p, size),
+                              udm_pg_int(p, size),
                               certificate->fingerprint,
-                              udm_db_time(p, certificate->not_before),
-                              udm_db_time(p, certificate->not_after),
+                              udm_pg_time(p, certificate->not_before),
+                              udm_pg_time(p, certificate->not_after),
                               audit->who->subject,
                               audit->who->key_id,
                               audit->client_address,
                               audit->request_id};
     udm_result_t *result;
 
-    return udm_db_query(&result, p, db, &certificate_upsert, 11, values);
+    return udm_pg_query(&result, p, db, &certificate_upsert, 11, values);
 }

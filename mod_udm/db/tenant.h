@@ -9,7 +9,7 @@
 #include "core/certificate.h"
 #include "core/principal.h"
 #include "core/token.h"
-#include "db.h"
+#include "pg/client.h"
 
 /* Credentials that somebody shows, and what the database says of them. */
 typedef struct udm_credentials_t {
@@ -29,17 +29,17 @@ typedef struct udm_credentials_t {
  * (one reason for the first three); UDM_E_FORBIDDEN for two tenants, or a tenant that is not known
  * here.
  */
-udm_error_t *udm_tenant_credentials(apr_pool_t *p, udm_db_t *db, udm_credentials_t *const *shown,
+udm_error_t *udm_tenant_credentials(apr_pool_t *p, udm_pg_t *db, udm_credentials_t *const *shown,
                                     int count);
 
 /*
  * Adds what those with good credentials may do: with key and token, what both grant. They depend on
  * nothing but the roles, the tenant and the generation.
  */
-udm_error_t *udm_tenant_rights(apr_pool_t *p, udm_db_t *db, udm_credentials_t *credentials);
+udm_error_t *udm_tenant_rights(apr_pool_t *p, udm_pg_t *db, udm_credentials_t *credentials);
 
 /* Notes that a key was used now, at most once a minute. */
-udm_error_t *udm_tenant_key_used(apr_pool_t *p, udm_db_t *db, const udm_apikey_t *key);
+udm_error_t *udm_tenant_key_used(apr_pool_t *p, udm_pg_t *db, const udm_apikey_t *key);
 
 /* What is written beside a change: who did it from where. */
 typedef struct udm_audit_t {
@@ -49,7 +49,7 @@ typedef struct udm_audit_t {
 } udm_audit_t;
 
 /* Writes one line of the audit. `ccid` for who == NULL; `object` and `detail_json` may be NULL. */
-udm_error_t *udm_audit_write(apr_pool_t *p, udm_db_t *db, const udm_audit_t *audit,
+udm_error_t *udm_audit_write(apr_pool_t *p, udm_pg_t *db, const udm_audit_t *audit,
                              const char *ccid, const char *action, const char *object,
                              const char *detail_json);
 
@@ -61,7 +61,7 @@ udm_error_t *udm_tenant_unknown(apr_pool_t *p);
  * udm.set_encryption() said otherwise for the tenant.
  * @return UDM_E_FORBIDDEN for one that is unknown or being removed
  */
-udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_tenant_encryption(udm_encryption *encryption, apr_pool_t *p, udm_pg_t *db,
                                    const char *ccid);
 
 typedef struct udm_certificate_info_t {
@@ -74,12 +74,12 @@ typedef struct udm_certificate_info_t {
 } udm_certificate_info_t;
 
 /* @return UDM_E_NOT_FOUND when the tenant has none */
-udm_error_t *udm_certificate_get(udm_certificate_info_t **info, apr_pool_t *p, udm_db_t *db,
+udm_error_t *udm_certificate_get(udm_certificate_info_t **info, apr_pool_t *p, udm_pg_t *db,
                                  const char *ccid);
 
 /* Stores or replaces the tenant's certificate; audits old and new fingerprint in the same
  * transaction. `size` is what was uploaded, in bytes. */
-udm_error_t *udm_certificate_put(apr_pool_t *p, udm_db_t *db, const udm_audit_t *audit,
+udm_error_t *udm_certificate_put(apr_pool_t *p, udm_pg_t *db, const udm_audit_t *audit,
                                  const char *name, const udm_certificate_t *certificate,
                                  apr_int64_t size);
 

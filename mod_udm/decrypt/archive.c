@@ -15,8 +15,8 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
-#include "manifest.h"
-#include "walk.h"
+#include "decrypt/manifest.h"
+#include "decrypt/walk.h"
 
 #define OUT_SIZE     65536
 #define LOCAL_SIZE   30

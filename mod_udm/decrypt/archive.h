@@ -9,8 +9,8 @@
 
 #include <stdio.h>
 
-#include "joined.h"
-#include "output.h"
+#include "decrypt/joined.h"
+#include "decrypt/output.h"
 
 /* What was found. */
 typedef struct udm_archive_sum_t {

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "ber.h"
+#include "decrypt/ber.h"
 
 #define NO_BOUND APR_INT64_MAX
 

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "mime.h"
+#include "decrypt/mime.h"
 
 /* Deepest nesting; a CMS that holds what we read has 7 levels. */
 #define UDM_BER_DEPTH 24

@@ -11,8 +11,8 @@
 #include <openssl/cms.h>
 #include <openssl/err.h>
 
-#include "ber.h"
-#include "cms.h"
+#include "decrypt/ber.h"
+#include "decrypt/cms.h"
 
 /* All of the recipients and the like. */
 #define HEAD_SIZE 131072

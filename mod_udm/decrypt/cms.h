@@ -8,7 +8,7 @@
 
 #include <openssl/evp.h>
 
-#include "mime.h"
+#include "decrypt/mime.h"
 
 /* udm_cms_read wants so much space. */
 #define UDM_CMS_READ_MIN 64

@@ -7,8 +7,8 @@
 
 #include <openssl/sha.h>
 
-#include "manifest.h"
-#include "walk.h"
+#include "decrypt/manifest.h"
+#include "decrypt/walk.h"
 
 #define CENTRAL_SIZE   46
 #define EXTRA_MOST     64

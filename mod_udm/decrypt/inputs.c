@@ -11,7 +11,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
-#include "inputs.h"
+#include "decrypt/inputs.h"
 
 /* The most parts that an export has; a higher number is a name that means something else. */
 #define NUMBER_MOST 99999

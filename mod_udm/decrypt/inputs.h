@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mime.h"
+#include "decrypt/mime.h"
 
 /* A UUID as text. */
 #define UDM_UUID_SIZE 36

@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
-#include "cms.h"
-#include "joined.h"
+#include "decrypt/cms.h"
+#include "decrypt/joined.h"
 
 #define PIECE_SIZE  65536
 #define BUFFER_SIZE (UDM_JOINED_PEEK_MAX + PIECE_SIZE)

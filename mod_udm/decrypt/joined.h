@@ -8,7 +8,7 @@
 
 #include <openssl/evp.h>
 
-#include "inputs.h"
+#include "decrypt/inputs.h"
 
 /* The most that can be looked at in one piece. */
 #define UDM_JOINED_PEEK_MAX 2048

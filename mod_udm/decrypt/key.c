@@ -12,7 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include "key.h"
+#include "decrypt/key.h"
 
 #define PASSPHRASE_MOST 1024
 

@@ -3,8 +3,8 @@
  * main.c: udm-decrypt: the order of the work, signals, and the exit status.
  */
 #ifdef HAVE_CONFIG_H
-#include "core/text.h"
 #include "config.h"
+#include "core/text.h"
 #endif
 
 #include <signal.h>
@@ -16,9 +16,9 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
-#include "archive.h"
-#include "key.h"
-#include "options.h"
+#include "decrypt/archive.h"
+#include "decrypt/key.h"
+#include "decrypt/options.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"

@@ -10,8 +10,8 @@
 #include <openssl/sha.h>
 
 #include "core/text.h"
-#include "manifest.h"
-#include "tokens.h"
+#include "decrypt/manifest.h"
+#include "decrypt/tokens.h"
 
 typedef enum { OTHER, EXPORT_ID, ENTRIES, NAME, SHA256_OF, SIZE, ROWS, MEMBERS } member_t;
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "notes.h"
+#include "decrypt/notes.h"
 
 #define UDM_MANIFEST_NAME "META-INF/manifest.json"
 

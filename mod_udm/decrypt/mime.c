@@ -15,7 +15,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include "mime.h"
+#include "decrypt/mime.h"
 
 #define RAW_SIZE  65536
 #define DER_SIZE  (RAW_SIZE / 4 * 3 + 3)

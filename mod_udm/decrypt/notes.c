@@ -13,7 +13,7 @@
 
 #include <apr_strings.h>
 
-#include "notes.h"
+#include "decrypt/notes.h"
 
 /* How much of a hash is compared: a forger who made two names of one hash would harm himself. */
 #define KEY_SIZE 16

@@ -10,7 +10,7 @@
 #include <apr_tables.h>
 
 #include "core/text.h"
-#include "options.h"
+#include "decrypt/options.h"
 
 /* A line of a file of sums: the sum, two characters, a path. */
 #define LINE_MOST 8192

@@ -5,8 +5,8 @@
 #ifndef UDM_DECRYPT_OPTIONS_H
 #define UDM_DECRYPT_OPTIONS_H
 
-#include "inputs.h"
-#include "output.h"
+#include "decrypt/inputs.h"
+#include "decrypt/output.h"
 
 typedef enum { UDM_ASKED_WORK, UDM_ASKED_HELP, UDM_ASKED_VERSION } udm_asked;
 

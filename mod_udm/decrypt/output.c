@@ -18,8 +18,8 @@
 
 #include <apr_strings.h>
 
-#include "manifest.h"
-#include "output.h"
+#include "decrypt/manifest.h"
+#include "decrypt/output.h"
 
 #define BUFFER_SIZE 131072
 

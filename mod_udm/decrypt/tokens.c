@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/text.h"
-#include "tokens.h"
+#include "decrypt/tokens.h"
 
 typedef enum {
     NEXT_VALUE,

@@ -6,8 +6,8 @@
 #ifndef UDM_DECRYPT_WALK_H
 #define UDM_DECRYPT_WALK_H
 
-#include "archive.h"
-#include "notes.h"
+#include "decrypt/archive.h"
+#include "decrypt/notes.h"
 
 #define UDM_ZIP_LOCAL         0x04034b50U
 #define UDM_ZIP_DESCRIPTOR    0x08074b50U

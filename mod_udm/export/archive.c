@@ -4,10 +4,10 @@
  */
 #include <apr_strings.h>
 
-#include "archive.h"
-#include "entry.h"
-#include "spool.h"
-#include "zip.h"
+#include "export/archive.h"
+#include "export/entry.h"
+#include "export/spool.h"
+#include "export/zip.h"
 
 /* What an entry takes without its name: the headers before it and in the directory, and its line in the
  * manifest, of which the hash cannot be compressed much. */

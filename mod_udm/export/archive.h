@@ -7,13 +7,13 @@
  * first of them goes straight into the archive; the others, compressed, into spools, from where
  * udm_archive_finish appends them.
  */
-#ifndef UDM_ARCHIVE_H
-#define UDM_ARCHIVE_H
+#ifndef UDM_EXPORT_ARCHIVE_H
+#define UDM_EXPORT_ARCHIVE_H
 
-#include "block.h"
-#include "db/wait.h"
-#include "manifest.h"
-#include "volume.h"
+#include "export/block.h"
+#include "export/manifest.h"
+#include "export/volume.h"
+#include "pg/wait.h"
 
 typedef struct udm_archive_t udm_archive_t;
 

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "base64.h"
+#include "export/base64.h"
 
 /* The 64 characters behind `c`, each a pair with it. */
 /* clang-format off */

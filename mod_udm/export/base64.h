@@ -2,8 +2,8 @@
 /*
  * base64.h: base64 of RFC 4648 with padding, for the bulk of an export.
  */
-#ifndef UDM_BASE64_H
-#define UDM_BASE64_H
+#ifndef UDM_EXPORT_BASE64_H
+#define UDM_EXPORT_BASE64_H
 
 #include <apr.h>
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "block.h"
+#include "export/block.h"
 
 static apr_status_t block_free(void *data)
 {

@@ -3,11 +3,11 @@
  * block.h: what the rows became, on its way into the archive: a run of bytes and, in order, what of
  * it belongs to which entry. One block holds a piece of one large entry, or many small ones.
  */
-#ifndef UDM_BLOCK_H
-#define UDM_BLOCK_H
+#ifndef UDM_EXPORT_BLOCK_H
+#define UDM_EXPORT_BLOCK_H
 
-#include "buffer.h"
 #include "core/apikey.h"
+#include "export/buffer.h"
 
 /* A block goes on its way once it has this many bytes: most then take no more than 128 KiB. */
 #define UDM_BLOCK_SIZE (131072 - 8192)

@@ -12,8 +12,8 @@
 #include <emmintrin.h>
 #endif
 
-#include "base64.h"
-#include "buffer.h"
+#include "export/base64.h"
+#include "export/buffer.h"
 
 #define ONES  0x0101010101010101ULL
 #define HIGHS 0x8080808080808080ULL

@@ -3,8 +3,8 @@
  * buffer.h: a growing run of bytes that is filled, handed on and filled again; and the sink, the one
  * form in which a stage of the pipeline takes bytes from the stage before it.
  */
-#ifndef UDM_BUFFER_H
-#define UDM_BUFFER_H
+#ifndef UDM_EXPORT_BUFFER_H
+#define UDM_EXPORT_BUFFER_H
 
 #include <stdbool.h>
 #include <string.h>

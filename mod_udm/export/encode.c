@@ -11,10 +11,10 @@
 
 #include <apr_strings.h>
 
-#include "db/pgtype.h"
-#include "db/source.h"
-#include "encode.h"
-#include "number.h"
+#include "export/encode.h"
+#include "export/number.h"
+#include "pg/type.h"
+#include "source/source.h"
 
 /* Deepest array that PostgreSQL makes. */
 #define ARRAY_DEPTH_MAX 6

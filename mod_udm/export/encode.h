@@ -2,12 +2,12 @@
 /*
  * encode.h: a row of a source, in COPY's binary form, as a JSON object.
  */
-#ifndef UDM_ENCODE_H
-#define UDM_ENCODE_H
+#ifndef UDM_EXPORT_ENCODE_H
+#define UDM_EXPORT_ENCODE_H
 
 #include <apr_tables.h>
 
-#include "buffer.h"
+#include "export/buffer.h"
 
 /* One field of a tuple. */
 typedef struct udm_field_t {

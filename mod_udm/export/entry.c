@@ -9,7 +9,7 @@
 
 #include <isa-l.h>
 
-#include "entry.h"
+#include "export/entry.h"
 
 #define OUT_SIZE 16384
 

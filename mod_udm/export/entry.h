@@ -2,13 +2,13 @@
 /*
  * entry.h: the content of one file of the archive on its way: counted and compressed.
  */
-#ifndef UDM_ENTRY_H
-#define UDM_ENTRY_H
+#ifndef UDM_EXPORT_ENTRY_H
+#define UDM_EXPORT_ENTRY_H
 
 #include <stdint.h>
 
-#include "buffer.h"
 #include "core/apikey.h"
+#include "export/buffer.h"
 
 typedef struct udm_entry_t udm_entry_t;
 

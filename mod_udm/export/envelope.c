@@ -21,9 +21,9 @@
 #include "core/apikey.h"
 #include "core/seal.h"
 #include "core/text.h"
-#include "base64.h"
-#include "envelope.h"
-#include "relay.h"
+#include "export/base64.h"
+#include "export/envelope.h"
+#include "export/relay.h"
 
 static const char mime_head[] = "MIME-Version: 1.0\n"
                                 "Content-Disposition: attachment; filename=\"smime.p7m\"\n"

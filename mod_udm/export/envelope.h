@@ -10,11 +10,11 @@
  *
  * Either is BER of indefinite lengths, but DER when there are less than UDM_ENVELOPE_WHOLE bytes.
  */
-#ifndef UDM_ENVELOPE_H
-#define UDM_ENVELOPE_H
+#ifndef UDM_EXPORT_ENVELOPE_H
+#define UDM_EXPORT_ENVELOPE_H
 
-#include "buffer.h"
 #include "core/encryption.h"
+#include "export/buffer.h"
 
 /* Fewer plain bytes are encrypted in one go, into definite lengths. */
 #define UDM_ENVELOPE_WHOLE 65536

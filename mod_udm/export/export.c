@@ -11,11 +11,11 @@
 #include "core/certificate.h"
 #include "core/job.h"
 #include "core/text.h"
-#include "archive.h"
-#include "export.h"
-#include "parts.h"
-#include "reader.h"
-#include "relay.h"
+#include "export/archive.h"
+#include "export/export.h"
+#include "export/parts.h"
+#include "export/reader.h"
+#include "export/relay.h"
 
 typedef struct export_t {
     apr_pool_t *pool;         /* of this thread */

@@ -8,13 +8,13 @@
  * depend on the number of rows: what cannot be written in order goes to a spool (an unlinked file,
  * encrypted under a key held only in memory).
  */
-#ifndef UDM_EXPORT_H
-#define UDM_EXPORT_H
+#ifndef UDM_EXPORT_EXPORT_H
+#define UDM_EXPORT_EXPORT_H
 
 #include <stdatomic.h>
 
 #include "db/queue.h"
-#include "db/source.h"
+#include "source/source.h"
 #include "store/store.h"
 
 /* Shared between the thread that exports and the one that keeps its lease. */

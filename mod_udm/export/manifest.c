@@ -4,8 +4,8 @@
  */
 #include "config.h"
 #include "core/text.h"
-#include "manifest.h"
-#include "spool.h"
+#include "export/manifest.h"
+#include "export/spool.h"
 
 struct udm_manifest_t {
     apr_pool_t *pool;

@@ -3,11 +3,11 @@
  * manifest.h: META-INF/manifest.json, the last entry of every archive: what the export is and, for
  * each entry in archive order, SHA-256, size and rows. It shows damage that the encryption does not.
  */
-#ifndef UDM_MANIFEST_H
-#define UDM_MANIFEST_H
+#ifndef UDM_EXPORT_MANIFEST_H
+#define UDM_EXPORT_MANIFEST_H
 
 #include "db/queue.h"
-#include "entry.h"
+#include "export/entry.h"
 
 #define UDM_MANIFEST_NAME "META-INF/manifest.json"
 

@@ -11,7 +11,7 @@
 
 #include <openssl/sha.h>
 
-#include "names.h"
+#include "export/names.h"
 
 #define FILTER_BITS  25
 #define FILTER_SIZE  ((apr_size_t)1 << (FILTER_BITS - 3))

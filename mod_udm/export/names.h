@@ -3,10 +3,10 @@
  * names.h: makes names of entries that every file system takes, and keeps them apart, in memory that
  * does not depend on their number.
  */
-#ifndef UDM_NAMES_H
-#define UDM_NAMES_H
+#ifndef UDM_EXPORT_NAMES_H
+#define UDM_EXPORT_NAMES_H
 
-#include "buffer.h"
+#include "export/buffer.h"
 
 typedef struct udm_names_t udm_names_t;
 

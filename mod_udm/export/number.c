@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "number.h"
+#include "export/number.h"
 
 void udm_number_int(udm_buffer_t *out, int64_t value)
 {

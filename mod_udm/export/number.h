@@ -2,12 +2,12 @@
 /*
  * number.h: numbers and times in PostgreSQL's binary form, as the text that PostgreSQL gives them.
  */
-#ifndef UDM_NUMBER_H
-#define UDM_NUMBER_H
+#ifndef UDM_EXPORT_NUMBER_H
+#define UDM_EXPORT_NUMBER_H
 
 #include <stdint.h>
 
-#include "buffer.h"
+#include "export/buffer.h"
 
 void udm_number_int(udm_buffer_t *out, int64_t value);
 

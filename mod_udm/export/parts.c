@@ -5,8 +5,8 @@
 #include <apr_strings.h>
 
 #include "db/queue.h"
-#include "parts.h"
-#include "relay.h"
+#include "export/parts.h"
+#include "export/relay.h"
 
 /* A part that is written, waiting for its name. */
 typedef struct written_t {

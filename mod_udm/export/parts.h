@@ -3,14 +3,14 @@
  * parts.h: the downloadable files of an export: each volume in an envelope of its own, each envelope
  * an object of the store; named and published together at the end.
  */
-#ifndef UDM_PARTS_H
-#define UDM_PARTS_H
+#ifndef UDM_EXPORT_PARTS_H
+#define UDM_EXPORT_PARTS_H
 
 #include <apr_tables.h>
 
-#include "envelope.h"
+#include "export/envelope.h"
+#include "export/volume.h"
 #include "store/store.h"
-#include "volume.h"
 
 /* The most parts that can be named: the last but one is "z99999". */
 #define UDM_PARTS_MAX 100000

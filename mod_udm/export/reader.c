@@ -12,10 +12,10 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include "encode.h"
-#include "names.h"
-#include "reader.h"
-#include "zip.h"
+#include "export/encode.h"
+#include "export/names.h"
+#include "export/reader.h"
+#include "export/zip.h"
 
 /* Of an attachment's content at a time: whole groups of base64, so that slices can be joined. */
 #define SLICE_SIZE (UDM_SOURCE_SLICE / 3 * 3)

@@ -3,11 +3,11 @@
  * reader.h: reads a source to its end and puts what its rows and attachments are in JSON, block by
  * block, into the relay.
  */
-#ifndef UDM_READER_H
-#define UDM_READER_H
+#ifndef UDM_EXPORT_READER_H
+#define UDM_EXPORT_READER_H
 
-#include "export.h"
-#include "relay.h"
+#include "export/export.h"
+#include "export/relay.h"
 
 /*
  * A row of more than `max_row` bytes is a lasting UDM_E_SOURCE. `rows` gets how many rows were read, also after an error. Reports progress to `watch`, and ends

@@ -7,7 +7,7 @@
 
 #include <apr_tables.h>
 
-#include "relay.h"
+#include "export/relay.h"
 
 /* Filled blocks that may wait: enough that neither side waits for a hiccup of the other. */
 #define WAITING_MAX 6

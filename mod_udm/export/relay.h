@@ -4,10 +4,10 @@
  * in order; a bounded number of blocks goes between the two, so memory does not depend on who is
  * faster.
  */
-#ifndef UDM_RELAY_H
-#define UDM_RELAY_H
+#ifndef UDM_EXPORT_RELAY_H
+#define UDM_EXPORT_RELAY_H
 
-#include "block.h"
+#include "export/block.h"
 
 typedef struct udm_relay_t udm_relay_t;
 

@@ -14,7 +14,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-#include "spool.h"
+#include "export/spool.h"
 
 #define BLOCK_SIZE 32768
 

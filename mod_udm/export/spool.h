@@ -3,10 +3,10 @@
  * spool.h: bytes put aside until they can be written: an unlinked file, encrypted under a key that
  * is held only in memory. Written once from the beginning, then read from the beginning.
  */
-#ifndef UDM_SPOOL_H
-#define UDM_SPOOL_H
+#ifndef UDM_EXPORT_SPOOL_H
+#define UDM_EXPORT_SPOOL_H
 
-#include "buffer.h"
+#include "export/buffer.h"
 
 typedef struct udm_spool_t udm_spool_t;
 

@@ -3,7 +3,7 @@
  * volume.c: the cutting. What is written goes to the volume under way; one that is full is closed,
  * and the next one begins with the next byte.
  */
-#include "volume.h"
+#include "export/volume.h"
 
 struct udm_volumes_t {
     apr_pool_t *pool;

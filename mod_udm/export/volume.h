@@ -6,10 +6,10 @@
  * two it is shows only when the first volume is full. The marker then becomes a volume of its own,
  * which is put in front; nothing has to wait for it.
  */
-#ifndef UDM_VOLUME_H
-#define UDM_VOLUME_H
+#ifndef UDM_EXPORT_VOLUME_H
+#define UDM_EXPORT_VOLUME_H
 
-#include "buffer.h"
+#include "export/buffer.h"
 
 /* The marker of a split archive, and its size. */
 #define UDM_SPLIT_MARKER      "PK\7\10"

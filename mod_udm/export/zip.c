@@ -9,8 +9,8 @@
  */
 #include <openssl/sha.h>
 
-#include "spool.h"
-#include "zip.h"
+#include "export/spool.h"
+#include "export/zip.h"
 
 #define METHOD_DEFLATE    8
 #define FLAG_DESCRIPTOR   0x0008

@@ -4,13 +4,13 @@
  * needed, true volumes. The central directory waits in a spool, so memory does not depend on the
  * number of entries.
  */
-#ifndef UDM_ZIP_H
-#define UDM_ZIP_H
+#ifndef UDM_EXPORT_ZIP_H
+#define UDM_EXPORT_ZIP_H
 
 #include <apr_time.h>
 
-#include "entry.h"
-#include "volume.h"
+#include "export/entry.h"
+#include "export/volume.h"
 
 /* Longest name that udm_zip_name makes, its ending not counted. */
 #define UDM_ZIP_NAME_MAX 200

@@ -212,7 +212,7 @@ typedef struct lookup_t {
     udm_credentials_t *credentials;
 } lookup_t;
 
-static udm_error_t *look_up_rights(udm_db_t *db, void *baton)
+static udm_error_t *look_up_rights(udm_pg_t *db, void *baton)
 {
     lookup_t *lookup = baton;
 
@@ -220,7 +220,7 @@ static udm_error_t *look_up_rights(udm_db_t *db, void *baton)
 }
 
 /* Noting it twice does no harm. */
-static udm_error_t *note_use(udm_db_t *db, void *baton)
+static udm_error_t *note_use(udm_pg_t *db, void *baton)
 {
     lookup_t *lookup = baton;
 

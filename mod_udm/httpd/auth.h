@@ -8,8 +8,8 @@
 #include <httpd.h>
 
 #include "core/error.h"
-#include "db/db.h"
 #include "httpd/request.h"
+#include "pg/client.h"
 
 /*
  * Finds who asks, once for a request: verifies each credential that was sent, asks for those that
@@ -22,7 +22,7 @@ udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q);
 bool udm_auth_by_others(request_rec *r);
 
 /* What is asked of the database for several requests at once (udm_credentials_t): see batch.h. */
-udm_error_t *udm_auth_ask(apr_pool_t *p, udm_db_t *db, void *const *items, int count);
+udm_error_t *udm_auth_ask(apr_pool_t *p, udm_pg_t *db, void *const *items, int count);
 
 /* The hooks: force_authn, check_authn and note_auth_failure of AuthType UDM. */
 int udm_auth_force(request_rec *r);

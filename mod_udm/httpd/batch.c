@@ -53,7 +53,7 @@ udm_batch_t *udm_batch_create(apr_pool_t *pchild, bool again, udm_batch_fn fn)
     return batch;
 }
 
-static udm_error_t *ask(udm_db_t *db, void *baton)
+static udm_error_t *ask(udm_pg_t *db, void *baton)
 {
     work_t *work = baton;
 

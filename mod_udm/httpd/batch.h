@@ -9,7 +9,7 @@
 
 #include <httpd.h>
 
-#include "db/db.h"
+#include "pg/client.h"
 
 /* Of one child and one server, for one kind of question. */
 typedef struct udm_batch_t udm_batch_t;
@@ -23,11 +23,11 @@ typedef struct udm_batch_t udm_batch_t;
  * pool meanwhile.
  * @return an error of the database, which is that of all items
  */
-typedef udm_error_t *(*udm_batch_fn)(apr_pool_t *p, udm_db_t *db, void *const *items, int count);
+typedef udm_error_t *(*udm_batch_fn)(apr_pool_t *p, udm_pg_t *db, void *const *items, int count);
 
 /* Defines the udm_batch_fn `name` by a function of db/ that takes pointers to `type`. */
 #define UDM_BATCH_FN(name, type, ask)                                                              \
-    udm_error_t *name(apr_pool_t *p, udm_db_t *db, void *const *items, int count)                  \
+    udm_error_t *name(apr_pool_t *p, udm_pg_t *db, void *const *items, int count)                  \
     {                                                                                              \
         type *typed[UDM_BATCH_MAX]; /* NOLINT(bugprone-macro-parentheses) */                       \
         int i;                                                                                     \

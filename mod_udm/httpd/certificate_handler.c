@@ -29,7 +29,7 @@ typedef struct certificate_work_t {
     udm_certificate_info_t *info;
 } certificate_work_t;
 
-static udm_error_t *get_certificate(udm_db_t *db, void *baton)
+static udm_error_t *get_certificate(udm_pg_t *db, void *baton)
 {
     certificate_work_t *work = baton;
 
@@ -45,7 +45,7 @@ static json_t *info_json(const certificate_work_t *work)
 }
 
 /* What the certificate must be depends on how the contact centre's files are encrypted. */
-static udm_error_t *put_certificate(udm_db_t *db, void *baton)
+static udm_error_t *put_certificate(udm_pg_t *db, void *baton)
 {
     certificate_work_t *work = baton;
     udm_encryption encryption = udm_config_encryption(work->q->dir);

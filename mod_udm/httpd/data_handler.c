@@ -51,7 +51,7 @@ typedef struct catalog_read_t {
     udm_labels_t labels;
 } catalog_read_t;
 
-static udm_error_t *read_labels(udm_db_t *db, void *baton)
+static udm_error_t *read_labels(udm_pg_t *db, void *baton)
 {
     catalog_read_t *read = baton;
 
@@ -97,14 +97,14 @@ int udm_handle_labels(request_rec *r, udm_request_t *q)
                                       udm_schedule_type_name(UDM_SCHEDULE_RECURRING), "Recurring"));
 }
 
-static udm_error_t *read_sources(udm_db_t *db, void *baton)
+static udm_error_t *read_sources(udm_pg_t *db, void *baton)
 {
     catalog_read_t *read = baton;
 
     return udm_catalog_sources(&read->rows, read->r->pool, db, read->who);
 }
 
-static udm_error_t *read_types(udm_db_t *db, void *baton)
+static udm_error_t *read_types(udm_pg_t *db, void *baton)
 {
     catalog_read_t *read = baton;
 
@@ -169,7 +169,7 @@ int udm_handle_type_list(request_rec *r, udm_request_t *q)
     return respond_some(r, list);
 }
 
-static udm_error_t *read_sub_types(udm_db_t *db, void *baton)
+static udm_error_t *read_sub_types(udm_pg_t *db, void *baton)
 {
     catalog_read_t *read = baton;
 
@@ -210,7 +210,7 @@ int udm_handle_sub_type_list(request_rec *r, udm_request_t *q)
     return respond_some(r, list);
 }
 
-static udm_error_t *read_attributes(udm_db_t *db, void *baton)
+static udm_error_t *read_attributes(udm_pg_t *db, void *baton)
 {
     catalog_read_t *read = baton;
 

@@ -16,6 +16,7 @@
 #include <apr_optional.h>
 #include <mod_dbd.h>
 
+#include "db/installation.h"
 #include "httpd/config.h"
 #include "httpd/dbd.h"
 
@@ -103,18 +104,18 @@ static void tidy(PGconn *conn)
  * Runs `fn` on a schema that fits. A schema that changed since that was looked at is found out by what
  * a statement misses.
  */
-static udm_error_t *run(request_rec *r, udm_db_t *db, udm_dbd_fn fn, void *baton)
+static udm_error_t *run(request_rec *r, udm_pg_t *db, udm_dbd_fn fn, void *baton)
 {
-    udm_error_t *error = udm_db_check_schema(r->pool, db);
+    udm_error_t *error = udm_installation_check(r->pool, db);
     udm_error_t *wrong;
 
     if (error) {
         return error;
     }
     error = fn(db, baton);
-    if (error && udm_db_doubts_schema(error)) {
+    if (error && udm_pg_undefined(error)) {
         tidy(db->conn);
-        wrong = udm_db_check_schema(r->pool, db);
+        wrong = udm_installation_check(r->pool, db);
         error = wrong ? wrong : error;
     }
     return error;
@@ -155,10 +156,10 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
     else {
         /* of its own: a long list leases once for each of its batches */
         apr_pool_t *lease;
-        udm_db_t *db;
+        udm_pg_t *db;
 
         apr_pool_create(&lease, r->pool);
-        db = udm_db_wrap(lease, conn);
+        db = udm_pg_wrap(lease, conn);
         error = run(r, db, fn, baton);
         if (error && again && PQstatus(conn) != CONNECTION_OK &&
             revive(dbd, conn, r->pool, false)) {

@@ -10,13 +10,13 @@
 #include <httpd.h>
 
 #include "core/error.h"
-#include "db/db.h"
+#include "pg/client.h"
 
 /* What a client is asked to wait after a 503, in seconds. */
 #define UDM_RETRY_AFTER "2"
 
 /* Work on a borrowed connection. Everything that leaves it lives in the request's pool. */
-typedef udm_error_t *(*udm_dbd_fn)(udm_db_t *db, void *baton);
+typedef udm_error_t *(*udm_dbd_fn)(udm_pg_t *db, void *baton);
 
 /*
  * Borrows a connection, runs `fn`, and gives the connection back without an open transaction. With

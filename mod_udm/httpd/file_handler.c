@@ -68,7 +68,7 @@ static udm_error_t *read_names(apr_array_header_t **names, request_rec *r, int m
     return NULL;
 }
 
-static udm_error_t *link_file(udm_db_t *db, void *baton)
+static udm_error_t *link_file(udm_pg_t *db, void *baton)
 {
     file_work_t *work = baton;
 
@@ -96,7 +96,7 @@ int udm_handle_file_link(request_rec *r, udm_request_t *q)
     return udm_respond_empty(r, HTTP_SEE_OTHER);
 }
 
-static udm_error_t *link_files(udm_db_t *db, void *baton)
+static udm_error_t *link_files(udm_pg_t *db, void *baton)
 {
     file_work_t *work = baton;
 
@@ -136,7 +136,7 @@ int udm_handle_file_link_many(request_rec *r, udm_request_t *q)
     return udm_respond_json(r, HTTP_OK, list);
 }
 
-static udm_error_t *delete_files(udm_db_t *db, void *baton)
+static udm_error_t *delete_files(udm_pg_t *db, void *baton)
 {
     file_work_t *work = baton;
 
@@ -158,7 +158,7 @@ int udm_handle_file_delete_many(request_rec *r, udm_request_t *q)
  * Deletes one file, or finds out whether it is there at all. Asking for links to it and to a name
  * that no file has makes and audits no link, and says whether this one is missing, too.
  */
-static udm_error_t *delete_file(udm_db_t *db, void *baton)
+static udm_error_t *delete_file(udm_pg_t *db, void *baton)
 {
     file_work_t *work = baton;
     apr_array_header_t *missing;

@@ -74,9 +74,9 @@ int udm_handler_respond_no_404(request_rec *r, const udm_error_t *error);
 int udm_handler_delete_ids(request_rec *r, udm_request_t *q, bool runs);
 
 /* What is asked of the database for several requests at once: see batch.h. */
-udm_error_t *udm_handler_ask_jobs(apr_pool_t *p, udm_db_t *db, void *const *items, int count);
-udm_error_t *udm_handler_ask_new_jobs(apr_pool_t *p, udm_db_t *db, void *const *items, int count);
-udm_error_t *udm_handler_ask_downloads(apr_pool_t *p, udm_db_t *db, void *const *items, int count);
+udm_error_t *udm_handler_ask_jobs(apr_pool_t *p, udm_pg_t *db, void *const *items, int count);
+udm_error_t *udm_handler_ask_new_jobs(apr_pool_t *p, udm_pg_t *db, void *const *items, int count);
+udm_error_t *udm_handler_ask_downloads(apr_pool_t *p, udm_pg_t *db, void *const *items, int count);
 
 typedef int (*udm_handler_fn)(request_rec *r, udm_request_t *q);
 

@@ -121,7 +121,7 @@ static udm_error_t *read_retry_key(const char **key, request_rec *r)
     return NULL;
 }
 
-static udm_error_t *check_job(udm_db_t *db, void *baton)
+static udm_error_t *check_job(udm_pg_t *db, void *baton)
 {
     job_work_t *work = baton;
 
@@ -166,7 +166,7 @@ static udm_error_t *check_cipher(request_rec *r, const udm_job_cipher_t *cipher)
     return error;
 }
 
-static udm_error_t *create_once(udm_db_t *db, void *baton)
+static udm_error_t *create_once(udm_pg_t *db, void *baton)
 {
     job_work_t *work = baton;
 
@@ -242,7 +242,7 @@ int udm_handle_job_create(request_rec *r, udm_request_t *q)
     return udm_respond_text(r, HTTP_ACCEPTED, work.answer);
 }
 
-static udm_error_t *read_representation(udm_db_t *db, void *baton)
+static udm_error_t *read_representation(udm_pg_t *db, void *baton)
 {
     job_work_t *work = baton;
 
@@ -291,7 +291,7 @@ int udm_handle_job_get(request_rec *r, udm_request_t *q)
     return error ? udm_respond_error(r, error) : udm_respond_resource_text(r, text);
 }
 
-static udm_error_t *replace_job(udm_db_t *db, void *baton)
+static udm_error_t *replace_job(udm_pg_t *db, void *baton)
 {
     job_work_t *work = baton;
 
@@ -316,7 +316,7 @@ int udm_handle_job_replace(request_rec *r, udm_request_t *q)
     return udm_respond_json(r, HTTP_OK, udm_job_info_json(r->pool, work.info, q->route->version));
 }
 
-static udm_error_t *change_job(udm_db_t *db, void *baton)
+static udm_error_t *change_job(udm_pg_t *db, void *baton)
 {
     job_work_t *work = baton;
 
@@ -385,7 +385,7 @@ typedef struct bulk_t {
     apr_array_header_t *left;
 } bulk_t;
 
-static udm_error_t *delete_batch(udm_db_t *db, void *baton)
+static udm_error_t *delete_batch(udm_pg_t *db, void *baton)
 {
     bulk_t *bulk = baton;
     apr_array_header_t *batch = apr_array_make(bulk->r->pool, BULK_BATCH, sizeof(apr_int64_t));

@@ -18,7 +18,9 @@
 #include "core/json.h"
 #include "core/listing.h"
 #include "core/text.h"
+#include "db/file.h"
 #include "db/job.h"
+#include "db/list.h"
 #include "httpd/dbd.h"
 #include "httpd/handler.h"
 
@@ -38,7 +40,7 @@ typedef struct list_read_t {
 } list_read_t;
 
 /* Counts, fixes the list, and reads the first batch: a short list takes one loan. */
-static udm_error_t *read_first(udm_db_t *db, void *baton)
+static udm_error_t *read_first(udm_pg_t *db, void *baton)
 {
     list_read_t *read = baton;
     udm_error_t *error = udm_list_open(&read->list, &read->count, read->r->pool, db, read->kind,
@@ -49,7 +51,7 @@ static udm_error_t *read_first(udm_db_t *db, void *baton)
                : udm_list_next(&read->batch, read->batch_pool, db, read->list);
 }
 
-static udm_error_t *read_next(udm_db_t *db, void *baton)
+static udm_error_t *read_next(udm_pg_t *db, void *baton)
 {
     list_read_t *read = baton;
 

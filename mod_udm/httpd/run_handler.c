@@ -19,7 +19,7 @@ typedef struct run_work_t {
     udm_job_info_t *info;
 } run_work_t;
 
-static udm_error_t *read_run(udm_db_t *db, void *baton)
+static udm_error_t *read_run(udm_pg_t *db, void *baton)
 {
     run_work_t *work = baton;
 
@@ -62,7 +62,7 @@ int udm_handle_run_progress(request_rec *r, udm_request_t *q)
         r, json_pack("{s:i, s:s}", "progress", info->progress, "status", info->status));
 }
 
-static udm_error_t *delete_run(udm_db_t *db, void *baton)
+static udm_error_t *delete_run(udm_pg_t *db, void *baton)
 {
     run_work_t *work = baton;
     udm_error_t *error = NULL;

@@ -21,7 +21,7 @@
 
 #include <apr_strings.h>
 
-#include "local_private.h"
+#include "store/local_private.h"
 
 #define BUFFER_SIZE 262144
 

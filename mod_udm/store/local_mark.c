@@ -13,7 +13,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
-#include "local_private.h"
+#include "store/local_private.h"
 
 static const char mark_name[] = ".udm-store";
 

@@ -5,7 +5,7 @@
 #ifndef UDM_STORE_LOCAL_PRIVATE_H
 #define UDM_STORE_LOCAL_PRIVATE_H
 
-#include "store.h"
+#include "store/store.h"
 
 /* UDM_E_STORE: why it failed, for a person; where, for the log. `status` is an errno. */
 udm_error_t *udm_store_local_error(apr_pool_t *p, int status, const char *path);

@@ -6,8 +6,8 @@
  * An object is written under a name that nobody is given (".part"), made durable, and only then
  * published under its own name. Names are made by the worker: "export-<uuid>.zip.smime" and the like.
  */
-#ifndef UDM_STORE_H
-#define UDM_STORE_H
+#ifndef UDM_STORE_STORE_H
+#define UDM_STORE_STORE_H
 
 #include <errno.h>
 #include <stdbool.h>

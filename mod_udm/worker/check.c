@@ -10,7 +10,9 @@
 
 #include <apr_strings.h>
 
-#include "db/source.h"
+#include "db/catalog.h"
+#include "db/installation.h"
+#include "source/source.h"
 #include "worker/keeper.h"
 
 #define MISFITS_MAX 20 /* contact centres, before a type is given up */
@@ -127,17 +129,17 @@ int udm_check_run(apr_pool_t *p, const udm_settings_t *settings, const char *sou
 {
     apr_array_header_t *types, *centres;
     udm_error_t *error;
-    udm_db_t *db;
+    udm_pg_t *db;
     bool good = true;
     int i;
 
-    error = udm_db_connect(&db, p, settings->database, "udm-worker", UDM_E_DATABASE);
-    error = error ? error : udm_db_check_schema(p, db);
-    if (error && udm_db_wrong_schema(error)) {
+    error = udm_pg_connect(&db, p, settings->database, "udm-worker", UDM_E_DATABASE);
+    error = error ? error : udm_installation_check(p, db);
+    if (error && udm_installation_wrong_schema(error)) {
         print_to(stderr, "udm-worker: ", error->detail);
         return UDM_EXIT_SCHEMA;
     }
-    error = error ? error : udm_db_begin(p, db, "READ ONLY");
+    error = error ? error : udm_pg_begin(p, db, "READ ONLY");
     error = error ? error : udm_catalog_all_of(&source, &types, &centres, p, db, source);
     if (error) {
         print_to(stderr, "udm-worker: ", udm_error_line(p, error));

@@ -22,7 +22,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
-#include "db/heartbeat.h"
+#include "db/installation.h"
 #include "export/spool.h"
 #include "worker/purge.h"
 #include "worker/storage.h"
@@ -47,7 +47,7 @@ typedef struct keeper_t {
     apr_pool_t *pool;
     apr_pool_t *db_pool; /* as long as a connection */
     apr_pool_t *turn;    /* as long as a turn of the loop */
-    udm_db_t *db;        /* NULL: not connected */
+    udm_pg_t *db;        /* NULL: not connected */
     int signals;
     int bell;    /* read end */
     int control; /* stdin, or -1 */
@@ -79,7 +79,7 @@ static apr_int64_t earlier(apr_int64_t a, apr_int64_t b)
 /* Another try does not help while the programs and the schema do not fit: an admin has to act. */
 static void database_lost(keeper_t *k, const udm_error_t *error)
 {
-    if (udm_db_wrong_schema(error)) {
+    if (udm_installation_wrong_schema(error)) {
         udm_log(LIMIT(k), UDM_LOG_ERROR, "UDM0400: the worker does not run: %s", error->detail);
         k->failed = UDM_EXIT_SCHEMA;
     }
@@ -273,7 +273,7 @@ static void connect_database(keeper_t *k)
     apr_pool_clear(k->db_pool);
     error = udm_worker_connect(&k->db, k->db_pool, k->worker);
     if (!error) {
-        error = udm_db_exec(k->turn, k->db, "LISTEN udm_run");
+        error = udm_pg_exec(k->turn, k->db, "LISTEN udm_run");
     }
     if (!error && k->worker->slot_count == 0) {
         error = start_slots(k);
@@ -380,13 +380,13 @@ static void schedule(keeper_t *k)
     apr_time_t next;
     int made;
 
-    error = udm_db_check_schema(k->turn, k->db);
+    error = udm_installation_check(k->turn, k->db);
     if (!error) {
         error = udm_queue_schedule(&made, &next, k->turn, k->db);
     }
     if (error) {
-        if (udm_db_doubts_schema(error)) {
-            wrong = udm_db_check_schema(k->turn, k->db);
+        if (udm_pg_undefined(error)) {
+            wrong = udm_installation_check(k->turn, k->db);
             error = wrong ? wrong : error;
         }
         database_lost(k, error);
@@ -423,7 +423,7 @@ static void read_notifications(keeper_t *k)
     PGnotify *notification;
 
     if (!PQconsumeInput(k->db->conn)) {
-        database_lost(k, udm_db_error(k->turn, k->db, NULL));
+        database_lost(k, udm_pg_error(k->turn, k->db, NULL));
         return;
     }
     while ((notification = PQnotifies(k->db->conn)) != NULL) {

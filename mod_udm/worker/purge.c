@@ -11,6 +11,7 @@
 
 #include <apr_strings.h>
 
+#include "db/retention.h"
 #include "worker/storage.h"
 #include "worker/sweep.h"
 #include "worker/upkeep.h"
@@ -28,7 +29,7 @@ typedef struct purge_t {
     apr_pool_t *pool;    /* as long as the thread */
     apr_pool_t *db_pool; /* as long as a connection */
     apr_pool_t *turn;    /* as long as a batch */
-    udm_db_t *db;        /* NULL: not connected */
+    udm_pg_t *db;        /* NULL: not connected */
     udm_sweep_t *sweep;  /* NULL: none is under way */
     apr_pool_t *sweep_pool;
     apr_int64_t sweep_at;
@@ -77,7 +78,7 @@ static udm_error_t *remove_batch(int *left, purge_t *t, const apr_array_header_t
         return failed;
     }
     for (i = 0; !failed && i < files->nelts && udm_worker_goes_on(t->worker); i++) {
-        const udm_purge_t *file = &APR_ARRAY_IDX(files, i, udm_purge_t);
+        const udm_due_file_t *file = &APR_ARRAY_IDX(files, i, udm_due_file_t);
         udm_error_t *error = store->remove(store, t->turn, file->name);
 
         if (error) {
@@ -96,7 +97,7 @@ static udm_error_t *remove_batch(int *left, purge_t *t, const apr_array_header_t
     }
     udm_log(LIMIT(t->worker), UDM_LOG_INFO, "UDM0241: taken out of the store: %s",
             udm_text_count(t->turn, gone->nelts, "file"));
-    return udm_queue_purged(t->turn, t->db, gone);
+    return udm_retention_files_gone(t->turn, t->db, gone);
 }
 
 /* What the database is in the way of there must not keep files in the store. */
@@ -123,7 +124,7 @@ static udm_error_t *purge(purge_t *t)
         count = left = 0;
         error = connected(t);
         if (!error) {
-            error = udm_queue_purge(&files, t->turn, t->db, BATCH);
+            error = udm_retention_due_files(&files, t->turn, t->db, BATCH);
         }
         if (!error && files->nelts > 0) {
             count = files->nelts;
@@ -135,7 +136,7 @@ static udm_error_t *purge(purge_t *t)
         error = tolerate(t, udm_upkeep_tenants(t->turn, t->worker, t->db));
     }
     if (!error && udm_worker_now() >= t->forget_at) {
-        error = udm_queue_forget_retries(t->turn, t->db);
+        error = udm_retention_forget_retries(t->turn, t->db);
         if (!error) {
             error = tolerate(t, udm_upkeep_pass(t->turn, t->worker, t->db));
         }

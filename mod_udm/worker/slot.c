@@ -17,6 +17,8 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
+#include "db/catalog.h"
+#include "db/installation.h"
 #include "worker/storage.h"
 
 /* What a pool may keep for its next run; the rest goes back to the system. */
@@ -37,7 +39,7 @@ typedef struct desk_t {
     apr_pool_t *pool;     /* as long as the thread */
     apr_pool_t *db_pool;  /* as long as a connection */
     apr_pool_t *run_pool; /* as long as a run */
-    udm_db_t *db;         /* NULL: not connected */
+    udm_pg_t *db;         /* NULL: not connected */
     udm_store_t *store;   /* of the run: lives in its pool */
     udm_source_hold_t *hold;
     udm_export_tried_t tried;
@@ -72,7 +74,7 @@ int udm_worker_backoff(int *last)
     return *last / 2 + (int)(random % (unsigned)(*last / 2 + 1));
 }
 
-udm_error_t *udm_worker_connect(udm_db_t **db, apr_pool_t *p, const udm_worker_t *worker)
+udm_error_t *udm_worker_connect(udm_pg_t **db, apr_pool_t *p, const udm_worker_t *worker)
 {
     const char *conninfo = worker->settings->database;
     udm_error_t *error;
@@ -84,14 +86,14 @@ udm_error_t *udm_worker_connect(udm_db_t **db, apr_pool_t *p, const udm_worker_t
                                "tcp_user_timeout=10000 ",
                                conninfo, NULL);
     }
-    error = udm_db_connect(db, p, conninfo, "udm-worker", UDM_E_DATABASE);
+    error = udm_pg_connect(db, p, conninfo, "udm-worker", UDM_E_DATABASE);
     if (error) {
         return error;
     }
-    error = udm_db_exec(
+    error = udm_pg_exec(
         p, *db, "SET TimeZone = 'UTC'; SET statement_timeout = '10s'; SET lock_timeout = '5s'");
     if (!error) {
-        error = udm_db_check_schema(p, *db);
+        error = udm_installation_check(p, *db);
     }
     if (error) {
         *db = NULL;

@@ -69,7 +69,7 @@ apr_int64_t udm_worker_now(void);
 int udm_worker_backoff(int *last);
 
 /* Connects to the database of the queue, with limits on how long anything there may take. */
-udm_error_t *udm_worker_connect(udm_db_t **db, apr_pool_t *p, const udm_worker_t *worker);
+udm_error_t *udm_worker_connect(udm_pg_t **db, apr_pool_t *p, const udm_worker_t *worker);
 
 /* Logs the first failure of an outage, and its end. Any thread. */
 void udm_worker_database_down(udm_worker_t *worker, apr_pool_t *p, const udm_error_t *error);

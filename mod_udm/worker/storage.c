@@ -5,13 +5,15 @@
  */
 #include "worker/storage.h"
 
+#include "db/installation.h"
+
 static udm_error_t *adopt(apr_pool_t *p, const char *id, void *baton)
 {
     return udm_store_local_adopt(p, baton, id);
 }
 
 udm_error_t *udm_storage_open(udm_store_t **store, apr_pool_t *p, const udm_worker_t *worker,
-                              udm_db_t *db, udm_storage_mode mode)
+                              udm_pg_t *db, udm_storage_mode mode)
 {
     const char *root = worker->settings->store;
     bool begun = false;
@@ -19,9 +21,9 @@ udm_error_t *udm_storage_open(udm_store_t **store, apr_pool_t *p, const udm_work
     bool has_store;
     const char *id;
 
-    error = udm_queue_installation(&id, &has_store, p, db);
+    error = udm_installation_read(&id, &has_store, p, db);
     if (!error && !has_store && mode == UDM_STORAGE_BEGIN) {
-        error = udm_queue_begin_store(p, db, adopt, (void *)root);
+        error = udm_installation_begin_store(p, db, adopt, (void *)root);
         begun = true;
     }
     if (!error) {

@@ -19,7 +19,7 @@ typedef enum {
  * @return UDM_E_STORE, or UDM_E_DATABASE
  */
 udm_error_t *udm_storage_open(udm_store_t **store, apr_pool_t *p, const udm_worker_t *worker,
-                              udm_db_t *db, udm_storage_mode mode);
+                              udm_pg_t *db, udm_storage_mode mode);
 
 /* Logs the first failure of a store that is away, and the end of that. Any thread. */
 void udm_storage_down(udm_worker_t *worker, apr_pool_t *p, const udm_error_t *error);

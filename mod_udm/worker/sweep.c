@@ -8,6 +8,7 @@
  */
 #include "worker/sweep.h"
 
+#include "db/retention.h"
 #include "worker/storage.h"
 
 #define BATCH 500
@@ -20,7 +21,7 @@ struct udm_sweep_t {
     apr_int64_t removed;
 };
 
-udm_error_t *udm_sweep_begin(udm_sweep_t **sweep, apr_pool_t *p, udm_worker_t *worker, udm_db_t *db)
+udm_error_t *udm_sweep_begin(udm_sweep_t **sweep, apr_pool_t *p, udm_worker_t *worker, udm_pg_t *db)
 {
     udm_sweep_t *s = apr_pcalloc(p, sizeof(*s));
     udm_error_t *error;
@@ -57,7 +58,7 @@ static apr_array_header_t *old_enough(apr_array_header_t **names, apr_pool_t *p,
 }
 
 /* One that cannot be removed does not keep the others; its error is returned. */
-static udm_error_t *remove_orphans(udm_sweep_t *s, apr_pool_t *p, udm_db_t *db,
+static udm_error_t *remove_orphans(udm_sweep_t *s, apr_pool_t *p, udm_pg_t *db,
                                    const apr_array_header_t *found)
 {
     const udm_settings_t *settings = s->worker->settings;
@@ -72,7 +73,7 @@ static udm_error_t *remove_orphans(udm_sweep_t *s, apr_pool_t *p, udm_db_t *db,
     if (old->nelts == 0) {
         return NULL;
     }
-    error = udm_queue_orphans(&orphans, p, db, names);
+    error = udm_retention_orphans(&orphans, p, db, names);
     for (i = 0; !error && i < orphans->nelts && udm_worker_goes_on(s->worker); i++) {
         const udm_orphan_t *orphan = &APR_ARRAY_IDX(orphans, i, udm_orphan_t);
         const udm_stored_t *stored = &APR_ARRAY_IDX(old, orphan->index, udm_stored_t);
@@ -92,7 +93,7 @@ static udm_error_t *remove_orphans(udm_sweep_t *s, apr_pool_t *p, udm_db_t *db,
     return error ? error : failed;
 }
 
-udm_error_t *udm_sweep_batch(bool *more, udm_sweep_t *sweep, apr_pool_t *p, udm_db_t *db)
+udm_error_t *udm_sweep_batch(bool *more, udm_sweep_t *sweep, apr_pool_t *p, udm_pg_t *db)
 {
     udm_log_level limit = sweep->worker->settings->log_level;
     apr_array_header_t *found;

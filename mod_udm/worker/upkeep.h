@@ -8,12 +8,12 @@
 #include "worker/slot.h"
 
 /* Goes on with contact centres that are being removed, as far as that can be done now. */
-udm_error_t *udm_upkeep_tenants(apr_pool_t *p, udm_worker_t *worker, udm_db_t *db);
+udm_error_t *udm_upkeep_tenants(apr_pool_t *p, udm_worker_t *worker, udm_pg_t *db);
 
 /*
  * Removes all that is older than the settings say, in steps that give way to others, and forgets what
  * nobody needs any more. `p` is cleared between the steps.
  */
-udm_error_t *udm_upkeep_pass(apr_pool_t *p, udm_worker_t *worker, udm_db_t *db);
+udm_error_t *udm_upkeep_pass(apr_pool_t *p, udm_worker_t *worker, udm_pg_t *db);
 
 #endif

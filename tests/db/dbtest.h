@@ -24,8 +24,8 @@
 
 #include "core/job.h"
 #include "core/principal.h"
-#include "db/db.h"
 #include "db/tenant.h"
+#include "pg/client.h"
 
 /* The pool of the running test; made before it, destroyed after it. */
 extern apr_pool_t *pool;
@@ -45,9 +45,9 @@ TCase *dbtest_case(const char *name);
 const char *dbtest_conninfo(const char *role);
 
 /* Connections to the test's database; opened when first asked for, closed after the test. */
-udm_db_t *dbtest_httpd(void);
-udm_db_t *dbtest_worker(void);
-udm_db_t *dbtest_admin(void);
+udm_pg_t *dbtest_httpd(void);
+udm_pg_t *dbtest_worker(void);
+udm_pg_t *dbtest_admin(void);
 
 /* As the superuser: runs SQL; returns the first column of the first row (NULL for NULL or none). */
 void dbtest_exec(const char *sql);
@@ -65,7 +65,7 @@ udm_principal_t *dbtest_authenticated(const udm_apikey_t *key, const udm_token_c
 udm_job_t *dbtest_job(void);
 
 /* Whether a notification has come in on the connection that listens. */
-bool dbtest_notified(udm_db_t *db);
+bool dbtest_notified(udm_pg_t *db);
 
 /* Gives a job another schedule: schedulerParam as JSON with ' for ". */
 void dbtest_schedule(udm_job_t *job, const char *json);

@@ -36,7 +36,7 @@ static const char *template_name;
 
 /* Of the running test. */
 static const char *database;
-static udm_db_t *httpd_db, *worker_db, *admin_db;
+static udm_pg_t *httpd_db, *worker_db, *admin_db;
 
 static const char fixture[] =
     "SELECT udm.create_tenant('acme', 'Acme'), udm.create_tenant('other', 'Other');"
@@ -121,14 +121,14 @@ static bool run_sql(apr_pool_t *p, const char *conninfo, const char *sql)
 {
     udm_error_t *error;
     apr_pool_t *own;
-    udm_db_t *db;
+    udm_pg_t *db;
 
     if (apr_pool_create(&own, p) != APR_SUCCESS) {
         return false;
     }
-    error = udm_db_connect(&db, own, conninfo, "udm-test", UDM_E_DATABASE);
+    error = udm_pg_connect(&db, own, conninfo, "udm-test", UDM_E_DATABASE);
     if (!error) {
-        error = udm_db_exec(own, db, sql);
+        error = udm_pg_exec(own, db, sql);
     }
     if (error) {
         fprintf(stderr, "tests/db: %s\n", udm_error_line(own, error));
@@ -177,39 +177,39 @@ const char *dbtest_conninfo(const char *role)
 }
 
 /* The cached connection, or a new one. */
-static udm_db_t *connection(udm_db_t **db, const char *role)
+static udm_pg_t *connection(udm_pg_t **db, const char *role)
 {
     if (!*db) {
-        dbtest_ok(udm_db_connect(db, pool, dbtest_conninfo(role), "udm-test", UDM_E_DATABASE));
+        dbtest_ok(udm_pg_connect(db, pool, dbtest_conninfo(role), "udm-test", UDM_E_DATABASE));
     }
     return *db;
 }
 
-udm_db_t *dbtest_httpd(void)
+udm_pg_t *dbtest_httpd(void)
 {
     return connection(&httpd_db, "udm_httpd");
 }
 
-udm_db_t *dbtest_worker(void)
+udm_pg_t *dbtest_worker(void)
 {
     return connection(&worker_db, "udm_worker");
 }
 
-udm_db_t *dbtest_admin(void)
+udm_pg_t *dbtest_admin(void)
 {
     return connection(&admin_db, NULL);
 }
 
 void dbtest_exec(const char *sql)
 {
-    dbtest_ok(udm_db_exec(pool, dbtest_admin(), sql));
+    dbtest_ok(udm_pg_exec(pool, dbtest_admin(), sql));
 }
 
 const char *dbtest_value(const char *sql)
 {
     udm_result_t *result;
 
-    dbtest_ok(udm_db_query_text(&result, pool, dbtest_admin(), sql, 0, NULL));
+    dbtest_ok(udm_pg_query_text(&result, pool, dbtest_admin(), sql, 0, NULL));
     return result->rows > 0 ? udm_result_text(result, 0, 0) : NULL;
 }
 
@@ -304,12 +304,12 @@ udm_principal_t *dbtest_authenticated(const udm_apikey_t *key, const udm_token_c
     return shown.who;
 }
 
-bool dbtest_notified(udm_db_t *db)
+bool dbtest_notified(udm_pg_t *db)
 {
     PGnotify *notification;
     bool any = false;
 
-    dbtest_ok(udm_db_exec(pool, db, "SELECT 1"));
+    dbtest_ok(udm_pg_exec(pool, db, "SELECT 1"));
     while ((notification = PQnotifies(db->conn)) != NULL) {
         PQfreemem(notification);
         any = true;
@@ -329,14 +329,14 @@ const udm_audit_t *dbtest_audit(const udm_principal_t *who)
 
 void dbtest_kill_connections(void)
 {
-    udm_db_t *db;
+    udm_pg_t *db;
     udm_result_t *result;
     apr_pool_t *p;
 
     ck_assert_int_eq(apr_pool_create(&p, pool), APR_SUCCESS);
-    dbtest_ok(udm_db_connect(&db, p, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
+    dbtest_ok(udm_pg_connect(&db, p, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
     /* Waits up to five seconds for each, so that they are gone when this returns. */
-    dbtest_ok(udm_db_query_text(&result, p, db,
+    dbtest_ok(udm_pg_query_text(&result, p, db,
                                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                                 " WHERE datname = current_database()"
                                 " AND pid <> pg_backend_pid()",
@@ -472,20 +472,20 @@ static bool make_template(apr_pool_t *p)
 static void drop_databases(apr_pool_t *p)
 {
     udm_result_t *rows;
-    udm_db_t *db;
+    udm_pg_t *db;
     int i;
 
-    if (udm_db_connect(&db, p, dsn, "udm-test", UDM_E_DATABASE) ||
-        udm_db_query_text(&rows, p, db,
+    if (udm_pg_connect(&db, p, dsn, "udm-test", UDM_E_DATABASE) ||
+        udm_pg_query_text(&rows, p, db,
                           "SELECT datname FROM pg_database"
                           " WHERE datname = $1 OR starts_with(datname, $1 || '_')",
                           1, &template_name)) {
         return;
     }
     for (i = 0; i < rows->rows; i++) {
-        udm_db_exec(p, db,
+        udm_pg_exec(p, db,
                     apr_psprintf(p, "DROP DATABASE %s WITH (FORCE)",
-                                 udm_db_identifier(p, udm_result_text(rows, i, 0))));
+                                 udm_pg_identifier(p, udm_result_text(rows, i, 0))));
     }
 }
 

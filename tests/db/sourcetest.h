@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-#include "db/source.h"
+#include "source/source.h"
 
 /* Makes the folder with the file "demo", which names the reader of the fixture. */
 void sourcetest_folder(void);

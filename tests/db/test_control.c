@@ -78,7 +78,7 @@ static const char *state(apr_int64_t id)
         " CASE WHEN latest_run_id IS NOT NULL THEN '+r' END) FROM udm.job WHERE id = %s), 'gone')"
         " || ' / ' || coalesce((SELECT string_agg(status, ' ' ORDER BY id) FROM udm.run"
         " WHERE job_id = %s), '')",
-        udm_db_int(pool, id), udm_db_int(pool, id)));
+        udm_pg_int(pool, id), udm_pg_int(pool, id)));
 }
 
 static const char *audits(const char *action, apr_int64_t id)
@@ -294,7 +294,7 @@ START_TEST(run_delete_of_several)
     dbtest_exec("UPDATE udm.run SET id = 0 WHERE status = 'COMPLETED'");
     dbtest_ok(run_delete(first, who));
     ck_assert_str_eq(state(id), "QUEUED+r / COMPLETED QUEUED");
-    ck_assert_str_eq(dbtest_value("SELECT latest_run_id FROM udm.job"), udm_db_int(pool, last));
+    ck_assert_str_eq(dbtest_value("SELECT latest_run_id FROM udm.job"), udm_pg_int(pool, last));
     dbtest_ok(run_delete(last, who));
     /* An older run is not the latest one, and would belie the status. */
     ck_assert_str_eq(state(id), "CANCELLED / COMPLETED");
@@ -420,17 +420,17 @@ START_TEST(the_worker_is_told)
     for (i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
         apr_int64_t id = make(tests[i].from);
 
-        dbtest_ok(udm_db_exec(pool, dbtest_worker(), "LISTEN udm_run"));
+        dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "LISTEN udm_run"));
         while ((notify = PQnotifies(conn))) {
             PQfreemem(notify);
         }
         dbtest_ok(change(tests[i].change, id));
-        dbtest_ok(udm_db_exec(pool, dbtest_worker(), "SELECT 1"));
+        dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "SELECT 1"));
         ck_assert(PQconsumeInput(conn));
         notify = PQnotifies(conn);
         ck_assert_msg(notify, "test %d: nobody was told", (int)i);
         PQfreemem(notify);
-        dbtest_ok(udm_db_exec(pool, dbtest_worker(), "UNLISTEN udm_run"));
+        dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "UNLISTEN udm_run"));
         while ((notify = PQnotifies(conn))) {
             PQfreemem(notify);
         }
@@ -622,7 +622,7 @@ END_TEST
 START_TEST(many_without_a_database)
 {
     apr_array_header_t *ids = apr_array_make(pool, 8, sizeof(apr_int64_t));
-    udm_db_t *db = udm_db_wrap(pool, dbtest_httpd()->conn);
+    udm_pg_t *db = udm_pg_wrap(pool, dbtest_httpd()->conn);
     apr_array_header_t *left;
 
     APR_ARRAY_PUSH(ids, apr_int64_t) = NO_ID;

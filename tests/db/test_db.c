@@ -20,7 +20,7 @@ static udm_result_t *query(const char *sql, const char *value)
 {
     udm_result_t *result;
 
-    dbtest_ok(udm_db_query_text(&result, pool, dbtest_httpd(), sql, 1, &value));
+    dbtest_ok(udm_pg_query_text(&result, pool, dbtest_httpd(), sql, 1, &value));
     return result;
 }
 
@@ -51,10 +51,10 @@ START_TEST(connects_as_the_string_says)
     const char *conninfo = apr_pstrcat(pool, dbtest_conninfo("udm_httpd"),
                                        " application_name=mine client_encoding=LATIN1", NULL);
     udm_result_t *row;
-    udm_db_t *db;
+    udm_pg_t *db;
 
-    dbtest_ok(udm_db_connect(&db, pool, conninfo, "udm-test", UDM_E_DATABASE));
-    dbtest_ok(udm_db_query_text(&row, pool, db,
+    dbtest_ok(udm_pg_connect(&db, pool, conninfo, "udm-test", UDM_E_DATABASE));
+    dbtest_ok(udm_pg_query_text(&row, pool, db,
                                 "SELECT current_setting('application_name'),"
                                 " current_setting('client_encoding')",
                                 0, NULL));
@@ -67,11 +67,11 @@ START_TEST(closes_with_its_pool)
 {
     const char *open = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'closing'";
     apr_pool_t *own;
-    udm_db_t *db;
+    udm_pg_t *db;
     int i;
 
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    dbtest_ok(udm_db_connect(&db, own, dbtest_conninfo("udm_httpd"), "closing", UDM_E_DATABASE));
+    dbtest_ok(udm_pg_connect(&db, own, dbtest_conninfo("udm_httpd"), "closing", UDM_E_DATABASE));
     ck_assert_str_eq(dbtest_value(open), "1");
     apr_pool_destroy(own);
     for (i = 0; strcmp(dbtest_value(open), "0") != 0; i++) {
@@ -83,9 +83,9 @@ END_TEST
 START_TEST(connection_errors_tell_nothing)
 {
     udm_error_t *error;
-    udm_db_t *db;
+    udm_pg_t *db;
 
-    error = udm_db_connect(&db, pool, "host=/nowhere dbname=d user=u password=sesame", "x",
+    error = udm_pg_connect(&db, pool, "host=/nowhere dbname=d user=u password=sesame", "x",
                            UDM_E_DATABASE);
     dbtest_fails(error, UDM_E_DATABASE, "the database does not answer");
     ck_assert_ptr_null(db);
@@ -93,10 +93,10 @@ START_TEST(connection_errors_tell_nothing)
     ck_assert_ptr_nonnull(strstr(error->detail, "nowhere"));
     ck_assert_ptr_null(strstr(udm_error_line(pool, error), "sesame"));
 
-    error = udm_db_connect(&db, pool, "host=/nowhere", "x", UDM_E_SOURCE);
+    error = udm_pg_connect(&db, pool, "host=/nowhere", "x", UDM_E_SOURCE);
     dbtest_fails(error, UDM_E_SOURCE, "does not answer");
 
-    error = udm_db_connect(&db, pool, "password sesame", "x", UDM_E_DATABASE);
+    error = udm_pg_connect(&db, pool, "password sesame", "x", UDM_E_DATABASE);
     dbtest_fails(error, UDM_E_DATABASE, "cannot be read");
     ck_assert_ptr_null(strstr(udm_error_line(pool, error), "sesame"));
 }
@@ -105,7 +105,7 @@ END_TEST
 START_TEST(reads_values)
 {
     udm_result_t *row = query("SELECT $1::text, '', 42, -9007199254740993::bigint, true, false,"
-                              " NULL::boolean, NULL::bigint, " UDM_DB_TIME("NULL::timestamptz"),
+                              " NULL::boolean, NULL::bigint, " UDM_PG_TIME("NULL::timestamptz"),
                               NULL);
 
     ck_assert_int_eq(row->rows, 1);
@@ -128,22 +128,22 @@ START_TEST(times_are_exact)
                                         "9999-12-31T23:59:59.999999", "2255-06-05T23:47:34.740993"};
     size_t i;
 
-    dbtest_ok(udm_db_exec(pool, dbtest_httpd(), "SET TimeZone = 'Asia/Kolkata'"));
+    dbtest_ok(udm_pg_exec(pool, dbtest_httpd(), "SET TimeZone = 'Asia/Kolkata'"));
     for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         udm_result_t *row;
         apr_time_t when;
 
         ck_assert(udm_text_parse_time(&when, texts[i]));
         row =
-            query("SELECT to_char(" UDM_DB_TIME_IN(
+            query("SELECT to_char(" UDM_PG_TIME_IN(
                       "$1") " AT TIME ZONE 'UTC',"
-                            " 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), " UDM_DB_TIME(UDM_DB_TIME_IN("$1")),
-                  udm_db_time(pool, when));
+                            " 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), " UDM_PG_TIME(UDM_PG_TIME_IN("$1")),
+                  udm_pg_time(pool, when));
         ck_assert_str_eq(udm_result_text(row, 0, 0), texts[i]);
         ck_assert(udm_result_time(row, 0, 1) == when);
     }
-    ck_assert_ptr_null(udm_db_time(pool, UDM_NO_TIME));
-    ck_assert(PQgetisnull(query("SELECT " UDM_DB_TIME_IN("$1"), NULL)->result, 0, 0));
+    ck_assert_ptr_null(udm_pg_time(pool, UDM_NO_TIME));
+    ck_assert(PQgetisnull(query("SELECT " UDM_PG_TIME_IN("$1"), NULL)->result, 0, 0));
 }
 END_TEST
 
@@ -156,13 +156,13 @@ START_TEST(arrays_survive)
     apr_array_header_t *out;
     size_t i;
 
-    out = udm_result_array(pool, query("SELECT to_json($1::text[])::text", udm_db_array(pool, in)),
+    out = udm_result_array(pool, query("SELECT to_json($1::text[])::text", udm_pg_array(pool, in)),
                            0, 0);
     ck_assert_int_eq(out->nelts, 0);
     for (i = 0; i < sizeof(values) / sizeof(*values); i++) {
         APR_ARRAY_PUSH(in, const char *) = values[i];
     }
-    out = udm_result_array(pool, query("SELECT to_json($1::text[])::text", udm_db_array(pool, in)),
+    out = udm_result_array(pool, query("SELECT to_json($1::text[])::text", udm_pg_array(pool, in)),
                            0, 0);
     ck_assert_int_eq(out->nelts, in->nelts);
     for (i = 0; i < sizeof(values) / sizeof(*values); i++) {
@@ -177,9 +177,9 @@ START_TEST(identifiers_are_quoted)
 {
     const char *name = "a\"b; DROP TABLE x --";
 
-    ck_assert_str_eq(udm_db_identifier(pool, "plain"), "\"plain\"");
+    ck_assert_str_eq(udm_pg_identifier(pool, "plain"), "\"plain\"");
     dbtest_exec(
-        apr_pstrcat(pool, "CREATE TABLE public.", udm_db_identifier(pool, name), " (n int)", NULL));
+        apr_pstrcat(pool, "CREATE TABLE public.", udm_pg_identifier(pool, name), " (n int)", NULL));
     ck_assert_str_eq(dbtest_value("SELECT relname FROM pg_class WHERE relname LIKE 'a%b;%'"), name);
 }
 END_TEST
@@ -189,33 +189,33 @@ static const udm_statement_t prepared = {
     "udm_test_prepared", "SELECT count(*) FROM pg_prepared_statements WHERE name = 'udm_test_add'"};
 
 /* Runs `add` and checks its answer. */
-static void run_add(udm_db_t *db)
+static void run_add(udm_pg_t *db)
 {
     const char *values[2] = {"2", "3"};
     udm_result_t *row;
 
-    dbtest_ok(udm_db_query(&row, pool, db, &add, 2, values));
+    dbtest_ok(udm_pg_query(&row, pool, db, &add, 2, values));
     ck_assert_int_eq(udm_result_int(row, 0, 0), 5);
 }
 
-static apr_int64_t is_prepared(udm_db_t *db)
+static apr_int64_t is_prepared(udm_pg_t *db)
 {
     udm_result_t *row;
 
-    dbtest_ok(udm_db_query_text(&row, pool, db, prepared.sql, 0, NULL));
+    dbtest_ok(udm_pg_query_text(&row, pool, db, prepared.sql, 0, NULL));
     return udm_result_int(row, 0, 0);
 }
 
 START_TEST(statements_stay_prepared)
 {
-    udm_db_t *db = dbtest_httpd();
+    udm_pg_t *db = dbtest_httpd();
 
     ck_assert_int_eq(is_prepared(db), 0);
     run_add(db);
     ck_assert_int_eq(is_prepared(db), 1);
     run_add(db);
     ck_assert_int_eq(is_prepared(db), 1);
-    dbtest_ok(udm_db_exec(pool, db, "DEALLOCATE ALL"));
+    dbtest_ok(udm_pg_exec(pool, db, "DEALLOCATE ALL"));
     run_add(db);
     ck_assert_int_eq(is_prepared(db), 1);
 }
@@ -223,19 +223,19 @@ END_TEST
 
 START_TEST(statements_work_in_transactions)
 {
-    udm_db_t *db = dbtest_httpd();
+    udm_pg_t *db = dbtest_httpd();
 
-    dbtest_ok(udm_db_exec(pool, db, "BEGIN"));
+    dbtest_ok(udm_pg_exec(pool, db, "BEGIN"));
     run_add(db);
     ck_assert_int_eq(is_prepared(db), 0);
     ck_assert_int_eq(PQtransactionStatus(db->conn), PQTRANS_INTRANS);
-    dbtest_ok(udm_db_exec(pool, db, "COMMIT"));
+    dbtest_ok(udm_pg_exec(pool, db, "COMMIT"));
 }
 END_TEST
 
 START_TEST(heals_after_a_reset)
 {
-    udm_db_t *db = udm_db_wrap(pool, dbtest_httpd()->conn);
+    udm_pg_t *db = udm_pg_wrap(pool, dbtest_httpd()->conn);
 
     run_add(db);
     dbtest_kill_connections();
@@ -243,7 +243,7 @@ START_TEST(heals_after_a_reset)
         const char *values[2] = {"2", "3"};
         udm_result_t *row;
 
-        dbtest_fails(udm_db_query(&row, pool, db, &add, 2, values), UDM_E_DATABASE,
+        dbtest_fails(udm_pg_query(&row, pool, db, &add, 2, values), UDM_E_DATABASE,
                      "the database does not answer");
         ck_assert_ptr_null(row);
     }
@@ -260,7 +260,7 @@ START_TEST(bad_sql_is_internal)
     udm_error_t *error;
     udm_result_t *row;
 
-    error = udm_db_query(&row, pool, dbtest_httpd(), &wrong, 0, NULL);
+    error = udm_pg_query(&row, pool, dbtest_httpd(), &wrong, 0, NULL);
     dbtest_fails(error, UDM_E_INTERNAL, "the log says more");
     ck_assert_str_eq(error->sqlstate, "42703");
     ck_assert_ptr_null(strstr(error->reason, "nothing_of_the_kind"));
@@ -273,7 +273,7 @@ END_TEST
 /* Runs SQL that fails, as the superuser, and checks which error it makes. */
 static udm_error_t *failing(const char *sql, udm_error_kind kind, const char *sqlstate)
 {
-    udm_error_t *error = udm_db_exec(pool, dbtest_admin(), sql);
+    udm_error_t *error = udm_pg_exec(pool, dbtest_admin(), sql);
 
     ck_assert_msg(error != NULL, "no error: %s", sql);
     ck_assert_msg(error->kind == kind, "kind %d: %s", (int)error->kind, sql);
@@ -320,10 +320,10 @@ START_TEST(errors_that_really_happen)
     ck_assert_ptr_nonnull(strstr(error->reason, "took too long"));
     dbtest_exec("SET statement_timeout = 0");
 
-    dbtest_ok(udm_db_exec(pool, dbtest_worker(), "BEGIN; UPDATE udm.job SET status = status"));
+    dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "BEGIN; UPDATE udm.job SET status = status"));
     failing("BEGIN; LOCK TABLE udm.job IN EXCLUSIVE MODE NOWAIT", UDM_E_DATABASE, "55P03");
     dbtest_exec("ROLLBACK");
-    dbtest_ok(udm_db_exec(pool, dbtest_worker(), "ROLLBACK"));
+    dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "ROLLBACK"));
 
     dbtest_exec("SET default_transaction_read_only = on");
     failing("INSERT INTO udm.tenant (ccid, name) VALUES ('new', 'new')", UDM_E_DATABASE, "25006");
@@ -332,7 +332,7 @@ END_TEST
 
 START_TEST(copy_is_no_answer)
 {
-    udm_error_t *error = udm_db_exec(pool, dbtest_admin(), "COPY udm.tenant TO STDOUT");
+    udm_error_t *error = udm_pg_exec(pool, dbtest_admin(), "COPY udm.tenant TO STDOUT");
 
     dbtest_fails(error, UDM_E_INTERNAL, "not expected");
 }
@@ -340,15 +340,15 @@ END_TEST
 
 START_TEST(lost_connection_is_database)
 {
-    udm_db_t *db = dbtest_httpd();
+    udm_pg_t *db = dbtest_httpd();
     udm_error_t *error;
 
     dbtest_kill_connections();
-    error = udm_db_exec(pool, db, "SELECT 1");
+    error = udm_pg_exec(pool, db, "SELECT 1");
     dbtest_fails(error, UDM_E_DATABASE, "does not answer");
-    error = udm_db_exec(pool, db, "SELECT 1");
+    error = udm_pg_exec(pool, db, "SELECT 1");
     dbtest_fails(error, UDM_E_DATABASE, "does not answer");
-    dbtest_fails(udm_db_error(pool, db, NULL), UDM_E_DATABASE, "does not answer");
+    dbtest_fails(udm_pg_error(pool, db, NULL), UDM_E_DATABASE, "does not answer");
 }
 END_TEST
 
@@ -377,7 +377,7 @@ START_TEST(last_words_are_no_answer)
     char directory[] = "/tmp/udm-db-XXXXXX";
     int told[2], status;
     udm_error_t *error;
-    udm_db_t *broken;
+    udm_pg_t *broken;
     int listener;
     pid_t server;
 
@@ -392,7 +392,7 @@ START_TEST(last_words_are_no_answer)
         serve_once(listener, told[0]);
     }
     close(listener);
-    error = udm_db_connect(
+    error = udm_pg_connect(
         &broken, pool, apr_pstrcat(pool, "host=", directory, " port=5432 user=x dbname=x", NULL),
         "udm-test", UDM_E_DATABASE);
     unlink(address.sun_path);
@@ -401,7 +401,7 @@ START_TEST(last_words_are_no_answer)
     ck_assert_int_eq(write(told[1], "", 1), 1);
     ck_assert_int_eq(waitpid(server, &status, 0), server);
     ck_assert_int_eq(status, 0);
-    dbtest_fails(udm_db_exec(pool, broken, "SELECT 1"), UDM_E_DATABASE, "does not answer");
+    dbtest_fails(udm_pg_exec(pool, broken, "SELECT 1"), UDM_E_DATABASE, "does not answer");
     ck_assert_int_eq(PQstatus(broken->conn), CONNECTION_BAD);
 }
 END_TEST
@@ -421,12 +421,12 @@ START_TEST(roles_are_narrow)
     size_t i;
 
     for (i = 0; i < sizeof(httpd) / sizeof(*httpd); i++) {
-        udm_error_t *error = udm_db_exec(pool, dbtest_httpd(), httpd[i]);
+        udm_error_t *error = udm_pg_exec(pool, dbtest_httpd(), httpd[i]);
 
         ck_assert_msg(error && strcmp(error->sqlstate, "42501") == 0, "httpd: %s", httpd[i]);
     }
     for (i = 0; i < sizeof(worker) / sizeof(*worker); i++) {
-        udm_error_t *error = udm_db_exec(pool, dbtest_worker(), worker[i]);
+        udm_error_t *error = udm_pg_exec(pool, dbtest_worker(), worker[i]);
 
         ck_assert_msg(error && strcmp(error->sqlstate, "42501") == 0, "worker: %s", worker[i]);
     }

@@ -9,13 +9,13 @@
 
 #include <apr_strings.h>
 
+#include "queuetest.h"
 #include "db/catalog.h"
 #include "db/control.h"
-#include "db/growth.h"
-#include "db/heartbeat.h"
+#include "db/installation.h"
 #include "db/job.h"
+#include "db/retention.h"
 #include "db/row.h"
-#include "queuetest.h"
 
 #define GONE "type \"Task\" of source \"iWD\" is not registered any more"
 
@@ -307,7 +307,7 @@ static const char *scans_of_workers(const char *sql)
     udm_result_t *plan;
     int i;
 
-    dbtest_ok(udm_db_query_text(
+    dbtest_ok(udm_pg_query_text(
         &plan, pool, dbtest_admin(),
         apr_pstrcat(pool, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ", sql, NULL), 0,
         NULL));
@@ -381,12 +381,12 @@ END_TEST
 
 /* ---- growth ---- */
 
-static apr_int64_t purged(udm_growth_kind kind, int days)
+static apr_int64_t purged(udm_retention_kind kind, int days)
 {
     apr_int64_t gone, total = 0, after = 0;
 
     do {
-        dbtest_ok(udm_growth_purge(&gone, &after, pool, dbtest_worker(), kind, days));
+        dbtest_ok(udm_retention_purge(&gone, &after, pool, dbtest_worker(), kind, days));
         total += gone;
     } while (after > 0);
     return total;
@@ -437,14 +437,14 @@ START_TEST(history_ends)
         " true, 'once', '{}', 'CANCELLED', created_at, now() - i FROM udm.job,"
         " (VALUES ('h-never', interval '20 days'), ('i-lately', interval '0 days')) v (t, i)"
         " WHERE title = 'a-done'");
-    ck_assert_int_eq(purged(UDM_GROWTH_RUNS, 10), 3);
+    ck_assert_int_eq(purged(UDM_RETENTION_RUNS, 10), 3);
     ck_assert_str_eq(titles("run"), "c-young d-waits e-suspended f-recurs g-file");
     ck_assert_str_eq(titles("job"), "c-young d-waits e-suspended f-recurs g-file h-never i-lately");
-    ck_assert_int_eq(purged(UDM_GROWTH_JOBS, 10), 1);
+    ck_assert_int_eq(purged(UDM_RETENTION_JOBS, 10), 1);
     ck_assert_str_eq(titles("job"), "c-young d-waits e-suspended f-recurs g-file i-lately");
-    ck_assert_int_eq(purged(UDM_GROWTH_RUNS, 10), 0);
+    ck_assert_int_eq(purged(UDM_RETENTION_RUNS, 10), 0);
     dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'expired', purged_at = now()");
-    ck_assert_int_eq(purged(UDM_GROWTH_RUNS, 10), 1);
+    ck_assert_int_eq(purged(UDM_RETENTION_RUNS, 10), 1);
     ck_assert_str_eq(dbtest_value("SELECT sum(rows) = (SELECT count(*) FROM udm.run)"
                                   " FROM udm.run_count"),
                      "t");
@@ -462,7 +462,7 @@ START_TEST(history_ends_in_steps)
                 " CASE WHEN n % 10 = 0 THEN 'SUSPENDED' ELSE 'COMPLETED' END, at, at"
                 " FROM (SELECT n, now() - (8000 - n) * interval '1 hour' AS at"
                 " FROM generate_series(1, 8000) n) x");
-    ck_assert_int_eq(purged(UDM_GROWTH_RUNS, 100), 5600 - 560);
+    ck_assert_int_eq(purged(UDM_RETENTION_RUNS, 100), 5600 - 560);
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.run WHERE status = 'COMPLETED' AND"
                                   " finished_at < now() - interval '100 days'"),
                      "0");
@@ -484,7 +484,7 @@ START_TEST(tombstones_end)
         " ('leaving', now() - interval '20 days', NULL),"
         " ('gone', now() - interval '20 days', now() - interval '20 days'),"
         " ('lately', now(), now())) v (t, removed, purged)");
-    ck_assert_int_eq(purged(UDM_GROWTH_FILES, 10), 1);
+    ck_assert_int_eq(purged(UDM_RETENTION_FILES, 10), 1);
     ck_assert_str_eq(
         dbtest_value("SELECT string_agg(job_title, ' ' ORDER BY job_title) FROM udm.file"),
         "lately leaving there");
@@ -499,9 +499,9 @@ START_TEST(the_audit_ends)
                 " SELECT now() - n * interval '1 day' + interval '1 hour', 'old'"
                 " FROM generate_series(5000, 1, -1) n");
     /* Never what is young, whoever asks. */
-    dbtest_fails(udm_growth_purge(&gone, &after, pool, dbtest_worker(), UDM_GROWTH_AUDIT, 29),
+    dbtest_fails(udm_retention_purge(&gone, &after, pool, dbtest_worker(), UDM_RETENTION_AUDIT, 29),
                  UDM_E_INTERNAL, "");
-    ck_assert_int_eq(purged(UDM_GROWTH_AUDIT, 40), 4960);
+    ck_assert_int_eq(purged(UDM_RETENTION_AUDIT, 40), 4960);
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.audit WHERE action = 'old'"), "40");
     ck_assert_str_eq(dbtest_value("SELECT sum((detail ->> 'rows')::int) FROM udm.audit"
                                   " WHERE action = 'audit.purge'"),
@@ -514,9 +514,9 @@ START_TEST(one_worker_purges)
 {
     old_run("a", 20, "COMPLETED", "NULL");
     dbtest_exec("BEGIN; SELECT udm.purge_audit(30, 0, 10)");
-    ck_assert_int_eq(purged(UDM_GROWTH_RUNS, 10), 0);
+    ck_assert_int_eq(purged(UDM_RETENTION_RUNS, 10), 0);
     dbtest_exec("COMMIT");
-    ck_assert_int_eq(purged(UDM_GROWTH_RUNS, 10), 1);
+    ck_assert_int_eq(purged(UDM_RETENTION_RUNS, 10), 1);
 }
 END_TEST
 
@@ -525,11 +525,11 @@ START_TEST(gone_types_are_forgotten)
     apr_int64_t id = task_job();
 
     remove_by_hand();
-    dbtest_ok(udm_growth_forget_types(pool, dbtest_worker()));
+    dbtest_ok(udm_retention_forget_types(pool, dbtest_worker()));
     ck_assert_str_eq(shown(id)->status, "SUSPENDED");
     dbtest_ok(change(UDM_CHANGE_DELETE, id));
     dbtest_exec("DELETE FROM udm.run");
-    dbtest_ok(udm_growth_forget_types(pool, dbtest_worker()));
+    dbtest_ok(udm_retention_forget_types(pool, dbtest_worker()));
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.gone_type"), "0");
 }
 END_TEST

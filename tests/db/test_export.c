@@ -16,6 +16,7 @@
 
 #include "../unit/scratch.h"
 #include "core/text.h"
+#include "db/catalog.h"
 #include "export/export.h"
 
 #define EXPORT_ID "0b3c7c1e-1111-4222-8333-444455556666"
@@ -446,7 +447,7 @@ START_TEST(as_to_json)
     const char *got, *expected;
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        const char *name = udm_db_identifier(pool, kinds[i].name);
+        const char *name = udm_pg_identifier(pool, kinds[i].name);
         const char *comma = i == 0 ? "" : ", ";
 
         columns = apr_pstrcat(pool, columns, comma, name, " ", kinds[i].type, NULL);
@@ -581,7 +582,7 @@ START_TEST(edges_of_types)
                              columns));
     set_reader_up(odd_sessions[_i]);
     dbtest_exec("SET timezone = 'UTC'; SET search_path = pg_catalog");
-    dbtest_ok(udm_db_query_text(&expected, pool, dbtest_admin(),
+    dbtest_ok(udm_pg_query_text(&expected, pool, dbtest_admin(),
                                 apr_pstrcat(pool, "SELECT ", wanted, NULL), 0, NULL));
     export_and_unpack(b, "iWD", "Edges");
     got = out_file(b, "Edges-12.json");

@@ -336,9 +336,9 @@ START_TEST(deletion_tells_the_worker)
     PGnotify *notify;
 
     make_files();
-    dbtest_ok(udm_db_exec(pool, dbtest_worker(), "LISTEN udm_run"));
+    dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "LISTEN udm_run"));
     delete_many("a0 a1", dbtest_principal("acme"), "");
-    dbtest_ok(udm_db_exec(pool, dbtest_worker(), "SELECT 1"));
+    dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "SELECT 1"));
     ck_assert(PQconsumeInput(conn));
     notify = PQnotifies(conn);
     ck_assert_ptr_nonnull(notify);

@@ -177,10 +177,10 @@ START_TEST(starts_later)
     ck_assert_str_eq(
         dbtest_value(apr_psprintf(
             pool,
-            "SELECT " UDM_DB_TIME("next_run_at") " = %s"
+            "SELECT " UDM_PG_TIME("next_run_at") " = %s"
                                                  " AND latest_run_id IS NULL"
                                                  " AND schedule_type = 'once' FROM udm.job",
-            udm_db_int(pool, job->schedule.start))),
+            udm_pg_int(pool, job->schedule.start))),
         "t");
 }
 END_TEST
@@ -227,16 +227,16 @@ END_TEST
 /* Several tell the workers when they are committed, once for all. */
 START_TEST(tells_the_worker)
 {
-    udm_db_t *worker = dbtest_worker();
+    udm_pg_t *worker = dbtest_worker();
     udm_principal_t *who = dbtest_principal("acme");
     udm_job_new_t new[2], *all[2] = {&new[0], &new[1]};
     udm_job_cipher_t cipher;
     PGnotify *notification;
     udm_job_t *job;
 
-    dbtest_ok(udm_db_exec(pool, worker, "LISTEN udm_run"));
+    dbtest_ok(udm_pg_exec(pool, worker, "LISTEN udm_run"));
     create(dbtest_job(), who);
-    dbtest_ok(udm_db_exec(pool, worker, "SELECT 1"));
+    dbtest_ok(udm_pg_exec(pool, worker, "SELECT 1"));
     notification = PQnotifies(worker->conn);
     ck_assert_ptr_nonnull(notification);
     ck_assert_str_eq(notification->relname, "udm_run");

@@ -10,7 +10,9 @@
 
 #include <apr_strings.h>
 
+#include "db/file.h"
 #include "db/job.h"
+#include "db/list.h"
 
 /* More than two batches of acme's visible rows, with ties in every column that may have them. */
 static const char rows_sql[] =
@@ -177,7 +179,7 @@ static const char *read_list(apr_pool_t *p, apr_int64_t *count, udm_list_kind ki
         ck_assert_int_le(batch->nelts, most);
         most = indexed || most == UDM_LIST_BATCH_MAX ? most : 2 * most;
         for (i = 0; i < batch->nelts; i++) {
-            APR_ARRAY_PUSH(ids, const char *) = udm_db_int(p, id_of(kind, batch, i));
+            APR_ARRAY_PUSH(ids, const char *) = udm_pg_int(p, id_of(kind, batch, i));
         }
     } while (batch->nelts > 0);
     apr_pool_destroy(own);
@@ -325,7 +327,7 @@ START_TEST(filters)
     size_t i;
 
     dbtest_exec(rows_sql);
-    dbtest_ok(udm_db_exec(pool, dbtest_httpd(), "SET TimeZone = 'Asia/Kolkata'"));
+    dbtest_ok(udm_pg_exec(pool, dbtest_httpd(), "SET TimeZone = 'Asia/Kolkata'"));
     for (i = 0; i < sizeof(filter_tests) / sizeof(*filter_tests); i++) {
         const filter_test_t *t = &filter_tests[i];
         const char *expected =
@@ -457,7 +459,7 @@ START_TEST(late_commits_stay_out)
     dbtest_exec("BEGIN;" NEW_JOB("a late", "2000-01-01Z") ";" NEW_JOB(
         "plain late", "2026-03-01 00:00:00.00015Z") ";" NEW_JOB("z late", "2100-01-01Z"));
     dbtest_exec("SAVEPOINT part;" NEW_JOB("zz late", "2100-01-02Z") ";RELEASE SAVEPOINT part");
-    dbtest_ok(udm_db_exec(pool, dbtest_httpd(),
+    dbtest_ok(udm_pg_exec(pool, dbtest_httpd(),
                           "INSERT INTO udm.job (ccid, family, source, type, title, time_all,"
                           " schedule_type, schedule, status)"
                           " VALUES ('acme', 'UCS', 'UCS', 'Contact', 'later id', true, 'once',"
@@ -516,7 +518,7 @@ static const char *read_page(apr_pool_t *p, const char **next, apr_int64_t *coun
     do {
         dbtest_ok(udm_list_next(&batch, p, dbtest_httpd(), list));
         for (i = 0; i < batch->nelts; i++) {
-            APR_ARRAY_PUSH(ids, const char *) = udm_db_int(p, id_of(kind, batch, i));
+            APR_ARRAY_PUSH(ids, const char *) = udm_pg_int(p, id_of(kind, batch, i));
         }
     } while (batch->nelts > 0);
     *next = apr_pstrdup(pool, udm_list_cursor(p, list));
@@ -652,7 +654,7 @@ END_TEST
 /* A batch that failed can be asked for again. */
 START_TEST(goes_on_after_an_error)
 {
-    udm_db_t *db = udm_db_wrap(pool, dbtest_httpd()->conn);
+    udm_pg_t *db = udm_pg_wrap(pool, dbtest_httpd()->conn);
     apr_array_header_t *batch;
     apr_int64_t count, first;
     udm_list_t *list;
@@ -877,7 +879,7 @@ START_TEST(versions_see_the_same)
             dbtest_ok(udm_list_next(&batch, pool, dbtest_httpd(), list));
             for (k = 0; k < batch->nelts; k++) {
                 APR_ARRAY_PUSH(ids, const char *) =
-                    udm_db_int(pool, id_of(UDM_LIST_JOBS, batch, k));
+                    udm_pg_int(pool, id_of(UDM_LIST_JOBS, batch, k));
             }
             got = apr_pstrcat(pool, got, *got && ids->nelts > 0 ? "," : "",
                               apr_array_pstrcat(pool, ids, ','), NULL);

@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #include "db/queue.h"
+#include "db/retention.h"
 
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -28,7 +29,7 @@ static int to_purge(int limit)
 {
     apr_array_header_t *found;
 
-    dbtest_ok(udm_queue_purge(&found, pool, dbtest_worker(), limit));
+    dbtest_ok(udm_retention_due_files(&found, pool, dbtest_worker(), limit));
     return found->nelts;
 }
 
@@ -41,7 +42,7 @@ static const char *file_value(int part, const char *expression)
 START_TEST(purge_gives_what_is_removed)
 {
     apr_array_header_t *found, *ids = apr_array_make(pool, 2, sizeof(apr_int64_t));
-    const udm_purge_t *file;
+    const udm_due_file_t *file;
 
     files(1, 3, "now() + interval '1 hour'");
     ck_assert_int_eq(to_purge(10), 0);
@@ -49,20 +50,20 @@ START_TEST(purge_gives_what_is_removed)
     ck_assert_int_eq(to_purge(10), 2);
     ck_assert_int_eq(to_purge(1), 1);
     dbtest_exec("UPDATE udm.file SET purged_at = now() WHERE part = 2");
-    dbtest_ok(udm_queue_purge(&found, pool, dbtest_worker(), 10));
+    dbtest_ok(udm_retention_due_files(&found, pool, dbtest_worker(), 10));
     ck_assert_int_eq(found->nelts, 1);
-    file = &APR_ARRAY_IDX(found, 0, udm_purge_t);
+    file = &APR_ARRAY_IDX(found, 0, udm_due_file_t);
     ck_assert_str_eq(file->name, file_value(1, "name"));
-    ck_assert_str_eq(udm_db_int(pool, file->id), file_value(1, "id"));
+    ck_assert_str_eq(udm_pg_int(pool, file->id), file_value(1, "id"));
     APR_ARRAY_PUSH(ids, apr_int64_t) = file->id;
     /* One that was not removed is not marked, whoever says so. */
     APR_ARRAY_PUSH(ids, apr_int64_t) = apr_atoi64(file_value(3, "id"));
-    dbtest_ok(udm_queue_purged(pool, dbtest_worker(), ids));
+    dbtest_ok(udm_retention_files_gone(pool, dbtest_worker(), ids));
     ck_assert_str_eq(file_value(1, "purged_at IS NOT NULL"), "t");
     ck_assert_str_eq(file_value(3, "purged_at IS NULL"), "t");
     ck_assert_int_eq(to_purge(10), 0);
-    dbtest_ok(
-        udm_queue_purged(pool, dbtest_worker(), apr_array_make(pool, 1, sizeof(apr_int64_t))));
+    dbtest_ok(udm_retention_files_gone(pool, dbtest_worker(),
+                                       apr_array_make(pool, 1, sizeof(apr_int64_t))));
     /* Nothing was to expire, so nothing is audited; the deletion was somebody else's. */
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.audit WHERE action LIKE 'file.%'"),
                      "0");
@@ -118,17 +119,17 @@ END_TEST
 START_TEST(removal_is_notified)
 {
     apr_array_header_t *found, *ids = apr_array_make(pool, 2, sizeof(apr_int64_t));
-    udm_db_t *db = dbtest_worker();
+    udm_pg_t *db = dbtest_worker();
 
     files(1, 1, "now() + interval '1 hour'");
-    dbtest_ok(udm_db_exec(pool, db, "LISTEN udm_run"));
+    dbtest_ok(udm_pg_exec(pool, db, "LISTEN udm_run"));
     ck_assert_int_eq(to_purge(10), 0);
     ck_assert(!dbtest_notified(db));
     dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'deleted'");
     ck_assert(dbtest_notified(db));
-    dbtest_ok(udm_queue_purge(&found, pool, db, 10));
-    APR_ARRAY_PUSH(ids, apr_int64_t) = APR_ARRAY_IDX(found, 0, udm_purge_t).id;
-    dbtest_ok(udm_queue_purged(pool, db, ids));
+    dbtest_ok(udm_retention_due_files(&found, pool, db, 10));
+    APR_ARRAY_PUSH(ids, apr_int64_t) = APR_ARRAY_IDX(found, 0, udm_due_file_t).id;
+    dbtest_ok(udm_retention_files_gone(pool, db, ids));
     ck_assert(!dbtest_notified(db));
 }
 END_TEST
@@ -140,12 +141,12 @@ START_TEST(retries_are_forgotten_after_a_day)
         " answer, created_at) SELECT 'acme', 'v10', n, '" HASH "', 1, 'UCS', 'Contact', '{}',"
         " now() - interval '23 hours 59 minutes' - n % 2 * interval '2 minutes'"
         " FROM generate_series(1, 20010) n");
-    dbtest_ok(udm_queue_forget_retries(pool, dbtest_worker()));
+    dbtest_ok(udm_retention_forget_retries(pool, dbtest_worker()));
     ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', count(*), bool_and(key::int % 2 = 0))"
                                   " FROM udm.idempotency"),
                      "10005 t");
     dbtest_exec("UPDATE udm.idempotency SET created_at = now() - interval '2 days'");
-    dbtest_ok(udm_queue_forget_retries(pool, dbtest_worker()));
+    dbtest_ok(udm_retention_forget_retries(pool, dbtest_worker()));
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.idempotency"), "0");
 }
 END_TEST
@@ -174,7 +175,7 @@ static const char *judged(const char *const *names, int count)
         APR_ARRAY_PUSH(asked, const char *) = names[i];
         result[i] = '-';
     }
-    dbtest_ok(udm_queue_orphans(&orphans, pool, dbtest_worker(), asked));
+    dbtest_ok(udm_retention_orphans(&orphans, pool, dbtest_worker(), asked));
     for (int i = 0; i < orphans->nelts; i++) {
         const udm_orphan_t *orphan = &APR_ARRAY_IDX(orphans, i, udm_orphan_t);
 

@@ -9,8 +9,9 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
 #include "queuetest.h"
+#include "core/text.h"
+#include "db/installation.h"
 
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -101,8 +102,8 @@ START_TEST(claim_gives_everything)
     udm_run_t *run = queuetest_claimed("w/1");
 
     ck_assert_ptr_nonnull(run);
-    ck_assert_str_eq(udm_db_int(pool, run->id), id);
-    ck_assert_str_eq(udm_db_int(pool, run->job_id), run_value(run, "r.job_id"));
+    ck_assert_str_eq(udm_pg_int(pool, run->id), id);
+    ck_assert_str_eq(udm_pg_int(pool, run->job_id), run_value(run, "r.job_id"));
     ck_assert_str_eq(run->ccid, "acme");
     ck_assert_str_eq(run->source, "UCS");
     ck_assert_str_eq(run->type, "Interaction");
@@ -159,9 +160,9 @@ START_TEST(claim_takes_the_oldest_that_is_ready)
                              " WHERE id = %s",
                              first));
     run = queuetest_claimed("w/1");
-    ck_assert_str_eq(udm_db_int(pool, run->id), first);
+    ck_assert_str_eq(udm_pg_int(pool, run->id), first);
     run = queuetest_claimed("w/1");
-    ck_assert_str_eq(udm_db_int(pool, run->id), second);
+    ck_assert_str_eq(udm_pg_int(pool, run->id), second);
     ck_assert_ptr_null(queuetest_claimed("w/1"));
 }
 END_TEST
@@ -172,7 +173,7 @@ END_TEST
 typedef struct racer_t {
     pthread_t thread;
     apr_pool_t *pool;
-    udm_db_t *db;
+    udm_pg_t *db;
     const char *worker_id;
     int claims;
     udm_error_t *error;
@@ -203,7 +204,7 @@ START_TEST(claim_races)
     for (i = 0; i < RACERS; i++) {
         racers[i].worker_id = apr_psprintf(pool, "w/%d", i);
         ck_assert_int_eq(apr_pool_create(&racers[i].pool, NULL), APR_SUCCESS);
-        dbtest_ok(udm_db_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
+        dbtest_ok(udm_pg_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
                                  "udm-test", UDM_E_DATABASE));
     }
     for (i = 0; i < RACERS; i++) {
@@ -274,10 +275,10 @@ START_TEST(claim_skips_what_is_locked)
     dbtest_exec("BEGIN");
     dbtest_exec(apr_psprintf(pool, "SELECT 1 FROM udm.run WHERE id = %s FOR UPDATE", id));
     run = queuetest_claimed("w/1");
-    ck_assert_str_eq(udm_db_int(pool, run->id), other);
+    ck_assert_str_eq(udm_pg_int(pool, run->id), other);
     ck_assert_ptr_null(queuetest_claimed("w/1"));
     dbtest_exec("ROLLBACK");
-    ck_assert_str_eq(udm_db_int(pool, queuetest_claimed("w/1")->id), id);
+    ck_assert_str_eq(udm_pg_int(pool, queuetest_claimed("w/1")->id), id);
 }
 END_TEST
 
@@ -523,12 +524,12 @@ END_TEST
 /* Work wakes the workers; looking for work in vain, or doing it, does not. */
 START_TEST(notifications_are_hints_to_work)
 {
-    udm_db_t *db = dbtest_worker();
+    udm_pg_t *db = dbtest_worker();
     apr_time_t next;
     udm_run_t *run;
     int made;
 
-    dbtest_ok(udm_db_exec(pool, db, "LISTEN udm_run"));
+    dbtest_ok(udm_pg_exec(pool, db, "LISTEN udm_run"));
     ck_assert(!dbtest_notified(db));
     ck_assert_ptr_null(queuetest_claimed("w/1"));
     dbtest_ok(udm_queue_schedule(&made, &next, pool, db));
@@ -552,7 +553,7 @@ static bool has_store(void)
     const char *id;
     bool has;
 
-    dbtest_ok(udm_queue_installation(&id, &has, pool, dbtest_worker()));
+    dbtest_ok(udm_installation_read(&id, &has, pool, dbtest_worker()));
     ck_assert_str_eq(id, dbtest_value("SELECT id FROM udm.installation"));
     return has;
 }
@@ -583,14 +584,14 @@ START_TEST(store_is_begun_once)
 
     ck_assert(!has_store());
     marked.error = &failed;
-    dbtest_fails(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked), UDM_E_STORE,
+    dbtest_fails(udm_installation_begin_store(pool, dbtest_worker(), mark, &marked), UDM_E_STORE,
                  "no room");
     ck_assert(!has_store());
     marked.error = NULL;
-    dbtest_ok(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked));
+    dbtest_ok(udm_installation_begin_store(pool, dbtest_worker(), mark, &marked));
     ck_assert(has_store());
     ck_assert_int_eq(marked.times, 2);
-    dbtest_ok(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked));
+    dbtest_ok(udm_installation_begin_store(pool, dbtest_worker(), mark, &marked));
     ck_assert_int_eq(marked.times, 2);
 }
 END_TEST
@@ -600,11 +601,11 @@ START_TEST(new_store_is_asked_for)
     marked_t marked = {0};
     udm_error_t *error;
 
-    dbtest_ok(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked));
-    error = udm_db_exec(pool, dbtest_worker(), "SELECT udm.new_store()");
+    dbtest_ok(udm_installation_begin_store(pool, dbtest_worker(), mark, &marked));
+    error = udm_pg_exec(pool, dbtest_worker(), "SELECT udm.new_store()");
     ck_assert_ptr_nonnull(error);
     ck_assert_str_eq(error->sqlstate, "42501");
-    error = udm_db_exec(pool, dbtest_httpd(), "SELECT udm.new_store()");
+    error = udm_pg_exec(pool, dbtest_httpd(), "SELECT udm.new_store()");
     ck_assert_ptr_nonnull(error);
     ck_assert_str_eq(error->sqlstate, "42501");
     ck_assert(has_store());
@@ -615,7 +616,7 @@ START_TEST(new_store_is_asked_for)
                      " bool_and(detail->>'since' IS NOT NULL)) FROM udm.audit"
                      " WHERE action = 'store.new'"),
         "1 t t");
-    dbtest_ok(udm_queue_begin_store(pool, dbtest_worker(), mark, &marked));
+    dbtest_ok(udm_installation_begin_store(pool, dbtest_worker(), mark, &marked));
     ck_assert(has_store());
     ck_assert_int_eq(marked.times, 2);
 }
@@ -623,7 +624,7 @@ END_TEST
 
 START_TEST(database_away)
 {
-    udm_db_t *db = dbtest_worker();
+    udm_pg_t *db = dbtest_worker();
     udm_run_t *run;
 
     queuetest_queued("x");

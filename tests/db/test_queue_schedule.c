@@ -10,8 +10,8 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
-#include "core/text.h"
 #include "queuetest.h"
+#include "core/text.h"
 
 START_TEST(schedule_makes_what_is_due)
 {
@@ -49,7 +49,7 @@ START_TEST(schedule_makes_what_is_due)
     dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 0);
     run = queuetest_claimed("w/1");
-    ck_assert_str_eq(udm_db_int(pool, run->job_id), due);
+    ck_assert_str_eq(udm_pg_int(pool, run->job_id), due);
 }
 END_TEST
 
@@ -155,7 +155,7 @@ typedef struct racer_t {
     pthread_t thread;
     pthread_barrier_t *start;
     apr_pool_t *pool;
-    udm_db_t *db;
+    udm_pg_t *db;
     int made;
     udm_error_t *error;
 } racer_t;
@@ -186,7 +186,7 @@ START_TEST(two_schedule_at_once)
     for (i = 0; i < RACERS; i++) {
         racers[i].start = &start;
         ck_assert_int_eq(apr_pool_create(&racers[i].pool, NULL), APR_SUCCESS);
-        dbtest_ok(udm_db_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
+        dbtest_ok(udm_pg_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
                                  "udm-test", UDM_E_DATABASE));
     }
     for (round = 1; round <= ROUNDS; round++) {
@@ -254,7 +254,7 @@ END_TEST
 /* How many rows of the queue were read up to now, by whoever. */
 static apr_int64_t rows_read(void)
 {
-    dbtest_ok(udm_db_exec(pool, dbtest_worker(), "SELECT pg_stat_force_next_flush()"));
+    dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "SELECT pg_stat_force_next_flush()"));
     return apr_atoi64(dbtest_value("SELECT sum(seq_tup_read + idx_tup_fetch)"
                                    " FROM pg_stat_user_tables WHERE relid IN ('udm.run'::regclass,"
                                    " 'udm.run_progress'::regclass)"));

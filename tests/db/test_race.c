@@ -30,7 +30,7 @@ typedef struct race_t {
 typedef struct racer_t {
     race_t *race;
     apr_pool_t *pool;
-    udm_db_t *db;
+    udm_pg_t *db;
     unsigned seed;
     udm_job_t now, later;
     int changed; /* what went well */
@@ -63,16 +63,16 @@ static bool expected(racer_t *racer, const udm_error_t *error, udm_error_kind a,
 }
 
 /* Something is due again, as a recurrence would make it. */
-static udm_error_t *plan_next(apr_pool_t *p, udm_db_t *db, apr_int64_t id)
+static udm_error_t *plan_next(apr_pool_t *p, udm_pg_t *db, apr_int64_t id)
 {
     static const udm_statement_t statement = {
         "test_race_plan", "UPDATE udm.job SET next_run_at = now(), schedule_type = 'recurring',"
                           " status = CASE WHEN status IN ('COMPLETED', 'FAILED', 'CANCELLED') THEN"
                           " 'SCHEDULED' ELSE status END WHERE id = $1::bigint"};
-    const char *value = udm_db_int(p, id);
+    const char *value = udm_pg_int(p, id);
     udm_result_t *result;
 
-    return udm_db_query(&result, p, db, &statement, 1, &value);
+    return udm_pg_query(&result, p, db, &statement, 1, &value);
 }
 
 /* Deletes one of the job's records, whichever. */
@@ -81,9 +81,9 @@ static udm_error_t *delete_record(racer_t *racer, apr_pool_t *p, apr_int64_t id)
     static const udm_statement_t statement = {"test_race_records",
                                               "SELECT id FROM udm.run WHERE job_id = $1::bigint"
                                               " ORDER BY hashint8(id + $2::bigint) LIMIT 1"};
-    const char *values[2] = {udm_db_int(p, id), udm_db_int(p, chance(racer, 1000))};
+    const char *values[2] = {udm_pg_int(p, id), udm_pg_int(p, chance(racer, 1000))};
     udm_result_t *row;
-    udm_error_t *error = udm_db_query(&row, p, racer->db, &statement, 2, values);
+    udm_error_t *error = udm_pg_query(&row, p, racer->db, &statement, 2, values);
 
     if (error || row->rows == 0) {
         return error;
@@ -237,7 +237,7 @@ static void start(racer_t *racer, race_t *race, const char *role, unsigned seed,
     /* No parent: pools with one parent must not be made by several threads at once. */
     ck_assert_int_eq(apr_pool_create(&racer->pool, NULL), APR_SUCCESS);
     dbtest_ok(
-        udm_db_connect(&racer->db, racer->pool, dbtest_conninfo(role), "udm-test", UDM_E_DATABASE));
+        udm_pg_connect(&racer->db, racer->pool, dbtest_conninfo(role), "udm-test", UDM_E_DATABASE));
     ck_assert_int_eq(pthread_create(&racer->thread, NULL, run, racer), 0);
 }
 

@@ -121,9 +121,9 @@ START_TEST(planned_anew)
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.run"), "0");
     ck_assert_str_eq(
         dbtest_value(apr_psprintf(pool,
-                                  "SELECT " UDM_DB_TIME("next_run_at") " = %s AND latest_run_id IS"
+                                  "SELECT " UDM_PG_TIME("next_run_at") " = %s AND latest_run_id IS"
                                                                        " NULL FROM udm.job",
-                                  udm_db_int(pool, job->schedule.start))),
+                                  udm_pg_int(pool, job->schedule.start))),
         "t");
     job->suspended = true;
     ck_assert_str_eq(replace(id, job)->status, "SUSPENDED");

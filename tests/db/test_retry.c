@@ -71,7 +71,7 @@ START_TEST(tells_the_worker)
     const char *answer;
     apr_int64_t id;
 
-    dbtest_ok(udm_db_exec(pool, dbtest_worker(), "LISTEN udm_run"));
+    dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "LISTEN udm_run"));
     dbtest_ok(post(&answer, &id, "key-1", HASH_A));
     ck_assert(dbtest_notified(dbtest_worker()));
 }
@@ -166,7 +166,7 @@ END_TEST
 /* A request of a thread, over a connection of its own. */
 typedef struct other_t {
     apr_pool_t *pool;
-    udm_db_t *db;
+    udm_pg_t *db;
     const udm_job_t *job;
     const udm_audit_t *audit;
     const char *answer;
@@ -193,7 +193,7 @@ START_TEST(still_running)
     pthread_t thread;
 
     ck_assert_int_eq(apr_pool_create(&other.pool, pool), APR_SUCCESS);
-    dbtest_ok(udm_db_connect(&other.db, other.pool, dbtest_conninfo("udm_httpd"), "udm-test",
+    dbtest_ok(udm_pg_connect(&other.db, other.pool, dbtest_conninfo("udm_httpd"), "udm-test",
                              UDM_E_DATABASE));
     other.job = dbtest_job();
     other.audit = dbtest_audit(dbtest_principal("acme"));

@@ -12,6 +12,7 @@
 #include <apr_strings.h>
 
 #include "sourcetest.h"
+#include "db/installation.h"
 
 /* Anybody's, and better for these arguments than PostgreSQL's own. Whoever calls one fails. */
 static const char shadow_sql[] =
@@ -38,24 +39,24 @@ static const char call_sql[] = "SELECT to_json($1::text[])::text,"
                                " current_setting('search_path'), (SELECT count(xact_start) FROM"
                                " pg_stat_activity) > 0";
 
-static void calls_no_shadow(udm_db_t *db)
+static void calls_no_shadow(udm_pg_t *db)
 {
     static const udm_statement_t call = {"udm_test_call", call_sql};
     const char *value = "{a}";
     udm_result_t *row;
 
-    dbtest_ok(udm_db_query(&row, pool, db, &call, 1, &value));
+    dbtest_ok(udm_pg_query(&row, pool, db, &call, 1, &value));
     ck_assert_str_eq(udm_result_text(row, 0, 0), "[\"a\"]");
     ck_assert_str_eq(udm_result_text(row, 0, 1), "pg_catalog, pg_temp");
-    dbtest_ok(udm_db_query_text(&row, pool, db, call_sql, 1, &value));
+    dbtest_ok(udm_pg_query_text(&row, pool, db, call_sql, 1, &value));
     ck_assert_str_eq(udm_result_text(row, 0, 0), "[\"a\"]");
 }
 
-static udm_db_t *opened(const char *role)
+static udm_pg_t *opened(const char *role)
 {
-    udm_db_t *db;
+    udm_pg_t *db;
 
-    dbtest_ok(udm_db_connect(&db, pool, dbtest_conninfo(role), "udm-test", UDM_E_DATABASE));
+    dbtest_ok(udm_pg_connect(&db, pool, dbtest_conninfo(role), "udm-test", UDM_E_DATABASE));
     return db;
 }
 
@@ -73,20 +74,20 @@ START_TEST(no_shadow_is_called)
     ck_assert_str_eq(PQresultErrorField(result, PG_DIAG_SQLSTATE), "UD001");
     PQclear(result);
     for (i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
-        udm_db_t *db = opened(roles[i]);
+        udm_pg_t *db = opened(roles[i]);
 
         calls_no_shadow(db);
-        calls_no_shadow(udm_db_wrap(pool, db->conn));
+        calls_no_shadow(udm_pg_wrap(pool, db->conn));
         PQreset(db->conn);
         calls_no_shadow(db);
-        dbtest_ok(udm_db_discard(pool, db));
+        dbtest_ok(udm_pg_discard(pool, db));
         calls_no_shadow(db);
     }
     /* One that somebody else made, reset before its first use and later. */
     PQreset(raw);
-    calls_no_shadow(udm_db_wrap(pool, raw));
+    calls_no_shadow(udm_pg_wrap(pool, raw));
     PQreset(raw);
-    calls_no_shadow(udm_db_wrap(pool, raw));
+    calls_no_shadow(udm_pg_wrap(pool, raw));
     PQfinish(raw);
     dbtest_exec(unshadow_sql);
 }
@@ -95,14 +96,14 @@ END_TEST
 /* What is set in a transaction goes with it; what a transaction needs it has. */
 START_TEST(transactions_are_set_up)
 {
-    udm_db_t *db = opened("udm_test_reader");
+    udm_pg_t *db = opened("udm_test_reader");
     udm_result_t *row;
     PGconn *raw;
 
     dbtest_exec(shadow_sql);
-    dbtest_ok(udm_db_begin(pool, db, "READ ONLY"));
+    dbtest_ok(udm_pg_begin(pool, db, "READ ONLY"));
     calls_no_shadow(db);
-    dbtest_ok(udm_db_exec(pool, db, "ROLLBACK"));
+    dbtest_ok(udm_pg_exec(pool, db, "ROLLBACK"));
     /* nothing is left of it in the session, which gets its own when it is used without */
     ck_assert(!udm_session_pinned(db->session));
     calls_no_shadow(db);
@@ -110,10 +111,10 @@ START_TEST(transactions_are_set_up)
     /* a transaction that others began, and roll back */
     raw = PQconnectdb(dbtest_conninfo("udm_test_reader"));
     PQclear(PQexec(raw, "BEGIN"));
-    dbtest_ok(udm_db_query_text(&row, pool, udm_db_wrap(pool, raw),
+    dbtest_ok(udm_pg_query_text(&row, pool, udm_pg_wrap(pool, raw),
                                 "SELECT to_json('{a}'::text[])::text", 0, NULL));
     PQclear(PQexec(raw, "ROLLBACK"));
-    calls_no_shadow(udm_db_wrap(pool, raw));
+    calls_no_shadow(udm_pg_wrap(pool, raw));
     PQfinish(raw);
     dbtest_exec(unshadow_sql);
 }
@@ -140,15 +141,15 @@ END_TEST
 /* What asks a source where a window ends writes nothing, and yet needs an id of its own. */
 START_TEST(read_only_transactions_have_an_id)
 {
-    udm_db_t *db = opened("udm_worker");
+    udm_pg_t *db = opened("udm_worker");
     udm_result_t *row;
 
-    dbtest_ok(udm_db_begin(pool, db, "ISOLATION LEVEL READ COMMITTED, READ ONLY"));
-    dbtest_ok(udm_db_query_text(&row, pool, db, "SELECT pg_current_xact_id()::text", 0, NULL));
+    dbtest_ok(udm_pg_begin(pool, db, "ISOLATION LEVEL READ COMMITTED, READ ONLY"));
+    dbtest_ok(udm_pg_query_text(&row, pool, db, "SELECT pg_current_xact_id()::text", 0, NULL));
     ck_assert_int_gt(udm_result_int(row, 0, 0), 0);
-    dbtest_fails(udm_db_exec(pool, db, "UPDATE udm.installation SET store_since = now()"),
+    dbtest_fails(udm_pg_exec(pool, db, "UPDATE udm.installation SET store_since = now()"),
                  UDM_E_DATABASE, "try again later");
-    dbtest_ok(udm_db_exec(pool, db, "ROLLBACK"));
+    dbtest_ok(udm_pg_exec(pool, db, "ROLLBACK"));
 }
 END_TEST
 
@@ -156,16 +157,16 @@ END_TEST
 
 static const udm_statement_t one = {"udm_test_one", "SELECT 1"};
 
-static void run_one(udm_db_t *db)
+static void run_one(udm_pg_t *db)
 {
     udm_result_t *row;
 
-    dbtest_ok(udm_db_query(&row, pool, db, &one, 0, NULL));
+    dbtest_ok(udm_pg_query(&row, pool, db, &one, 0, NULL));
     ck_assert_int_eq(udm_result_int(row, 0, 0), 1);
 }
 
 /* How often the server said that something is wrong while `one` ran. */
-static int complaints(udm_db_t *db)
+static int complaints(udm_pg_t *db)
 {
     char *text = NULL;
     size_t size = 0;
@@ -186,15 +187,15 @@ static int complaints(udm_db_t *db)
 
 START_TEST(no_statement_is_asked_for_in_vain)
 {
-    udm_db_t *db = opened("udm_httpd");
+    udm_pg_t *db = opened("udm_httpd");
 
     ck_assert_int_eq(complaints(db), 0);
     ck_assert_int_eq(complaints(db), 0);
-    ck_assert_int_eq(complaints(udm_db_wrap(pool, db->conn)), 0);
+    ck_assert_int_eq(complaints(udm_pg_wrap(pool, db->conn)), 0);
     PQreset(db->conn);
     ck_assert_int_eq(complaints(db), 0);
     ck_assert_int_eq(complaints(db), 0);
-    dbtest_ok(udm_db_discard(pool, db));
+    dbtest_ok(udm_pg_discard(pool, db));
     ck_assert_int_eq(complaints(db), 0);
     /* Somebody else forgets it for us, which cannot be known before. */
     PQclear(PQexec(db->conn, "DEALLOCATE ALL"));
@@ -211,7 +212,7 @@ END_TEST
 
 START_TEST(where_each_statement_meets_another_session_none_is_prepared)
 {
-    udm_db_t *db = opened("udm_httpd");
+    udm_pg_t *db = opened("udm_httpd");
 
     udm_session_set_wanders(db->session);
     ck_assert_int_eq(complaints(db), 0);
@@ -227,31 +228,31 @@ END_TEST
 
 START_TEST(the_schema_is_of_this_version)
 {
-    udm_db_t *db = opened("udm_worker");
+    udm_pg_t *db = opened("udm_worker");
 
     ck_assert_int_eq(udm_schema_version,
                      atoi(dbtest_value("SELECT max(version) FROM udm.schema_version")));
-    dbtest_ok(udm_db_check_schema(pool, db));
-    ck_assert(udm_session_schema_seen(db->session) != 0);
+    dbtest_ok(udm_installation_check(pool, db));
+    ck_assert(udm_session_checked(db->session) != 0);
 }
 END_TEST
 
 /* Fails the test unless the check says so. */
-static void is_wrong(udm_db_t *db, bool of_another_version, const char *words)
+static void is_wrong(udm_pg_t *db, bool of_another_version, const char *words)
 {
     udm_error_t *error;
 
-    udm_session_set_schema_seen(db->session, 0);
-    error = udm_db_check_schema(pool, db);
+    udm_session_set_checked(db->session, 0);
+    error = udm_installation_check(pool, db);
     dbtest_fails(error, UDM_E_DATABASE, "try again later");
     ck_assert_ptr_null(strstr(error->reason, "udm-migrate"));
     ck_assert_ptr_nonnull(strstr(error->detail, words));
-    ck_assert_int_eq(udm_db_wrong_schema(error), of_another_version);
+    ck_assert_int_eq(udm_installation_wrong_schema(error), of_another_version);
 }
 
 START_TEST(another_schema_is_refused)
 {
-    udm_db_t *db = opened("udm_httpd");
+    udm_pg_t *db = opened("udm_httpd");
 
     dbtest_exec("INSERT INTO udm.schema_version (version, name, sha256) VALUES (9999, '', '')");
     is_wrong(db, true, "version 9999, which is newer than this program");
@@ -276,23 +277,23 @@ START_TEST(a_schema_that_changes_is_noticed)
     static const char *const wrong[] = {"SELECT nothing FROM udm.tenant", "SELECT udm.nothing()",
                                         "SELECT FROM udm.nothing", "SELECT FROM nothing.tenant",
                                         "SELECT FROM udm.audit"};
-    udm_db_t *db = opened("udm_httpd");
+    udm_pg_t *db = opened("udm_httpd");
     udm_result_t *row;
     udm_error_t *error;
     size_t i;
 
     for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-        dbtest_ok(udm_db_check_schema(pool, db));
-        ck_assert(udm_session_schema_seen(db->session) != 0);
-        error = udm_db_query_text(&row, pool, db, wrong[i], 0, NULL);
+        dbtest_ok(udm_installation_check(pool, db));
+        ck_assert(udm_session_checked(db->session) != 0);
+        error = udm_pg_query_text(&row, pool, db, wrong[i], 0, NULL);
         dbtest_fails(error, UDM_E_INTERNAL, "not expected");
-        ck_assert(udm_db_doubts_schema(error));
-        ck_assert(udm_session_schema_seen(db->session) == 0);
+        ck_assert(udm_pg_undefined(error));
+        ck_assert(udm_session_checked(db->session) == 0);
     }
-    dbtest_ok(udm_db_check_schema(pool, db));
-    error = udm_db_query_text(&row, pool, db, "SELECT 1 / 0", 0, NULL);
-    ck_assert(!udm_db_doubts_schema(error));
-    ck_assert(udm_session_schema_seen(db->session) != 0);
+    dbtest_ok(udm_installation_check(pool, db));
+    error = udm_pg_query_text(&row, pool, db, "SELECT 1 / 0", 0, NULL);
+    ck_assert(!udm_pg_undefined(error));
+    ck_assert(udm_session_checked(db->session) != 0);
 }
 END_TEST
 

@@ -9,8 +9,8 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
 #include "sourcetest.h"
+#include "core/text.h"
 
 #define LOOKS 400
 #define PAUSE apr_time_from_msec(50)
@@ -42,20 +42,20 @@ static void assert_settles(const char **barrier)
 }
 
 /* Another client of the source, with a transaction that has begun by this. */
-static udm_db_t *client(const char *more, const char *sql)
+static udm_pg_t *client(const char *more, const char *sql)
 {
-    udm_db_t *db;
+    udm_pg_t *db;
 
-    dbtest_ok(udm_db_connect(&db, pool, apr_pstrcat(pool, dbtest_conninfo(NULL), more, NULL),
+    dbtest_ok(udm_pg_connect(&db, pool, apr_pstrcat(pool, dbtest_conninfo(NULL), more, NULL),
                              "udm-test", UDM_E_DATABASE));
-    dbtest_ok(udm_db_exec(pool, db, "BEGIN"));
-    dbtest_ok(udm_db_exec(pool, db, sql));
+    dbtest_ok(udm_pg_exec(pool, db, "BEGIN"));
+    dbtest_ok(udm_pg_exec(pool, db, sql));
     return db;
 }
 
-static void finish(udm_db_t *db, const char *sql)
+static void finish(udm_pg_t *db, const char *sql)
 {
-    dbtest_ok(udm_db_exec(pool, db, sql));
+    dbtest_ok(udm_pg_exec(pool, db, sql));
 }
 
 #define WRITE                                                                                      \
@@ -66,7 +66,7 @@ static void finish(udm_db_t *db, const char *sql)
 START_TEST(an_open_writer_is_waited_for)
 {
     const char *barrier = NULL, *first;
-    udm_db_t *old, *newer;
+    udm_pg_t *old, *newer;
 
     sourcetest_folder();
     old = client("", WRITE);
@@ -90,7 +90,7 @@ END_TEST
 START_TEST(subtransactions_belong_to_theirs)
 {
     const char *barrier = NULL;
-    udm_db_t *db;
+    udm_pg_t *db;
 
     sourcetest_folder();
     db = client("", "SAVEPOINT a");
@@ -105,7 +105,7 @@ END_TEST
 START_TEST(readers_are_not_waited_for)
 {
     const char *barrier = NULL;
-    udm_db_t *reader, *repeatable;
+    udm_pg_t *reader, *repeatable;
 
     sourcetest_folder();
     reader = client("", READ);
@@ -178,17 +178,17 @@ static void may_see(bool all)
                     : "REVOKE pg_read_all_stats FROM udm_test_reader");
 }
 
-static apr_time_t began_at(udm_db_t *db)
+static apr_time_t began_at(udm_pg_t *db)
 {
     udm_result_t *row;
 
-    dbtest_ok(udm_db_query_text(&row, pool, db, "SELECT " UDM_DB_TIME("now()"), 0, NULL));
+    dbtest_ok(udm_pg_query_text(&row, pool, db, "SELECT " UDM_PG_TIME("now()"), 0, NULL));
     return udm_result_time(row, 0, 0);
 }
 
 START_TEST(the_oldest_writer)
 {
-    udm_db_t *reader, *old, *newer, *elsewhere;
+    udm_pg_t *reader, *old, *newer, *elsewhere;
     apr_time_t began;
 
     sourcetest_folder();
@@ -212,7 +212,7 @@ END_TEST
 
 START_TEST(there_is_no_writer)
 {
-    udm_db_t *reader;
+    udm_pg_t *reader;
     apr_time_t began = 0;
 
     sourcetest_folder();
@@ -229,7 +229,7 @@ START_TEST(the_oldest_writer_is_not_to_be_seen)
 {
     udm_error_t *error;
     apr_time_t began = 0;
-    udm_db_t *writer;
+    udm_pg_t *writer;
 
     sourcetest_folder();
     may_see(_i == 1);

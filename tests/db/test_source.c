@@ -13,10 +13,10 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
-#include "db/source_private.h"
-#include "db/source_private.h"
 #include "sourcetest.h"
+#include "core/text.h"
+#include "db/catalog.h"
+#include "source/private.h"
 
 /* Of the running test: a folder with connection files. */
 static const char *folder;

@@ -9,8 +9,8 @@
 
 #include <apr_strings.h>
 
-#include "db/source_private.h"
 #include "sourcetest.h"
+#include "source/private.h"
 
 /* Collations that take no notice of case, and of accents; a type and a domain with them. */
 static const char collations[] =

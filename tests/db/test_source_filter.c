@@ -352,7 +352,7 @@ START_TEST(columns_are_only_columns)
 
     sourcetest_folder();
     for (i = 0; i < count; i++) {
-        table = apr_pstrcat(pool, table, ", ", udm_db_identifier(pool, names[i]), " text", NULL);
+        table = apr_pstrcat(pool, table, ", ", udm_pg_identifier(pool, names[i]), " text", NULL);
     }
     dbtest_exec(apr_pstrcat(pool, table, ")", NULL));
     dbtest_exec("GRANT SELECT ON demo.odd TO udm_test_reader;"
@@ -361,7 +361,7 @@ START_TEST(columns_are_only_columns)
     for (i = 0; i < count; i++) {
         dbtest_exec(
             apr_psprintf(pool, "INSERT INTO demo.odd (id, ccid, %s) VALUES ('h%02d', 'acme', 'x')",
-                         udm_db_identifier(pool, names[i]), i));
+                         udm_pg_identifier(pool, names[i]), i));
     }
     type = sourcetest_type("iWD", "Odd");
     ck_assert_int_eq(type->attributes->nelts, count + 1);
@@ -514,7 +514,7 @@ START_TEST(value_that_the_source_does_not_know)
         apr_pstrcat(pool, dbtest_value("SELECT current_database()"), "_latin1", NULL);
     udm_data_type_t *type;
     apr_pool_t *own;
-    udm_db_t *db;
+    udm_pg_t *db;
 
     kinds();
     dbtest_exec(apr_psprintf(pool,
@@ -522,11 +522,11 @@ START_TEST(value_that_the_source_does_not_know)
                              " TEMPLATE template0",
                              name));
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    dbtest_ok(udm_db_connect(&db, own,
+    dbtest_ok(udm_pg_connect(&db, own,
                              apr_pstrcat(pool, dbtest_conninfo(NULL), " dbname=", name, NULL),
                              "udm-test", UDM_E_DATABASE));
     dbtest_ok(
-        udm_db_exec(pool, db,
+        udm_pg_exec(pool, db,
                     "CREATE SCHEMA demo; CREATE TABLE demo.kinds (id text, ccid text, s text);"
                     "INSERT INTO demo.kinds VALUES ('k1', 'acme', 'Zo\xc3\xab');"
                     "GRANT USAGE ON SCHEMA demo TO udm_test_reader;"

@@ -10,14 +10,14 @@
 
 #include <apr_strings.h>
 
-#include "db/source_private.h"
 #include "sourcetest.h"
+#include "source/private.h"
 
 /* A transaction of somebody else, which ends once a reader waits for it. */
 typedef struct other_t {
     apr_pool_t *pool;
-    udm_db_t *db;
-    udm_db_t *watch;
+    udm_pg_t *db;
+    udm_pg_t *watch;
     pthread_t thread;
 } other_t;
 
@@ -27,7 +27,7 @@ static void *commit_later(void *data)
     udm_result_t *result;
 
     do {
-        if (udm_db_query_text(&result, other->pool, other->watch,
+        if (udm_pg_query_text(&result, other->pool, other->watch,
                               "SELECT count(*) FROM pg_stat_activity WHERE usename ="
                               " 'udm_test_reader' AND datname = current_database()"
                               " AND wait_event_type = 'Lock'",
@@ -35,7 +35,7 @@ static void *commit_later(void *data)
             return NULL;
         }
     } while (udm_result_int(result, 0, 0) == 0);
-    udm_db_exec(other->pool, other->db, "COMMIT");
+    udm_pg_exec(other->pool, other->db, "COMMIT");
     return NULL;
 }
 
@@ -43,10 +43,10 @@ static void begin(other_t *other, const char *sql)
 {
     ck_assert_int_eq(apr_pool_create(&other->pool, NULL), APR_SUCCESS);
     dbtest_ok(
-        udm_db_connect(&other->db, other->pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
-    dbtest_ok(udm_db_connect(&other->watch, other->pool, dbtest_conninfo(NULL), "udm-test",
+        udm_pg_connect(&other->db, other->pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
+    dbtest_ok(udm_pg_connect(&other->watch, other->pool, dbtest_conninfo(NULL), "udm-test",
                              UDM_E_DATABASE));
-    dbtest_ok(udm_db_exec(other->pool, other->db, apr_pstrcat(pool, "BEGIN;", sql, NULL)));
+    dbtest_ok(udm_pg_exec(other->pool, other->db, apr_pstrcat(pool, "BEGIN;", sql, NULL)));
     ck_assert_int_eq(pthread_create(&other->thread, NULL, commit_later, other), 0);
 }
 

@@ -9,8 +9,8 @@
 
 #include <apr_strings.h>
 
-#include "db/source_private.h"
 #include "sourcetest.h"
+#include "source/private.h"
 
 static udm_data_type_t *plain_type(const char *relation)
 {

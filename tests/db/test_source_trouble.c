@@ -294,7 +294,7 @@ static void *stop_main(void *data)
 typedef struct stop_later_t {
     const char *when; /* SQL that counts what is waited for */
     udm_stop_t *stop;
-    udm_db_t *db;
+    udm_pg_t *db;
     apr_pool_t *pool;
     pthread_t thread;
 } stop_later_t;
@@ -306,7 +306,7 @@ static void *stop_later_main(void *data)
     udm_result_t *result;
 
     do {
-        if (udm_db_query_text(&result, later->pool, later->db, later->when, 0, NULL)) {
+        if (udm_pg_query_text(&result, later->pool, later->db, later->when, 0, NULL)) {
             return NULL;
         }
     } while (udm_result_int(result, 0, 0) == 0);
@@ -331,7 +331,7 @@ static void stop_later(stop_later_t *later, const char *condition)
                               condition, NULL);
     later->stop = new_stop();
     dbtest_ok(
-        udm_db_connect(&later->db, later->pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
+        udm_pg_connect(&later->db, later->pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
     ck_assert_int_eq(pthread_create(&later->thread, NULL, stop_later_main, later), 0);
 }
 
@@ -341,7 +341,7 @@ static void nobody_reads(stop_later_t *later)
     udm_result_t *result;
 
     do {
-        dbtest_ok(udm_db_query_text(&result, later->pool, later->db,
+        dbtest_ok(udm_pg_query_text(&result, later->pool, later->db,
                                     "SELECT count(*) FROM pg_stat_activity WHERE usename ="
                                     " 'udm_test_reader' AND datname = current_database()",
                                     0, NULL));

@@ -7,9 +7,9 @@
 
 #include <apr_strings.h>
 
+#include "unit.h"
 #include "core/apikey.h"
 #include "core/text.h"
-#include "unit.h"
 
 #define ID     "0123456789ab"
 #define SECRET "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"

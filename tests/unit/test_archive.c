@@ -6,9 +6,9 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "scratch.h"
 #include "export/archive.h"
 #include "export/relay.h"
-#include "scratch.h"
 
 #define ENTRIES 5
 #define UNSPLIT ((apr_int64_t)1 << 40)

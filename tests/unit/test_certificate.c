@@ -15,9 +15,9 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
+#include "unit.h"
 #include "core/certificate.h"
 #include "core/text.h"
-#include "unit.h"
 
 #define DAY 86400
 #define NOW apr_time_from_sec(1795500000) /* 2026-11-24T06:00:00Z */

@@ -14,8 +14,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "core/certificate.h"
 #include "unit.h"
+#include "core/certificate.h"
 
 #define DAY 86400
 #define NOW apr_time_from_sec(1795500000) /* 2026-11-24T06:00:00Z */

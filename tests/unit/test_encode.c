@@ -10,12 +10,12 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 
+#include "scratch.h"
 #include "core/text.h"
-#include "db/source.h"
 #include "export/base64.h"
 #include "export/encode.h"
 #include "export/number.h"
-#include "scratch.h"
+#include "source/source.h"
 
 static udm_buffer_t *tuple;
 

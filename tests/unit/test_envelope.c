@@ -9,10 +9,10 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "scratch.h"
 #include "core/text.h"
 #include "export/envelope.h"
 #include "export/relay.h"
-#include "scratch.h"
 
 static EVP_PKEY *key;
 

@@ -7,8 +7,8 @@
 
 #include <apr_strings.h>
 
-#include "core/error.h"
 #include "unit.h"
+#include "core/error.h"
 
 START_TEST(test_make)
 {

@@ -4,9 +4,9 @@
  */
 #include <string.h>
 
+#include "unit.h"
 #include "core/etag.h"
 #include "core/json.h"
-#include "unit.h"
 
 static const char *tag_of(json_t *json)
 {

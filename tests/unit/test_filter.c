@@ -7,9 +7,9 @@
 
 #include <apr_strings.h>
 
+#include "unit.h"
 #include "core/filter.h"
 #include "core/json.h"
-#include "unit.h"
 
 #define POINTER "/jobParams/filters"
 

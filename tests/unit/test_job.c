@@ -7,10 +7,10 @@
 
 #include <apr_strings.h>
 
+#include "unit.h"
 #include "core/job.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "unit.h"
 
 /* A v10 body that is right, with ' for ". */
 static const char base[] =

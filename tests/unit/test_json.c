@@ -6,9 +6,9 @@
 
 #include <apr_strings.h>
 
+#include "unit.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "unit.h"
 
 static udm_error_t *parse(json_t **json, const char *text)
 {

@@ -7,8 +7,8 @@
 
 #include <apr_strings.h>
 
-#include "core/link.h"
 #include "unit.h"
+#include "core/link.h"
 
 #define KEY_1   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define KEY_2   "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"

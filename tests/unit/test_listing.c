@@ -7,8 +7,8 @@
 
 #include <apr_strings.h>
 
-#include "core/listing.h"
 #include "unit.h"
+#include "core/listing.h"
 
 #define ALL UDM_ALL_VERSIONS
 

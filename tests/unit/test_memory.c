@@ -14,10 +14,10 @@
 
 #include <apr_strings.h>
 
+#include "unit.h"
 #include "core/job.h"
 #include "core/json.h"
 #include "core/listing.h"
-#include "unit.h"
 
 #define FACTOR   100
 #define SLOPE    10

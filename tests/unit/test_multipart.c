@@ -7,8 +7,8 @@
 
 #include <apr_strings.h>
 
-#include "core/multipart.h"
 #include "unit.h"
+#include "core/multipart.h"
 
 #define TYPE "multipart/form-data; boundary=b"
 

@@ -9,11 +9,11 @@
 
 #include <apr_strings.h>
 
+#include "unit.h"
 #include "core/job.h"
 #include "core/json.h"
 #include "core/openapi.h"
 #include "core/route.h"
-#include "unit.h"
 
 static json_t *document(int versions, bool wrapped)
 {

@@ -6,8 +6,8 @@
 
 #include <apr_strings.h>
 
-#include "core/principal.h"
 #include "unit.h"
+#include "core/principal.h"
 
 static apr_array_header_t *rights(const udm_right_t *list, int count)
 {

@@ -7,8 +7,8 @@
 
 #include <apr_strings.h>
 
-#include "core/redact.h"
 #include "unit.h"
+#include "core/redact.h"
 
 #define ID     "0123456789ab"
 #define SECRET "00112233445566778899aabbccddeeffc0ffee5511998822c0ffee5511998822"

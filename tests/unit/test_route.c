@@ -7,8 +7,8 @@
 
 #include <apr_strings.h>
 
-#include "core/route.h"
 #include "unit.h"
+#include "core/route.h"
 
 static udm_error_t *find(const udm_route_t **route, const char **parameter, const char **allow,
                          const char *method, const char *path)

@@ -8,10 +8,10 @@
 
 #include <apr_strings.h>
 
+#include "unit.h"
 #include "core/json.h"
 #include "core/schedule.h"
 #include "core/text.h"
-#include "unit.h"
 
 /* A Tuesday. */
 #define NOW "2026-11-24T11:05:00.250Z"

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "export/spool.h"
 #include "scratch.h"
+#include "export/spool.h"
 
 static udm_error_t *to_buffer(void *context, const void *data, apr_size_t size)
 {

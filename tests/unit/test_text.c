@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/text.h"
 #include "unit.h"
+#include "core/text.h"
 
 START_TEST(test_hex)
 {

@@ -14,9 +14,9 @@
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
 
+#include "unit.h"
 #include "core/json.h"
 #include "core/token.h"
-#include "unit.h"
 
 #define SECONDS 1795500000
 #define NOW     apr_time_from_sec(SECONDS)

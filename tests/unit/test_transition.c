@@ -7,8 +7,8 @@
 
 #include <apr_strings.h>
 
-#include "core/transition.h"
 #include "unit.h"
+#include "core/transition.h"
 
 /* The five changes of a job, and the deleting of a history record. */
 #define RUN_DELETE   5

@@ -5,9 +5,9 @@
  */
 #include <unistd.h>
 
+#include "scratch.h"
 #include "export/names.h"
 #include "export/zip.h"
-#include "scratch.h"
 
 /* Volumes as files: "v1", "v2", ... in a directory. */
 typedef struct files_t {

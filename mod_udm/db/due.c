@@ -1,0 +1,196 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * due.c: makes the runs of jobs that are due, and says when there is something to do next.
+ *
+ * A job whose run is not over makes no second one: what it misses, like what was missed while no
+ * worker was up, becomes one run, at the latest of the times missed (decisions 2.4). Its window
+ * begins where the last completed one ended, so it covers the gap.
+ */
+#include <jansson.h>
+
+#include "core/json.h"
+#include "core/schedule.h"
+#include "core/text.h"
+#include "db/queue.h"
+#include "pg/transaction.h"
+
+/* One at a time, however many are due at once: a transaction must not last. */
+#define BATCH      100
+#define BATCH_TEXT "100"
+
+#define IDLE                                                                                       \
+    " AND NOT EXISTS (SELECT FROM udm.run r WHERE r.job_id = j.id"                                 \
+    " AND r.status IN ('QUEUED', 'IN_PROGRESS', 'SUSPENDED'))"
+
+#define TEXT_OF(x)  TEXT_OF_(x)
+#define TEXT_OF_(x) #x
+#define LEASES(n)   "make_interval(secs => " #n " * " TEXT_OF(UDM_LEASE_SECONDS) ")"
+#define LASTING     "p.lease_until > now() + " LEASES(2)
+
+/* Without a lock, because mostly there is nothing to do. */
+/* clang-format off */
+static const udm_statement_t look = {
+    "udm_queue_look",
+    "SELECT EXISTS (SELECT FROM udm.job j WHERE j.next_run_at <= now() AND NOT j.suspended" IDLE "),"
+    UDM_PG_TIME("least((SELECT min(next_run_at) FROM udm.job"
+    " WHERE next_run_at > now() AND NOT suspended),"
+    " (SELECT min(ready_at) FROM udm.run WHERE status = 'QUEUED' AND ready_at > now())) - now()") ","
+    " EXISTS (SELECT FROM udm.run r JOIN udm.run_progress p ON p.run_id = r.id"
+    " WHERE r.status = 'IN_PROGRESS' AND " LASTING ")"};
+
+/* Of whoever lives it is renewed, be it shortened or not; of whoever died it now runs out soon. */
+static const udm_statement_t shorten = {
+    "udm_queue_shorten",
+    "UPDATE udm.run_progress p SET lease_until = now() + " LEASES(1) " FROM udm.run r"
+    " WHERE r.id = p.run_id AND r.status = 'IN_PROGRESS' AND " LASTING};
+
+/*
+ * A job that somebody else's transaction holds is skipped: that one makes the run, or changes the
+ * job. Of a job that somebody has just let go the newest version is locked, though the runs are those
+ * from when this statement began: `make` looks for them once more.
+ */
+static const udm_statement_t due = {
+    "udm_queue_due",
+    "SELECT j.id, " UDM_PG_TIME("j.next_run_at") "," UDM_PG_TIME("now()") ", j.schedule::text,"
+    UDM_PG_TIME("j.schedule_since") ", j.runs_left IS NULL OR j.runs_left > 1"
+    " FROM udm.job j WHERE j.next_run_at <= now() AND NOT j.suspended" IDLE
+    " ORDER BY j.next_run_at, j.id LIMIT " BATCH_TEXT " FOR UPDATE OF j SKIP LOCKED"};
+
+/*
+ * Whatever makes a run of a job has locked the job, so with its lock held nobody else makes one. The
+ * window of a run that takes up where the last one ended waits for the settle time. Before its
+ * dateFrom it is empty, and ends there: what came before is not for a later run either.
+ */
+static const udm_statement_t make = {
+    "udm_queue_make",
+    "WITH plan AS MATERIALIZED (SELECT j.*, n.scheduled_at, n.next,"
+    " j.schedule_type = 'recurring' AND NOT j.time_all AND j.date_to IS NULL AS moves"
+    " FROM (SELECT id, " UDM_PG_TIME_IN("scheduled") " AS scheduled_at, "
+    UDM_PG_TIME_IN("following") " AS next"
+    " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (id, scheduled, following)) n"
+    " JOIN udm.job j ON j.id = n.id" IDLE "),"
+    " made AS (INSERT INTO udm.run (job_id, ccid, source, type, title, description, window_all,"
+    " window_from, window_to, moves_watermark, media, export_attachments, filters,"
+    " file_split_size, file_split_bytes, scheduled_at, ready_at, created_by)"
+    " SELECT id, ccid, source, type, title, description, time_all,"
+    " CASE WHEN moves THEN coalesce(watermark, date_from) ELSE date_from END,"
+    " CASE WHEN moves THEN greatest(scheduled_at, watermark, date_from)"
+    " WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all THEN scheduled_at"
+    " ELSE date_to END,"
+    " moves, media, export_attachments, filters, file_split_size, file_split_bytes, scheduled_at,"
+    " scheduled_at + CASE WHEN moves THEN make_interval(secs => coalesce((SELECT settle_seconds"
+    " FROM udm.data_type t WHERE t.source = plan.source AND t.name = plan.type), 0))"
+    " ELSE interval '0' END, created_by"
+    " FROM plan ORDER BY scheduled_at, id RETURNING id, job_id),"
+    " progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM made)"
+    " UPDATE udm.job j SET next_run_at = plan.next, runs_left = j.runs_left - 1,"
+    " status = 'QUEUED', latest_run_id = made.id"
+    " FROM plan JOIN made ON made.job_id = plan.id WHERE j.id = plan.id RETURNING j.id"};
+/* clang-format on */
+
+enum { DUE_ID, DUE_AT, DUE_NOW, DUE_SCHEDULE, DUE_SINCE, DUE_MORE };
+
+/*
+ * When the run of a due job is scheduled, and when the one after it; UDM_NO_TIME for none. A
+ * schedule that cannot be read (any more) has no run after this one.
+ */
+static void plan_run(apr_time_t *scheduled, apr_time_t *next, apr_pool_t *p,
+                     const udm_result_t *rows, int row)
+{
+    json_t *json = udm_json_own(
+        p, json_loads(udm_result_text(rows, row, DUE_SCHEDULE), JSON_DECODE_INT_AS_REAL, NULL));
+    apr_time_t now = udm_result_time(rows, row, DUE_NOW);
+    udm_error_t *error = NULL;
+    udm_schedule_t schedule;
+    apr_time_t last;
+
+    *scheduled = udm_result_time(rows, row, DUE_AT);
+    *next = UDM_NO_TIME;
+    if (!udm_schedule_parse(&schedule, &error, p, "", json,
+                            udm_result_time(rows, row, DUE_SINCE)) ||
+        !schedule.recurs) {
+        return;
+    }
+    last = udm_schedule_last(&schedule, now);
+    if (last > *scheduled) {
+        *scheduled = last;
+    }
+    if (udm_result_bool(rows, row, DUE_MORE)) {
+        *next = udm_schedule_next(&schedule, now);
+    }
+}
+
+typedef struct batch_t {
+    int found;
+    int made;
+} batch_t;
+
+static udm_error_t *make_batch(apr_pool_t *p, udm_pg_t *db, void *baton)
+{
+    apr_array_header_t *lists[3];
+    const char *values[3];
+    udm_result_t *rows;
+    udm_error_t *error;
+    batch_t *batch = baton;
+    int i;
+
+    batch->found = batch->made = 0;
+    error = udm_pg_query(&rows, p, db, &due, 0, NULL);
+    if (error || rows->rows == 0) {
+        return error;
+    }
+    for (i = 0; i < 3; i++) {
+        lists[i] = apr_array_make(p, rows->rows, sizeof(const char *));
+    }
+    for (i = 0; i < rows->rows; i++) {
+        apr_time_t scheduled, next;
+
+        plan_run(&scheduled, &next, p, rows, i);
+        APR_ARRAY_PUSH(lists[0], const char *) = udm_result_text(rows, i, DUE_ID);
+        APR_ARRAY_PUSH(lists[1], const char *) = udm_pg_time(p, scheduled);
+        APR_ARRAY_PUSH(lists[2], const char *) = udm_pg_time(p, next);
+    }
+    for (i = 0; i < 3; i++) {
+        values[i] = udm_pg_array(p, lists[i]);
+    }
+    batch->found = rows->rows;
+    error = udm_pg_query(&rows, p, db, &make, 3, values);
+    if (!error) {
+        batch->made = rows->rows;
+    }
+    return error;
+}
+
+udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_pg_t *db)
+{
+    udm_result_t *result, *shortened;
+    udm_error_t *error;
+    apr_time_t wait;
+    batch_t batch;
+
+    *made = 0;
+    *next = UDM_NO_TIME;
+    /* Until none is found: only then is it known when those of the last batch are due again. */
+    do {
+        batch.found = batch.made = 0;
+        error = udm_pg_query(&result, p, db, &look, 0, NULL);
+        if (!error && udm_result_bool(result, 0, 0)) {
+            error = udm_transaction(p, db, make_batch, &batch);
+        }
+        if (error) {
+            return error;
+        }
+        *made += batch.made;
+    } while (batch.found > 0);
+    if (udm_result_bool(result, 0, 2)) {
+        error = udm_pg_query(&shortened, p, db, &shorten, 0, NULL);
+        if (error) {
+            return error;
+        }
+    }
+    wait = udm_result_time(result, 0, 1);
+    if (wait != UDM_NO_TIME) {
+        *next = apr_time_now() + wait;
+    }
+    return NULL;
+}
