@@ -440,3 +440,20 @@ bool udm_text_equal_secret(const void *a, const void *b, apr_size_t size)
 {
     return CRYPTO_memcmp(a, b, size) == 0;
 }
+
+const char *udm_text_line(apr_pool_t *p, const char *message)
+{
+    char *line = apr_pstrdup(p, message ? message : "");
+    apr_size_t size = strlen(line);
+    char *c;
+
+    while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == ' ')) {
+        line[--size] = '\0';
+    }
+    for (c = line; *c; c++) {
+        if (*c == '\n' || *c == '\t' || *c == '\r') {
+            *c = ' ';
+        }
+    }
+    return line;
+}

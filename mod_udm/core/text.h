@@ -67,4 +67,8 @@ const char *udm_text_count(apr_pool_t *p, apr_int64_t count, const char *noun);
 /* Compares without telling by time where two byte strings of one length differ. */
 bool udm_text_equal_secret(const void *a, const void *b, apr_size_t size);
 
+/* A message of a library as one line: without what it ends with, and a space for each line end and tab
+ * within. "" for NULL. */
+const char *udm_text_line(apr_pool_t *p, const char *message);
+
 #endif

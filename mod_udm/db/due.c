@@ -32,9 +32,9 @@
 static const udm_statement_t look = {
     "udm_queue_look",
     "SELECT EXISTS (SELECT FROM udm.job j WHERE j.next_run_at <= now() AND NOT j.suspended" IDLE "),"
-    UDM_PG_TIME("least((SELECT min(next_run_at) FROM udm.job"
+    " (SELECT " UDM_PG_TIME_LEFT("next.at") " FROM (SELECT least((SELECT min(next_run_at) FROM udm.job"
     " WHERE next_run_at > now() AND NOT suspended),"
-    " (SELECT min(ready_at) FROM udm.run WHERE status = 'QUEUED' AND ready_at > now())) - now()") ","
+    " (SELECT min(ready_at) FROM udm.run WHERE status = 'QUEUED' AND ready_at > now())) AS at) next),"
     " EXISTS (SELECT FROM udm.run r JOIN udm.run_progress p ON p.run_id = r.id"
     " WHERE r.status = 'IN_PROGRESS' AND " LASTING ")"};
 

@@ -41,8 +41,24 @@ static udm_error_t *wrong_schema(apr_pool_t *p, int version)
                             version, udm_schema_version);
 }
 
-static const udm_statement_t version_select = {"udm_schema_version",
-                                               "SELECT max(version) FROM udm.schema_version"};
+static const udm_statement_t version_select = {
+    "udm_schema_version",
+    "SELECT max(version), pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+    " FROM udm.schema_version"};
+
+/* After a failover the old server may still answer, with what it has. */
+static udm_error_t *check_server(apr_pool_t *p, udm_pg_t *db, bool standby, bool read_only)
+{
+    udm_pg_target target = standby || read_only ? udm_pg_target_of(db->conn) : UDM_PG_ANY;
+    udm_error_t *error;
+
+    if (target == UDM_PG_ANY || (target == UDM_PG_PRIMARY && !standby)) {
+        return NULL;
+    }
+    udm_pg_give_up(db);
+    error = udm_error_make(p, UDM_E_DATABASE, "the database does not answer; try again later");
+    return udm_error_detail(p, error, "the server takes no changes any more: leaving it");
+}
 
 udm_error_t *udm_installation_check(apr_pool_t *p, udm_pg_t *db)
 {
@@ -62,6 +78,10 @@ udm_error_t *udm_installation_check(apr_pool_t *p, udm_pg_t *db)
     }
     if (!error) {
         version = (int)udm_result_int(row, 0, 0);
+        error = check_server(p, db, udm_result_bool(row, 0, 1), udm_result_bool(row, 0, 2));
+        if (error) {
+            return error;
+        }
     }
     if (version != udm_schema_version) {
         return wrong_schema(p, version);

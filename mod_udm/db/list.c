@@ -37,10 +37,6 @@
 /* Up to how many rights the statements are kept prepared. */
 #define PAIRS_PREPARED 16
 
-/* The two halves of UDM_PG_TIME, for an expression that is not known before. */
-#define TIME_BEFORE "(extract(epoch FROM "
-#define TIME_AFTER  ") * 1000000)::bigint"
-
 /* An instant that may be open, as a number that sorts: open beginnings first, open ends last. */
 #define OPEN_FROM(x) "coalesce(" UDM_PG_TIME(x) ", '-9223372036854775808'::bigint)"
 #define OPEN_TO(x)   "coalesce(" UDM_PG_TIME(x) ", 9223372036854775807)"
@@ -339,7 +335,7 @@ static void pieces(sql_t *sql, apr_pool_t *p, const list_table_t *table,
     sql->table = table;
     sql->id = apr_pstrcat(p, table->table, ".id", NULL);
     sql->rights = rights_sql(p, table->table, pairs);
-    sql->key = instant ? apr_pstrcat(p, TIME_BEFORE, order, TIME_AFTER, NULL) : order;
+    sql->key = instant ? udm_pg_time_of(p, order) : order;
     sql->order = apr_pstrcat(p, " ORDER BY ", order, up, ", ", sql->id, up, NULL);
     sql->reversed = apr_pstrcat(p, " ORDER BY ", order, down, ", ", sql->id, down, NULL);
 }

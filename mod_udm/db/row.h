@@ -95,7 +95,7 @@
 #define UDM_FILE_COLUMNS                                                                           \
     "f.id, f.name, f.size, f.type, f.source, f.job_title, f.job_id, f.run_id,"                     \
     UDM_PG_TIME("f.created_at") "," UDM_PG_TIME("f.expires_at")                                    \
-    ", greatest(0, ceil(extract(epoch FROM f.expires_at - now()) / 86400))::integer,"              \
+    ", greatest(0, ceil(" UDM_PG_TIME_LEFT("f.expires_at") " / 86400000000.0))::integer,"            \
     " f.sha256, f.ccid"
 /* clang-format on */
 #define UDM_FILE_COLUMN_COUNT 13

@@ -19,12 +19,15 @@ static const udm_statement_t credentials_select = {
     "udm_credentials",
     "SELECT a.n - 1, k.ccid, k.label, encode(k.secret_sha256, 'hex'), k.revoked_at IS NOT NULL,"
     " coalesce(k.expires_at <= now(), false), to_json(k.roles)::text,"
-    " (extract(epoch FROM k.expires_at - now()) * 1000000)::bigint,"
-    " coalesce(k.last_used_at < now() - interval '1 minute', true), t.ccid, g.generation"
-    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS a (key_id, ccid, n)"
-    " LEFT JOIN udm.api_key k ON k.key_id = a.key_id"
-    " LEFT JOIN udm.tenant t ON t.ccid = a.ccid AND t.ending_since IS NULL"
-    " CROSS JOIN udm.rights_generation g"};
+    " " UDM_PG_TIME_LEFT(
+        "k.expires_at") ","
+                        " coalesce(k.last_used_at < now() - interval '1 minute', true), t.ccid, "
+                        "g.generation"
+                        " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS a (key_id, ccid, "
+                        "n)"
+                        " LEFT JOIN udm.api_key k ON k.key_id = a.key_id"
+                        " LEFT JOIN udm.tenant t ON t.ccid = a.ccid AND t.ending_since IS NULL"
+                        " CROSS JOIN udm.rights_generation g"};
 
 enum {
     ROW_INDEX,

@@ -78,8 +78,7 @@ static bool revive(ap_dbd_t *dbd, PGconn *conn, apr_pool_t *p, bool look)
     if (look && PQstatus(conn) == CONNECTION_OK && PQconsumeInput(conn)) {
         (void)PQconsumeInput(conn);
     }
-    if (PQstatus(conn) != CONNECTION_OK &&
-        apr_dbd_check_conn(dbd->driver, p, dbd->handle) != APR_SUCCESS) {
+    if (PQstatus(conn) != CONNECTION_OK && !udm_pg_reset(conn)) {
         return false;
     }
     /* the encoding of a new session is whatever the environment or the database says */

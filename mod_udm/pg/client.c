@@ -1,8 +1,10 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * db.c: the only place that talks to libpq on behalf of the other SQL files: it sets sessions up,
- * runs statements, keeps them prepared, and turns SQLSTATEs into errors that never hold libpq's text
- * as the reason.
+ * client.c: sets sessions up, runs statements, keeps them prepared, and turns SQLSTATEs into errors that
+ * never hold libpq's text as the reason.
+ *
+ * Nothing here calls a function of libpq that waits by itself: what is sent is sent by PQsend..., and
+ * pg/wait.h waits for the answer.
  */
 #include "pg/client.h"
 
@@ -10,10 +12,12 @@
 
 #include <apr_strings.h>
 
+#include "core/text.h"
 #include "pg/wait.h"
 
 #define SQLSTATE_UNKNOWN_STATEMENT   "26000"
 #define SQLSTATE_DUPLICATE_STATEMENT "42P05"
+#define SQLSTATE_READ_ONLY           "25006"
 
 #define REASON_NO_ANSWER "the database does not answer; try again later"
 #define REASON_TOO_LONG  "the database took too long over this; try again later"
@@ -24,111 +28,6 @@ static apr_status_t result_clear(void *data)
     return APR_SUCCESS;
 }
 
-static apr_status_t conn_finish(void *data)
-{
-    PQfinish(data);
-    return APR_SUCCESS;
-}
-
-/* libpq would print notices to stderr, past the log. */
-static void notice_drop(void *baton, const PGresult *result)
-{
-    (void)baton;
-    (void)result;
-}
-
-/* libpq's messages end with a newline and may have several lines. */
-static const char *one_line(apr_pool_t *p, const char *message)
-{
-    char *line = apr_pstrdup(p, message ? message : "");
-    apr_size_t size = strlen(line);
-    char *c;
-
-    while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == ' ')) {
-        line[--size] = '\0';
-    }
-    for (c = line; *c; c++) {
-        if (*c == '\n' || *c == '\t' || *c == '\r') {
-            *c = ' ';
-        }
-    }
-    return line;
-}
-
-/*
- * conninfo as keywords and values, with our defaults where it is silent. The application name is
- * only a fallback so that a service file may name one, too.
- */
-static int connect_parameters(apr_pool_t *p, const PQconninfoOption *options,
-                              const char *application_name, const char ***keywords,
-                              const char ***values)
-{
-    const PQconninfoOption *o;
-    int count = 0;
-    bool encoding = false;
-    bool timeout = false;
-
-    for (o = options; o->keyword; o++) {
-        count++;
-    }
-    *keywords = apr_pcalloc(p, sizeof(char *) * (apr_size_t)(count + 4));
-    *values = apr_pcalloc(p, sizeof(char *) * (apr_size_t)(count + 4));
-    count = 0;
-    for (o = options; o->keyword; o++) {
-        if (!o->val || strcmp(o->keyword, "fallback_application_name") == 0) {
-            continue;
-        }
-        encoding = encoding || strcmp(o->keyword, "client_encoding") == 0;
-        timeout = timeout || strcmp(o->keyword, "connect_timeout") == 0;
-        (*keywords)[count] = apr_pstrdup(p, o->keyword);
-        (*values)[count++] = apr_pstrdup(p, o->val);
-    }
-    (*keywords)[count] = "fallback_application_name";
-    (*values)[count++] = application_name;
-    if (!encoding) {
-        (*keywords)[count] = "client_encoding";
-        (*values)[count++] = "UTF8";
-    }
-    if (!timeout) {
-        (*keywords)[count] = "connect_timeout";
-        (*values)[count++] = "5";
-    }
-    return count;
-}
-
-udm_error_t *udm_pg_connect(udm_pg_t **db, apr_pool_t *p, const char *conninfo,
-                            const char *application_name, udm_error_kind kind)
-{
-    const char *what = kind == UDM_E_SOURCE ? "the source's database" : "the database";
-    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-    const char **keywords;
-    const char **values;
-    udm_error_t *error;
-    PGconn *conn;
-
-    *db = NULL;
-    if (!options) {
-        /* What libpq says of a string it cannot read may quote a password. */
-        return udm_error_make(p, kind, "the connection string of %s cannot be read", what);
-    }
-    connect_parameters(p, options, application_name, &keywords, &values);
-    PQconninfoFree(options);
-    conn = PQconnectdbParams(keywords, values, 0);
-    if (!conn) {
-        return udm_error_status(p, kind, APR_ENOMEM, "%s does not answer; try again later", what);
-    }
-    if (PQstatus(conn) != CONNECTION_OK) {
-        error = udm_error_make(p, kind, "%s does not answer; try again later", what);
-        udm_error_detail(p, error, "%s", one_line(p, PQerrorMessage(conn)));
-        PQfinish(conn);
-        return error;
-    }
-    PQsetNoticeReceiver(conn, notice_drop, NULL);
-    apr_pool_cleanup_register(p, conn, conn_finish, apr_pool_cleanup_null);
-    *db = udm_pg_wrap(p, conn);
-    return NULL;
-}
-
 udm_pg_t *udm_pg_wrap(apr_pool_t *p, PGconn *conn)
 {
     udm_pg_t *db = apr_pcalloc(p, sizeof(*db));
@@ -136,7 +35,15 @@ udm_pg_t *udm_pg_wrap(apr_pool_t *p, PGconn *conn)
     db->conn = conn;
     db->session = udm_session_of(conn);
     db->pool = p;
+    db->patience = UDM_PG_PATIENCE;
+    /* Or libpq would wait by itself where the server does not read. */
+    (void)PQsetnonblocking(conn, 1);
     return db;
+}
+
+void udm_pg_give_up(udm_pg_t *db)
+{
+    udm_wait_give_up(db->conn);
 }
 
 bool udm_pg_undefined(const udm_error_t *error)
@@ -160,7 +67,7 @@ static const char *passing_reason(const char *sqlstate)
     }
     if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "53", 2) == 0 ||
         strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "40", 2) == 0 ||
-        strcmp(sqlstate, "25006") == 0) {
+        strcmp(sqlstate, SQLSTATE_READ_ONLY) == 0) {
         return REASON_NO_ANSWER;
     }
     return NULL;
@@ -181,7 +88,11 @@ static const char *result_message(apr_pool_t *p, udm_pg_t *db, const PGresult *r
     if (!message) {
         message = result ? PQresStatus(PQresultStatus(result)) : "no result";
     }
-    return apr_pstrcat(p, one_line(p, message), constraint ? " (" : NULL, constraint, ")", NULL);
+    if (db->late) {
+        message = apr_psprintf(p, "no answer within %d ms", db->patience);
+    }
+    return apr_pstrcat(p, udm_text_line(p, message), constraint ? " (" : NULL, constraint, ")",
+                       NULL);
 }
 
 udm_error_t *udm_pg_error(apr_pool_t *p, udm_pg_t *db, const PGresult *result)
@@ -229,6 +140,17 @@ udm_error_t *udm_pg_error(apr_pool_t *p, udm_pg_t *db, const PGresult *result)
     return udm_error_detail(p, error, "%s", result_message(p, db, result));
 }
 
+/*
+ * A server that ceased to take changes is not the one that the connection was made for: the next one may
+ * lead to another.
+ */
+static void leave_read_only(udm_pg_t *db, const udm_error_t *error)
+{
+    if (strcmp(error->sqlstate, SQLSTATE_READ_ONLY) == 0 && !db->reads_only) {
+        udm_wait_give_up(db->conn);
+    }
+}
+
 /* Ties a result to the pool, or makes the error of it. `name` is of the statement, for the log. */
 static udm_error_t *result_take(udm_result_t **result, apr_pool_t *p, udm_pg_t *db, PGresult *raw,
                                 const char *name)
@@ -242,6 +164,7 @@ static udm_error_t *result_take(udm_result_t **result, apr_pool_t *p, udm_pg_t *
         if (udm_pg_undefined(error)) {
             udm_session_set_checked(db->session, 0);
         }
+        leave_read_only(db, error);
         PQclear(raw);
         if (name) {
             udm_error_detail(p, error, "statement %s: %s", name, error->detail);
@@ -262,23 +185,28 @@ static bool has_sqlstate(const PGresult *result, const char *sqlstate)
     return is && strcmp(is, sqlstate) == 0;
 }
 
-/* Sends simple SQL and waits for its last result, as long as nothing is to stop. */
-static PGresult *exec_simple(udm_pg_t *db, const char *sql)
+/* Where it does not come in time, what comes later would be taken for the answer to something else. */
+PGresult *udm_pg_answer(udm_pg_t *db, int sent)
 {
-    if (!db->stop) {
-        return PQexec(db->conn, sql);
+    PGresult *result = NULL;
+
+    if (sent && udm_wait_result(&result, db->conn, db->stop, udm_wait_until(db->patience)) ==
+                    UDM_WAIT_LATE) {
+        db->late = true;
+        udm_wait_give_up(db->conn);
     }
-    return PQsendQuery(db->conn, sql) ? udm_wait_result(db->conn, db->stop) : NULL;
+    return result;
 }
 
 static udm_error_t *run_simple(apr_pool_t *p, udm_pg_t *db, const char *sql)
 {
-    PGresult *raw = exec_simple(db, sql);
+    PGresult *raw = udm_pg_answer(db, PQsendQuery(db->conn, sql));
     ExecStatusType status = raw ? PQresultStatus(raw) : PGRES_FATAL_ERROR;
     udm_error_t *error = NULL;
 
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
         error = udm_pg_error(p, db, raw);
+        leave_read_only(db, error);
     }
     PQclear(raw);
     return error;
@@ -307,6 +235,11 @@ static udm_error_t *set_up(apr_pool_t *p, udm_pg_t *db)
     return error;
 }
 
+static PGresult *exec_text(udm_pg_t *db, const char *sql, int count, const char *const *values)
+{
+    return udm_pg_answer(db, PQsendQueryParams(db->conn, sql, count, NULL, values, NULL, NULL, 0));
+}
+
 /*
  * Runs a statement by its name, prepared before if it is not known to be. A pooler that hands each
  * statement to another session would never know it: then it is run unprepared.
@@ -319,7 +252,8 @@ static PGresult *exec_prepared(udm_pg_t *db, const udm_statement_t *statement, i
 
     for (tries = 0; tries < 2 && !udm_session_wanders(db->session); tries++) {
         if (tries > 0 || !udm_session_has(db->session, statement->name)) {
-            result = PQprepare(db->conn, statement->name, statement->sql, count, NULL);
+            result = udm_pg_answer(
+                db, PQsendPrepare(db->conn, statement->name, statement->sql, count, NULL));
             if (!result || (PQresultStatus(result) != PGRES_COMMAND_OK &&
                             !has_sqlstate(result, SQLSTATE_DUPLICATE_STATEMENT))) {
                 return result;
@@ -327,14 +261,15 @@ static PGresult *exec_prepared(udm_pg_t *db, const udm_statement_t *statement, i
             PQclear(result);
             udm_session_add(db->session, statement->name);
         }
-        result = PQexecPrepared(db->conn, statement->name, count, values, NULL, NULL, 0);
+        result = udm_pg_answer(
+            db, PQsendQueryPrepared(db->conn, statement->name, count, values, NULL, NULL, 0));
         if (!has_sqlstate(result, SQLSTATE_UNKNOWN_STATEMENT)) {
             return result;
         }
         PQclear(result);
     }
     udm_session_set_wanders(db->session);
-    return PQexecParams(db->conn, statement->sql, count, NULL, values, NULL, NULL, 0);
+    return exec_text(db, statement->sql, count, values);
 }
 
 udm_error_t *udm_pg_query(udm_result_t **result, apr_pool_t *p, udm_pg_t *db,
@@ -352,7 +287,7 @@ udm_error_t *udm_pg_query(udm_result_t **result, apr_pool_t *p, udm_pg_t *db,
         raw = exec_prepared(db, statement, count, values);
     }
     else {
-        raw = PQexecParams(db->conn, statement->sql, count, NULL, values, NULL, NULL, 0);
+        raw = exec_text(db, statement->sql, count, values);
     }
     return result_take(result, p, db, raw, statement->name);
 }
@@ -367,14 +302,7 @@ udm_error_t *udm_pg_query_text(udm_result_t **result, apr_pool_t *p, udm_pg_t *d
     if (error) {
         return error;
     }
-    if (!db->stop) {
-        raw = PQexecParams(db->conn, sql, count, NULL, values, NULL, NULL, 0);
-    }
-    else {
-        raw = PQsendQueryParams(db->conn, sql, count, NULL, values, NULL, NULL, 0)
-                  ? udm_wait_result(db->conn, db->stop)
-                  : NULL;
-    }
+    raw = exec_text(db, sql, count, values);
     return result_take(result, p, db, raw, NULL);
 }
 

@@ -15,6 +15,11 @@ const char *udm_pg_int(apr_pool_t *p, apr_int64_t value)
     return apr_psprintf(p, "%" APR_INT64_T_FMT, value);
 }
 
+const char *udm_pg_time_of(apr_pool_t *p, const char *expression)
+{
+    return apr_psprintf(p, UDM_PG_TIME("%s"), expression, expression, expression);
+}
+
 const char *udm_pg_time(apr_pool_t *p, apr_time_t value)
 {
     return value == UDM_NO_TIME ? NULL : udm_pg_int(p, value);

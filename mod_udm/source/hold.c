@@ -14,10 +14,11 @@
 
 #include "source/private.h"
 
-#include "pg/wait.h"
-
 /* What else was changed for new sessions (a password, pg_hba.conf) counts after this at the latest. */
 #define AGE_MS 60000
+
+/* A server that does not answer in this time to what ends a run is not waited for. */
+#define CLEAN_MS 5000
 
 struct udm_source_hold_t {
     apr_pool_t *pool; /* of the connection: cleared with it */
@@ -70,9 +71,9 @@ static bool fits(const udm_source_hold_t *hold, const char *conninfo)
 }
 
 /* Takes the answer to the ROLLBACK, which was not waited for. @return whether it went well */
-static bool is_clean(udm_source_hold_t *hold, const udm_stop_t *stop)
+static bool is_clean(udm_source_hold_t *hold)
 {
-    PGresult *result = udm_wait_result(hold->db->conn, stop);
+    PGresult *result = udm_pg_answer(hold->db, 1);
     bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
 
     PQclear(result);
@@ -104,7 +105,7 @@ udm_error_t *udm_source_hold_take(udm_pg_t **db, udm_source_hold_t *hold, apr_po
     *db = NULL;
     if (fits(hold, conninfo)) {
         hold->db->stop = stop;
-        if (is_clean(hold, stop) && !udm_pg_discard(p, hold->db) && may_log_in(hold->db, p)) {
+        if (is_clean(hold) && !udm_pg_discard(p, hold->db) && may_log_in(hold->db, p)) {
             *db = hold->db;
         }
     }
@@ -117,7 +118,7 @@ udm_error_t *udm_source_hold_take(udm_pg_t **db, udm_source_hold_t *hold, apr_po
         drop(hold);
         hold->conninfo = apr_pstrdup(hold->pool, conninfo);
         hold->made = now_ms();
-        error = udm_pg_connect(db, hold->pool, conninfo, "udm-worker", UDM_E_SOURCE);
+        error = udm_pg_connect(db, hold->pool, conninfo, "udm-worker", UDM_E_SOURCE, stop);
         error = error ? udm_error_copy(p, error) : NULL;
     }
     if (!error) {
@@ -141,6 +142,7 @@ void udm_source_hold_give_back(udm_source_hold_t *hold, bool pooled)
     hold->spent = pooled;
     hold->used = now_ms();
     hold->db->stop = NULL;
+    hold->db->patience = CLEAN_MS;
     /*
      * Only after a run that came to its end. The snapshot goes at once; the answer is read by whoever
      * takes the connection, so that a server which is frozen now holds up nobody.

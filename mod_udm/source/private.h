@@ -76,6 +76,9 @@ struct udm_source_t {
     char *buffer; /* of the last row, from libpq */
 };
 
+/* How long a source may be silent, in ms: one that sorts much before its first row is not frozen. */
+#define UDM_SOURCE_SILENCE 3600000
+
 /* Marks an error that no second try will cure. @return it */
 udm_error_t *udm_source_lasting(udm_error_t *error);
 

@@ -48,10 +48,9 @@ static udm_error_t *ask(udm_result_t **result, apr_pool_t *p, const char *source
 
     apr_pool_create(&own, p);
     if (!error) {
-        error = udm_pg_connect(&db, own, conninfo, "udm-worker", UDM_E_SOURCE);
+        error = udm_pg_connect(&db, own, conninfo, "udm-worker", UDM_E_SOURCE, stop);
     }
     if (!error) {
-        db->stop = stop;
         error = udm_pg_begin(own, db, "ISOLATION LEVEL READ COMMITTED, READ ONLY");
     }
     if (!error) {

@@ -217,7 +217,7 @@ static udm_error_t *connect_reader(udm_pg_t **db, udm_source_t *s, udm_source_ho
     udm_error_t *error;
 
     error = hold ? udm_source_hold_take(db, hold, s->pool, s->conninfo, s->stop)
-                 : udm_pg_connect(db, s->pool, s->conninfo, "udm-worker", UDM_E_SOURCE);
+                 : udm_pg_connect(db, s->pool, s->conninfo, "udm-worker", UDM_E_SOURCE, s->stop);
     if (error && error->kind == UDM_E_SOURCE) {
         error->reason = udm_source_away(s->pool, s->type);
     }
@@ -225,6 +225,7 @@ static udm_error_t *connect_reader(udm_pg_t **db, udm_source_t *s, udm_source_ho
         return error;
     }
     (*db)->stop = s->stop;
+    (*db)->patience = UDM_SOURCE_SILENCE;
     return NULL;
 }
 
@@ -397,11 +398,15 @@ static udm_error_t *read_error(udm_source_t *s, PGresult *result)
 
 static udm_error_t *wait_input(udm_source_t *s)
 {
-    switch (udm_wait_input(s->db->conn, s->stop)) {
-    case UDM_WAIT_INPUT:
+    switch (udm_wait_input(s->db->conn, s->stop, udm_wait_until(s->db->patience))) {
+    case UDM_WAIT_READY:
         return NULL;
     case UDM_WAIT_STOPPED:
         return stopped(s);
+    case UDM_WAIT_LATE:
+        s->db->late = true;
+        udm_pg_give_up(s->db);
+        break;
     case UDM_WAIT_BROKEN:
         break;
     }
@@ -721,9 +726,8 @@ udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t
     values[4] = length;
     /* A second one is looked for once: the snapshot stays as it is. */
     values[5] = offset == 0 && !places ? "2" : "1";
-    if (PQsendQueryParams(s->slices->conn, s->slice_sql, 6, NULL, values, NULL, NULL, 1)) {
-        result = udm_wait_result(s->slices->conn, s->stop);
-    }
+    result = udm_pg_answer(s->slices, PQsendQueryParams(s->slices->conn, s->slice_sql, 6, NULL,
+                                                        values, NULL, NULL, 1));
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {
         error =
             udm_source_explain_error(s, udm_pg_error(s->pool, s->slices, result), s->files.shown);

@@ -17,8 +17,6 @@
 
 #include "source/private.h"
 
-#include "pg/wait.h"
-
 /* Nothing of the session may depend on how the reader's role or its database is set up. */
 #define SETTINGS                                                                                   \
     "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL TimeZone = 'UTC';"                     \
@@ -206,22 +204,19 @@ static bool is_as_expected(const udm_column_t *column, Oid type)
 udm_error_t *udm_source_check_types(udm_source_t *s)
 {
     PGconn *conn = s->db->conn;
-    PGresult *result = NULL;
     udm_error_t *error = NULL;
+    PGresult *result;
     bool good;
     int i;
 
     if (s->locked) {
         return NULL;
     }
-    good = PQsendPrepare(conn, "", s->rows_sql, 0, NULL) != 0;
-    if (good) {
-        result = udm_wait_result(conn, s->stop);
-        good = PQresultStatus(result) == PGRES_COMMAND_OK;
-    }
+    result = udm_pg_answer(s->db, PQsendPrepare(conn, "", s->rows_sql, 0, NULL));
+    good = PQresultStatus(result) == PGRES_COMMAND_OK;
     if (good) {
         PQclear(result);
-        result = PQsendDescribePrepared(conn, "") ? udm_wait_result(conn, s->stop) : NULL;
+        result = udm_pg_answer(s->db, PQsendDescribePrepared(conn, ""));
         good = PQresultStatus(result) == PGRES_COMMAND_OK;
     }
     if (!good) {

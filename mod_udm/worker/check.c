@@ -133,7 +133,7 @@ int udm_check_run(apr_pool_t *p, const udm_settings_t *settings, const char *sou
     bool good = true;
     int i;
 
-    error = udm_pg_connect(&db, p, settings->database, "udm-worker", UDM_E_DATABASE);
+    error = udm_pg_connect(&db, p, settings->database, "udm-worker", UDM_E_DATABASE, NULL);
     error = error ? error : udm_installation_check(p, db);
     if (error && udm_installation_wrong_schema(error)) {
         print_to(stderr, "udm-worker: ", error->detail);

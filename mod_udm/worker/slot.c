@@ -86,7 +86,7 @@ udm_error_t *udm_worker_connect(udm_pg_t **db, apr_pool_t *p, const udm_worker_t
                                "tcp_user_timeout=10000 ",
                                conninfo, NULL);
     }
-    error = udm_pg_connect(db, p, conninfo, "udm-worker", UDM_E_DATABASE);
+    error = udm_pg_connect(db, p, conninfo, "udm-worker", UDM_E_DATABASE, NULL);
     if (error) {
         return error;
     }

@@ -116,5 +116,6 @@ TCase *source_terms_case(void);
 TCase *export_case(void);
 TCase *recurring_case(void);
 TCase *settle_case(void);
+TCase *waits_case(void);
 
 #endif

@@ -126,7 +126,7 @@ static bool run_sql(apr_pool_t *p, const char *conninfo, const char *sql)
     if (apr_pool_create(&own, p) != APR_SUCCESS) {
         return false;
     }
-    error = udm_pg_connect(&db, own, conninfo, "udm-test", UDM_E_DATABASE);
+    error = udm_pg_connect(&db, own, conninfo, "udm-test", UDM_E_DATABASE, NULL);
     if (!error) {
         error = udm_pg_exec(own, db, sql);
     }
@@ -180,7 +180,8 @@ const char *dbtest_conninfo(const char *role)
 static udm_pg_t *connection(udm_pg_t **db, const char *role)
 {
     if (!*db) {
-        dbtest_ok(udm_pg_connect(db, pool, dbtest_conninfo(role), "udm-test", UDM_E_DATABASE));
+        dbtest_ok(
+            udm_pg_connect(db, pool, dbtest_conninfo(role), "udm-test", UDM_E_DATABASE, NULL));
     }
     return *db;
 }
@@ -334,7 +335,7 @@ void dbtest_kill_connections(void)
     apr_pool_t *p;
 
     ck_assert_int_eq(apr_pool_create(&p, pool), APR_SUCCESS);
-    dbtest_ok(udm_pg_connect(&db, p, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
+    dbtest_ok(udm_pg_connect(&db, p, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE, NULL));
     /* Waits up to five seconds for each, so that they are gone when this returns. */
     dbtest_ok(udm_pg_query_text(&result, p, db,
                                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -475,7 +476,7 @@ static void drop_databases(apr_pool_t *p)
     udm_pg_t *db;
     int i;
 
-    if (udm_pg_connect(&db, p, dsn, "udm-test", UDM_E_DATABASE) ||
+    if (udm_pg_connect(&db, p, dsn, "udm-test", UDM_E_DATABASE, NULL) ||
         udm_pg_query_text(&rows, p, db,
                           "SELECT datname FROM pg_database"
                           " WHERE datname = $1 OR starts_with(datname, $1 || '_')",
@@ -536,6 +537,7 @@ int main(void)
         suite_add_tcase(suite, export_case());
         suite_add_tcase(suite, recurring_case());
         suite_add_tcase(suite, settle_case());
+        suite_add_tcase(suite, waits_case());
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_NORMAL);
         failed = srunner_ntests_failed(runner);

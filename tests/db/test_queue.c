@@ -205,7 +205,7 @@ START_TEST(claim_races)
         racers[i].worker_id = apr_psprintf(pool, "w/%d", i);
         ck_assert_int_eq(apr_pool_create(&racers[i].pool, NULL), APR_SUCCESS);
         dbtest_ok(udm_pg_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
-                                 "udm-test", UDM_E_DATABASE));
+                                 "udm-test", UDM_E_DATABASE, NULL));
     }
     for (i = 0; i < RACERS; i++) {
         ck_assert_int_eq(pthread_create(&racers[i].thread, NULL, race_main, &racers[i]), 0);

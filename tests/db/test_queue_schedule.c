@@ -187,7 +187,7 @@ START_TEST(two_schedule_at_once)
         racers[i].start = &start;
         ck_assert_int_eq(apr_pool_create(&racers[i].pool, NULL), APR_SUCCESS);
         dbtest_ok(udm_pg_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
-                                 "udm-test", UDM_E_DATABASE));
+                                 "udm-test", UDM_E_DATABASE, NULL));
     }
     for (round = 1; round <= ROUNDS; round++) {
         dbtest_exec("UPDATE udm.job SET next_run_at = now() - interval '1 minute'");

@@ -236,8 +236,8 @@ static void start(racer_t *racer, race_t *race, const char *role, unsigned seed,
     dbtest_schedule(&racer->now, "{'immediately':true,'cron':'0 0 1 1 *'}");
     /* No parent: pools with one parent must not be made by several threads at once. */
     ck_assert_int_eq(apr_pool_create(&racer->pool, NULL), APR_SUCCESS);
-    dbtest_ok(
-        udm_pg_connect(&racer->db, racer->pool, dbtest_conninfo(role), "udm-test", UDM_E_DATABASE));
+    dbtest_ok(udm_pg_connect(&racer->db, racer->pool, dbtest_conninfo(role), "udm-test",
+                             UDM_E_DATABASE, NULL));
     ck_assert_int_eq(pthread_create(&racer->thread, NULL, run, racer), 0);
 }
 

@@ -194,7 +194,7 @@ START_TEST(still_running)
 
     ck_assert_int_eq(apr_pool_create(&other.pool, pool), APR_SUCCESS);
     dbtest_ok(udm_pg_connect(&other.db, other.pool, dbtest_conninfo("udm_httpd"), "udm-test",
-                             UDM_E_DATABASE));
+                             UDM_E_DATABASE, NULL));
     other.job = dbtest_job();
     other.audit = dbtest_audit(dbtest_principal("acme"));
     /* Stops the first one at the insert of its job, in its transaction. */

@@ -47,7 +47,7 @@ static udm_pg_t *client(const char *more, const char *sql)
     udm_pg_t *db;
 
     dbtest_ok(udm_pg_connect(&db, pool, apr_pstrcat(pool, dbtest_conninfo(NULL), more, NULL),
-                             "udm-test", UDM_E_DATABASE));
+                             "udm-test", UDM_E_DATABASE, NULL));
     dbtest_ok(udm_pg_exec(pool, db, "BEGIN"));
     dbtest_ok(udm_pg_exec(pool, db, sql));
     return db;

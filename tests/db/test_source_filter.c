@@ -524,7 +524,7 @@ START_TEST(value_that_the_source_does_not_know)
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
     dbtest_ok(udm_pg_connect(&db, own,
                              apr_pstrcat(pool, dbtest_conninfo(NULL), " dbname=", name, NULL),
-                             "udm-test", UDM_E_DATABASE));
+                             "udm-test", UDM_E_DATABASE, NULL));
     dbtest_ok(
         udm_pg_exec(pool, db,
                     "CREATE SCHEMA demo; CREATE TABLE demo.kinds (id text, ccid text, s text);"

@@ -42,10 +42,10 @@ static void *commit_later(void *data)
 static void begin(other_t *other, const char *sql)
 {
     ck_assert_int_eq(apr_pool_create(&other->pool, NULL), APR_SUCCESS);
-    dbtest_ok(
-        udm_pg_connect(&other->db, other->pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
+    dbtest_ok(udm_pg_connect(&other->db, other->pool, dbtest_conninfo(NULL), "udm-test",
+                             UDM_E_DATABASE, NULL));
     dbtest_ok(udm_pg_connect(&other->watch, other->pool, dbtest_conninfo(NULL), "udm-test",
-                             UDM_E_DATABASE));
+                             UDM_E_DATABASE, NULL));
     dbtest_ok(udm_pg_exec(other->pool, other->db, apr_pstrcat(pool, "BEGIN;", sql, NULL)));
     ck_assert_int_eq(pthread_create(&other->thread, NULL, commit_later, other), 0);
 }

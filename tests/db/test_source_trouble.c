@@ -330,8 +330,8 @@ static void stop_later(stop_later_t *later, const char *condition)
                               " 'udm_test_reader' AND datname = current_database() AND ",
                               condition, NULL);
     later->stop = new_stop();
-    dbtest_ok(
-        udm_pg_connect(&later->db, later->pool, dbtest_conninfo(NULL), "udm-test", UDM_E_DATABASE));
+    dbtest_ok(udm_pg_connect(&later->db, later->pool, dbtest_conninfo(NULL), "udm-test",
+                             UDM_E_DATABASE, NULL));
     ck_assert_int_eq(pthread_create(&later->thread, NULL, stop_later_main, later), 0);
 }
 
