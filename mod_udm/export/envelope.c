@@ -259,7 +259,8 @@ udm_error_t *udm_recipient_make(udm_recipient_t **recipient, apr_pool_t *p, cons
     r->encryption = encryption;
     r->x509 = in != NULL ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
     BIO_free(in);
-    r->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "udm envelope");
+    /* No index of its own: a process has 127 of them, and libpq's first TLS connection needs one. */
+    r->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "udm envelope");
     apr_pool_cleanup_register(p, r, recipient_free, apr_pool_cleanup_null);
     if (r->x509 == NULL) {
         return openssl_error(p, UDM_E_CERTIFICATE, "the certificate cannot be read");

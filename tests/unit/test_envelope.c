@@ -372,6 +372,19 @@ START_TEST(gcm_has_an_end)
 }
 END_TEST
 
+/* OpenSSL has 127 numbers for what others make, in a process; libpq's TLS needs one of them. */
+START_TEST(takes_no_number_of_openssl)
+{
+    const char *pem = certificate(rsa(2048), "unit");
+    udm_recipient_t *recipient;
+    int before = BIO_get_new_index();
+
+    unit_ok(udm_recipient_make(&recipient, pool, pem, UDM_ENCRYPTION_SMIME));
+    unit_ok(udm_recipient_make(&recipient, pool, pem, UDM_ENCRYPTION_CMS_GCM));
+    ck_assert_int_eq(BIO_get_new_index(), before + 1);
+}
+END_TEST
+
 START_TEST(errors)
 {
     udm_recipient_t *recipient;
@@ -466,6 +479,7 @@ TCase *envelope_case(void)
     tcase_add_loop_test(tc, never_larger, 0, WAYS);
     tcase_add_loop_test(tc, never_larger_for_any_limit, 0, WAYS);
     tcase_add_test(tc, gcm_has_an_end);
+    tcase_add_test(tc, takes_no_number_of_openssl);
     tcase_add_loop_test(tc, errors, 0, WAYS);
     return tc;
 }
