@@ -151,6 +151,24 @@ static int send_file(request_rec *r, apr_file_t *fd)
 
 UDM_BATCH_FN(udm_handler_ask_downloads, udm_download_t, udm_download_many)
 
+/* Holds the link against the keys, and where none fits against those that are in the file by now. */
+static udm_error_t *check_link(request_rec *r, const udm_request_t *q)
+{
+    udm_key_file_t *file = udm_config_main()->link_keys;
+    const udm_link_keys_t *keys = udm_keys_link(file, r);
+    const char *query = r->args ? r->args : "";
+    const udm_link_keys_t *now;
+    udm_error_t *error = udm_link_check(r->pool, keys, q->parameter, query, apr_time_now());
+
+    if (error && error->kind == UDM_E_FORBIDDEN) {
+        now = udm_keys_link_now(file, r);
+        if (now != keys) {
+            error = udm_link_check(r->pool, now, q->parameter, query, apr_time_now());
+        }
+    }
+    return error;
+}
+
 int udm_handle_file_download(request_rec *r, udm_request_t *q)
 {
     udm_download_t download = {.pool = r->pool,
@@ -158,12 +176,10 @@ int udm_handle_file_download(request_rec *r, udm_request_t *q)
                                .size = -1,
                                .client_address = q->audit.client_address,
                                .request_id = q->audit.request_id};
-    const udm_link_keys_t *keys = udm_keys_link(udm_config_main()->link_keys, r);
     apr_file_t *fd = NULL;
     udm_error_t *not_open = NULL;
     int status;
-    udm_error_t *error =
-        udm_link_check(r->pool, keys, q->parameter, r->args ? r->args : "", apr_time_now());
+    udm_error_t *error = check_link(r, q);
 
     if (!error) {
         not_open = open_file(&fd, r, q->parameter);

@@ -36,11 +36,12 @@ struct udm_key_file_t {
     apr_thread_mutex_t *lock; /* NULL in the parent */
     key_set_t *current;
     atomic_llong next_look;
-    /* how the file looked when it was last read, good or not; only the thread that looks
-     * touches these */
+    apr_thread_mutex_t *looking; /* guards what follows; taken before `lock` */
+    /* how the file looked when it was last read, good or not */
     apr_time_t mtime;
     apr_off_t size;
     apr_ino_t inode;
+    bool gone; /* and that was logged */
 };
 
 /* What a request holds. */
@@ -139,12 +140,15 @@ udm_error_t *udm_keys_load(udm_key_file_t *file, apr_pool_t *pconf)
 
 apr_status_t udm_keys_child_init(udm_key_file_t *file, apr_pool_t *pchild)
 {
+    apr_status_t status;
+
     /* what the parent read lives in its pool: no child ever frees it */
     if (file->current) {
         file->current->users++;
     }
     atomic_store(&file->next_look, apr_time_now() + LOOK_EVERY);
-    return apr_thread_mutex_create(&file->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
+    status = apr_thread_mutex_create(&file->looking, APR_THREAD_MUTEX_DEFAULT, pchild);
+    return status ? status : apr_thread_mutex_create(&file->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
 }
 
 /* Gives a set up; the last user frees it. The file's lock is held. */
@@ -165,7 +169,7 @@ static apr_status_t release_cleanup(void *data)
     return APR_SUCCESS;
 }
 
-/* Replaces the keys when the file has changed; the caller alone does so at this time. */
+/* Replaces the keys when the file has changed. `looking` is held. */
 static void read_again(udm_key_file_t *file, request_rec *r)
 {
     apr_finfo_t finfo;
@@ -178,8 +182,17 @@ static void read_again(udm_key_file_t *file, request_rec *r)
         apr_stat(&finfo, file->path, APR_FINFO_MTIME | APR_FINFO_SIZE | APR_FINFO_INODE, r->pool);
     if (status != APR_SUCCESS && status != APR_INCOMPLETE) {
         /* the child may have no right to see the file at all: then a reload brings new keys */
+        if (APR_STATUS_IS_ENOENT(status) && !file->gone) {
+            file->gone = true;
+            ap_log_rerror(
+                APLOG_MARK, APLOG_ERR, status, r,
+                "UDM0003: %s is not there any more; the keys that it had stay in use until "
+                "httpd is restarted, which fails without it",
+                file->path);
+        }
         return;
     }
+    file->gone = false;
     if (finfo.mtime == file->mtime && finfo.size == file->size && finfo.inode == file->inode) {
         return;
     }
@@ -205,6 +218,14 @@ static void read_again(udm_key_file_t *file, request_rec *r)
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "UDM0002: read %s again", file->path);
 }
 
+/* Looks at the file now, or waits for whoever does. */
+static void look_now(udm_key_file_t *file, request_rec *r)
+{
+    apr_thread_mutex_lock(file->looking);
+    read_again(file, r);
+    apr_thread_mutex_unlock(file->looking);
+}
+
 /* Looks at the file when it is time. One thread does it, the others go on meanwhile. */
 static void look(udm_key_file_t *file, request_rec *r)
 {
@@ -212,20 +233,25 @@ static void look(udm_key_file_t *file, request_rec *r)
 
     if (apr_time_now() >= due &&
         atomic_compare_exchange_strong(&file->next_look, &due, APR_INT64_MAX)) {
-        read_again(file, r);
+        look_now(file, r);
         atomic_store(&file->next_look, apr_time_now() + LOOK_EVERY);
     }
 }
 
 /* The current set, held until the end of the request. */
-static const key_set_t *use_set(udm_key_file_t *file, request_rec *r)
+static const key_set_t *use_set(udm_key_file_t *file, request_rec *r, bool now)
 {
     key_use_t *use;
 
     if (!file->lock) {
         return file->current;
     }
-    look(file, r);
+    if (now) {
+        look_now(file, r);
+    }
+    else {
+        look(file, r);
+    }
     use = apr_palloc(r->pool, sizeof(*use));
     use->file = file;
     apr_thread_mutex_lock(file->lock);
@@ -240,14 +266,21 @@ static const key_set_t *use_set(udm_key_file_t *file, request_rec *r)
 
 const udm_link_keys_t *udm_keys_link(udm_key_file_t *file, request_rec *r)
 {
-    const key_set_t *set = use_set(file, r);
+    const key_set_t *set = use_set(file, r, false);
+
+    return set ? set->link : NULL;
+}
+
+const udm_link_keys_t *udm_keys_link_now(udm_key_file_t *file, request_rec *r)
+{
+    const key_set_t *set = use_set(file, r, true);
 
     return set ? set->link : NULL;
 }
 
 const udm_jwks_t *udm_keys_token(udm_key_file_t *file, request_rec *r)
 {
-    const key_set_t *set = use_set(file, r);
+    const key_set_t *set = use_set(file, r, false);
 
     return set ? set->jwks : NULL;
 }

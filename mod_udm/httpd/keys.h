@@ -32,6 +32,11 @@ apr_status_t udm_keys_child_init(udm_key_file_t *file, apr_pool_t *pchild);
  * has changed; a new file that is no good leaves the old keys in place and is logged once.
  */
 const udm_link_keys_t *udm_keys_link(udm_key_file_t *file, request_rec *r);
+
+/* The same with a look at the file first: for a link that none of those keys has signed, for another
+ * child or host may have read the file a moment earlier. Costs a stat(2) while nothing has changed. */
+const udm_link_keys_t *udm_keys_link_now(udm_key_file_t *file, request_rec *r);
+
 const udm_jwks_t *udm_keys_token(udm_key_file_t *file, request_rec *r);
 
 #endif

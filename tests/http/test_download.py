@@ -255,6 +255,36 @@ def test_previous_key_still_opens(site, client, published):
     problem(Client(site.httpd.url).get(link), 403)
 
 
+def test_a_new_key_opens_at_once(site, client, published):
+    """Another child, or another host, may sign with it before this one has looked at the file."""
+    with open(site.link_key_file, encoding="ascii") as f:
+        old = f.read().split()[0]
+    link = client.link(published.name)
+    anonymous = Client(site.httpd.url)
+    for _ in range(5):
+        new = os.urandom(32).hex()
+        site.write_link_keys(new, old)
+        assert anonymous.get(resign(link, new)).status_code == 200
+        assert anonymous.get(link).status_code == 200
+        problem(anonymous.get(resign(link, os.urandom(32).hex())), 403)
+
+
+def test_a_key_file_that_vanishes_is_told(site, client, published):
+    link = client.link(published.name)
+    anonymous = Client(site.httpd.url)
+    before = site.httpd.watch.text().count("UDM0003:")
+    site.httpd.allow_log(r"UDM0003: .*link\.keys is not there any more")
+    os.rename(site.link_key_file, site.link_key_file + ".away")
+    try:
+        for _ in range(10):
+            problem(anonymous.get(link[:-4] + "0000"), 403)
+        assert anonymous.get(link).status_code == 200
+    finally:
+        os.rename(site.link_key_file + ".away", site.link_key_file)
+    children = 4 # once by each
+    assert 1 <= site.httpd.watch.text().count("UDM0003:") - before <= children
+
+
 def test_gone_and_deleted(site, client):
     expired = PublishedFile(site, days=-1)
     problem(client.get(f"/v10/files/{expired.name}"), 410)
