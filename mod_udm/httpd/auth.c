@@ -23,6 +23,7 @@
 #include "core/token.h"
 #include "db/tenant.h"
 #include "httpd/auth.h"
+#include "httpd/child.h"
 #include "httpd/dbd.h"
 #include "httpd/respond.h"
 
@@ -97,21 +98,14 @@ static udm_error_t *missing(request_rec *r, udm_need need)
 }
 
 /*
- * The cache, in which what was found stays for `lifetime`; NULL when nothing is to be kept: a key
+ * The lookups, in which what was found stays for `lifetime`; NULL when nothing is to be kept: a key
  * that is revoked, or a right that is taken away, is good for that much longer.
  */
-static udm_key_cache_t *cache_of(apr_interval_time_t *lifetime, const udm_request_t *q)
+static udm_lookups_t *lookups_of(apr_interval_time_t *lifetime, request_rec *r,
+                                 const udm_request_t *q)
 {
-    udm_child_t *child = udm_config_main()->child;
-
     *lifetime = udm_config_key_cache(q->dir);
-    return *lifetime > 0 && child ? child->key_cache : NULL;
-}
-
-/* Which database a request goes to: a VirtualHost may have its own. */
-static const char *database_of(request_rec *r)
-{
-    return apr_psprintf(r->pool, "%pp", (void *)r->server);
+    return *lifetime > 0 ? udm_child_of(r)->lookups : NULL;
 }
 
 static void *copy_claims(apr_pool_t *p, const void *value)
@@ -135,14 +129,14 @@ static udm_error_t *verify(const udm_token_claims_t **claims, request_rec *r,
                            const udm_request_t *q, const udm_jwks_t *jwks,
                            const udm_token_policy_t *policy, const char *token)
 {
-    apr_time_t since = udm_key_cache_clock(), now = apr_time_now();
-    unsigned char id[UDM_KEY_CACHE_ID_SIZE];
+    apr_time_t since = udm_lookups_clock(), now = apr_time_now();
+    unsigned char id[UDM_LOOKUPS_ID_SIZE];
     apr_interval_time_t lifetime;
-    udm_key_cache_t *cache = cache_of(&lifetime, q);
+    udm_lookups_t *lookups = lookups_of(&lifetime, r, q);
     udm_token_claims_t *verified;
     udm_error_t *error;
 
-    if (cache) {
+    if (lookups) {
         const char *texts[] = {"token",
                                udm_text_hex(r->pool, udm_jwks_sha256(jwks), UDM_SHA256_SIZE),
                                apr_itoa(r->pool, policy->skew),
@@ -152,19 +146,19 @@ static udm_error_t *verify(const udm_token_claims_t **claims, request_rec *r,
                                policy->roles_claim,
                                token};
 
-        udm_key_cache_id(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]), NULL);
-        *claims = udm_key_cache_get(cache, r->pool, id, lifetime);
+        udm_lookups_id(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]), NULL);
+        *claims = udm_lookups_get(lookups, r->pool, id, lifetime);
         if (*claims) {
             return NULL;
         }
     }
     error = udm_token_verify(&verified, r->pool, jwks, policy, token, now);
     *claims = verified;
-    if (!error && cache) {
+    if (!error && lookups) {
         apr_interval_time_t left = verified->expires + apr_time_from_sec(policy->skew) - now;
 
-        udm_key_cache_put(cache, id, verified, copy_claims, since,
-                          since + (left < lifetime ? left : lifetime));
+        udm_lookups_put(lookups, id, verified, copy_claims, since,
+                        since + (left < lifetime ? left : lifetime));
     }
     return error;
 }
@@ -184,7 +178,7 @@ static udm_error_t *read_token(const udm_token_claims_t **claims, request_rec *r
     }
     for (header += sizeof(scheme) - 1; *header == ' '; header++) {
     }
-    jwks = dir->token_keys ? udm_keys_token(dir->token_keys, r) : NULL;
+    jwks = dir->token_keys ? udm_key_file_token_keys(dir->token_keys, r) : NULL;
     if (!jwks) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       "UDM0050: a token was sent, but there is no UDMTokenKeys here");
@@ -241,7 +235,6 @@ static void rights_id(unsigned char *id, request_rec *r, const udm_credentials_t
     const apr_array_header_t *token_roles = c->claims ? c->claims->roles : NULL;
     const char *const facts[] = {
         "rights",
-        database_of(r),
         apr_psprintf(r->pool, "%" APR_INT64_T_FMT, c->generation),
         c->who->ccid,
         c->key ? apr_itoa(r->pool, c->key_roles->nelts) : NULL,
@@ -256,7 +249,7 @@ static void rights_id(unsigned char *id, request_rec *r, const udm_credentials_t
     if (c->key) {
         apr_array_cat(texts, c->key_roles);
     }
-    udm_key_cache_id(id, r->pool, (const char *const *)texts->elts, texts->nelts, token_roles);
+    udm_lookups_id(id, r->pool, (const char *const *)texts->elts, texts->nelts, token_roles);
 }
 
 /*
@@ -266,15 +259,15 @@ static void rights_id(unsigned char *id, request_rec *r, const udm_credentials_t
 static udm_error_t *add_rights(request_rec *r, udm_credentials_t *c)
 {
     lookup_t lookup = {r, c};
-    udm_child_t *child = udm_config_main()->child;
-    apr_time_t since = udm_key_cache_clock();
-    unsigned char id[UDM_KEY_CACHE_ID_SIZE];
+    udm_lookups_t *lookups = udm_child_of(r)->lookups;
+    apr_time_t since = udm_lookups_clock();
+    unsigned char id[UDM_LOOKUPS_ID_SIZE];
     const udm_principal_t *known;
     udm_error_t *error;
 
-    if (child->key_cache) {
+    if (lookups) {
         rights_id(id, r, c);
-        known = udm_key_cache_get(child->key_cache, r->pool, id, RIGHTS_LIFETIME);
+        known = udm_lookups_get(lookups, r->pool, id, RIGHTS_LIFETIME);
         if (known) {
             c->who->rights = known->rights;
             c->who->certificate = known->certificate;
@@ -282,10 +275,9 @@ static udm_error_t *add_rights(request_rec *r, udm_credentials_t *c)
         }
     }
     error = udm_dbd_with(r, true, look_up_rights, &lookup);
-    if (!error && child->key_cache) {
+    if (!error && lookups) {
         rights_id(id, r, c); /* the generation may be another one by now */
-        udm_key_cache_put(child->key_cache, id, c->who, copy_principal, since,
-                          since + RIGHTS_LIFETIME);
+        udm_lookups_put(lookups, id, c->who, copy_principal, since, since + RIGHTS_LIFETIME);
     }
     return error;
 }
@@ -296,7 +288,7 @@ static udm_error_t *look_up(udm_principal_t **who, request_rec *r, const udm_api
 {
     udm_credentials_t c = {.pool = r->pool, .key = key, .claims = claims};
     lookup_t lookup = {r, &c};
-    udm_error_t *error = udm_batch_ask(udm_config_batches(r)->credentials, r, &c);
+    udm_error_t *error = udm_batch_ask(udm_child_of(r)->credentials, r, &c);
 
     if (!error) {
         error = c.error;
@@ -315,36 +307,33 @@ static udm_error_t *look_up(udm_principal_t **who, request_rec *r, const udm_api
 static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const udm_request_t *q,
                              const udm_apikey_t *key, const udm_token_claims_t *claims)
 {
-    apr_time_t since = udm_key_cache_clock();
-    unsigned char id[UDM_KEY_CACHE_ID_SIZE];
+    apr_time_t since = udm_lookups_clock();
+    unsigned char id[UDM_LOOKUPS_ID_SIZE];
     apr_interval_time_t lifetime, good_for;
-    udm_key_cache_t *cache = cache_of(&lifetime, q);
+    udm_lookups_t *lookups = lookups_of(&lifetime, r, q);
     udm_principal_t *found;
     udm_error_t *error;
 
-    if (cache) {
-        const char *texts[] = {"principal",
-                               database_of(r),
-                               key ? key->id : NULL,
+    if (lookups) {
+        const char *texts[] = {"principal", key ? key->id : NULL,
                                key ? udm_text_hex(r->pool, key->secret_sha256, UDM_SHA256_SIZE)
                                    : NULL,
-                               claims ? claims->ccid : NULL,
-                               claims ? claims->subject : NULL};
+                               claims ? claims->ccid : NULL, claims ? claims->subject : NULL};
 
-        udm_key_cache_id(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]),
-                         claims ? claims->roles : NULL);
-        *who = udm_key_cache_get(cache, r->pool, id, lifetime);
+        udm_lookups_id(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]),
+                       claims ? claims->roles : NULL);
+        *who = udm_lookups_get(lookups, r->pool, id, lifetime);
         if (*who) {
             return NULL;
         }
     }
     error = look_up(&found, r, key, claims);
     *who = found;
-    if (!error && cache) {
+    if (!error && lookups) {
         good_for = found->good_for;
-        udm_key_cache_put(
-            cache, id, found, copy_principal, since,
-            since + (good_for != UDM_NO_TIME && good_for < lifetime ? good_for : lifetime));
+        udm_lookups_put(lookups, id, found, copy_principal, since,
+                        since +
+                            (good_for != UDM_NO_TIME && good_for < lifetime ? good_for : lifetime));
     }
     return error;
 }

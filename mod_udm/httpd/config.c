@@ -108,11 +108,9 @@ udm_server_t *udm_config_main(void)
     return ap_get_module_config(ap_server_conf->module_config, &udm_module);
 }
 
-const udm_batches_t *udm_config_batches(const request_rec *r)
+udm_server_t *udm_config_server(const server_rec *s)
 {
-    const udm_server_t *own = ap_get_module_config(r->server->module_config, &udm_module);
-
-    return &own->batches;
+    return ap_get_module_config(s->module_config, &udm_module);
 }
 
 const udm_dir_t *udm_config_dir(const request_rec *r)

@@ -5,7 +5,6 @@
 #ifndef UDM_HTTPD_CONFIG_H
 #define UDM_HTTPD_CONFIG_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <httpd.h>
@@ -13,9 +12,7 @@
 
 #include "core/encryption.h"
 #include "core/route.h"
-#include "httpd/batch.h"
-#include "httpd/key_cache.h"
-#include "httpd/keys.h"
+#include "httpd/key_file.h"
 
 /* A directive that was not given. */
 #define UDM_UNSET (-1)
@@ -44,23 +41,6 @@ typedef enum {
 
 /* How JSON answers are dressed; see core/json.h. */
 typedef enum { UDM_ENVELOPE_UNSET, UDM_ENVELOPE_BARE, UDM_ENVELOPE_WRAPPED } udm_envelope;
-
-/* What the threads of one child share. Times in microseconds since 1970. */
-typedef struct udm_child_t {
-    atomic_llong database_retry; /* no connection is tried before this instant */
-    atomic_llong database_log;   /* nor is its loss logged again before this one */
-    udm_key_cache_t *key_cache;  /* NULL when it could not be made */
-    /* what openapi_handler.c keeps, by versions and envelope; from malloc */
-    _Atomic(char *) openapi[2 * (UDM_ALL_VERSIONS + 1)];
-} udm_child_t;
-
-/* What a child's requests to one server ask together: another may have another database. */
-typedef struct udm_batches_t {
-    udm_batch_t *credentials; /* of udm_credentials_t */
-    udm_batch_t *jobs;        /* of udm_job_ask_t */
-    udm_batch_t *new_jobs;    /* of udm_job_new_t */
-    udm_batch_t *downloads;   /* of udm_download_t */
-} udm_batches_t;
 
 /* A section that says UDM On. */
 typedef struct udm_mount_t {
@@ -93,8 +73,7 @@ typedef struct udm_server_t {
     /* of const char *: the paths of all mounts of all servers; NULL until the check */
     apr_array_header_t *mount_paths;
     bool log_forensic;            /* mod_log_forensic is there */
-    udm_child_t *child;           /* NULL until there is a child */
-    udm_batches_t batches;        /* empty until then; every server has its own */
+    struct udm_child_t *child;    /* NULL until there is a child; every server has its own */
     udm_supervisor_t *supervisor; /* of the worker that httpd runs; NULL if none */
 } udm_server_t;
 
@@ -133,8 +112,8 @@ udm_server_t *udm_config_main(void);
 /* What holds for a request where it is now. */
 const udm_dir_t *udm_config_dir(const request_rec *r);
 
-/* Those of the server that was asked. */
-const udm_batches_t *udm_config_batches(const request_rec *r);
+/* What is said in one server; never NULL. */
+udm_server_t *udm_config_server(const server_rec *s);
 
 /* Values with their defaults. */
 int udm_config_slots(const udm_server_t *conf);

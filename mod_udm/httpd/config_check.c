@@ -232,7 +232,7 @@ int udm_config_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
         faults += check_mounts(conf, server, ptemp);
         for (i = 0; i < own->key_files->nelts; i++) {
             udm_error_t *error =
-                udm_keys_load(APR_ARRAY_IDX(own->key_files, i, udm_key_file_t *), pconf);
+                udm_key_file_load(APR_ARRAY_IDX(own->key_files, i, udm_key_file_t *), pconf);
 
             if (error) {
                 FAULT(server, "UDM0019: %s", udm_error_line(ptemp, error));

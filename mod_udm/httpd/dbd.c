@@ -17,14 +17,14 @@
 #include <mod_dbd.h>
 
 #include "db/installation.h"
-#include "httpd/config.h"
+#include "httpd/child.h"
 #include "httpd/dbd.h"
 
 APLOG_USE_MODULE(udm);
 
 /* After a failed connect nobody tries for this long: mod_dbd connects under its pool's lock. */
 #define FAIL_FAST apr_time_from_sec(1)
-/* The loss of the database is logged at most this often by each child. */
+/* The loss of the database is logged at most this often by each child, for each server. */
 #define LOG_EVERY apr_time_from_sec(10)
 
 bool udm_dbd_available(void)
@@ -36,12 +36,7 @@ bool udm_dbd_available(void)
 /* The error of a database that is out of reach; starts the time in which nobody tries. */
 static udm_error_t *out_of_reach(request_rec *r, const char *detail)
 {
-    udm_child_t *child = udm_config_main()->child;
-    apr_time_t now = apr_time_now();
-
-    if (child) {
-        atomic_store(&child->database_retry, now + FAIL_FAST);
-    }
+    atomic_store(&udm_child_of(r)->database_retry, apr_time_now() + FAIL_FAST);
     return udm_error_detail(
         r->pool,
         udm_error_make(r->pool, UDM_E_DATABASE, "the database does not answer: try again soon"),
@@ -54,15 +49,14 @@ static udm_error_t *out_of_reach(request_rec *r, const char *detail)
  */
 static void note_loss(request_rec *r, const udm_error_t *error)
 {
-    udm_child_t *child = udm_config_main()->child;
+    udm_child_t *child = udm_child_of(r);
     apr_time_t now = apr_time_now();
-    long long due = child ? atomic_load(&child->database_log) : 0;
+    long long due = atomic_load(&child->database_log);
 
-    if (child && child->key_cache) {
-        udm_key_cache_forget(child->key_cache);
+    if (child->lookups) {
+        udm_lookups_forget(child->lookups);
     }
-    if (!child || (now >= due &&
-                   atomic_compare_exchange_strong(&child->database_log, &due, now + LOG_EVERY))) {
+    if (now >= due && atomic_compare_exchange_strong(&child->database_log, &due, now + LOG_EVERY)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "UDM0030: %s",
                       udm_error_line(r->pool, error));
     }
@@ -124,7 +118,6 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
 {
     APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
     APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close);
-    udm_child_t *child = udm_config_main()->child;
     udm_error_t *error;
     ap_dbd_t *dbd;
     PGconn *conn;
@@ -132,7 +125,7 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
     if (!dbd_open || !dbd_close) {
         return udm_error_make(r->pool, UDM_E_INTERNAL, "mod_dbd is not loaded");
     }
-    if (child && apr_time_now() < atomic_load(&child->database_retry)) {
+    if (apr_time_now() < atomic_load(&udm_child_of(r)->database_retry)) {
         return udm_error_make(r->pool, UDM_E_DATABASE,
                               "the database does not answer: try again soon");
     }

@@ -240,14 +240,14 @@ static const char *set_max_row(cmd_parms *cmd, void *dirv, const char *arg)
 }
 
 /* Notes a key file, so that it is loaded when the configuration is checked. */
-static const char *read_key_file(cmd_parms *cmd, udm_key_file_t **file, udm_keys_kind kind,
+static const char *read_key_file(cmd_parms *cmd, udm_key_file_t **file, udm_key_file_kind kind,
                                  const char *arg)
 {
     const char *path;
     const char *error = read_path(cmd, &path, arg);
 
     if (!error) {
-        *file = udm_keys_file(cmd->pool, kind, path);
+        *file = udm_key_file_make(cmd->pool, kind, path);
         APR_ARRAY_PUSH(server_conf(cmd)->key_files, udm_key_file_t *) = *file;
     }
     return error;
@@ -257,7 +257,7 @@ static const char *set_link_key_file(cmd_parms *cmd, void *dirv, const char *arg
 {
     const char *error = once(cmd);
 
-    return error ? error : read_key_file(cmd, &server_conf(cmd)->link_keys, UDM_KEYS_LINK, arg);
+    return error ? error : read_key_file(cmd, &server_conf(cmd)->link_keys, UDM_KEY_FILE_LINK, arg);
 }
 
 /* The path of the section is where the API begins, so it must be one path and no pattern. */
@@ -401,7 +401,7 @@ static const char *set_token_keys(cmd_parms *cmd, void *dirv, const char *arg)
 {
     udm_dir_t *dir = dirv;
 
-    return read_key_file(cmd, &dir->token_keys, UDM_KEYS_TOKEN, arg);
+    return read_key_file(cmd, &dir->token_keys, UDM_KEY_FILE_TOKEN, arg);
 }
 
 static const char *set_token_issuer(cmd_parms *cmd, void *dirv, const char *arg)

@@ -24,6 +24,7 @@
 #include "core/link.h"
 #include "core/text.h"
 #include "db/download.h"
+#include "httpd/child.h"
 #include "httpd/config.h"
 #include "httpd/handler.h"
 #include "store/store.h"
@@ -155,13 +156,13 @@ UDM_BATCH_FN(udm_handler_ask_downloads, udm_download_t, udm_download_many)
 static udm_error_t *check_link(request_rec *r, const udm_request_t *q)
 {
     udm_key_file_t *file = udm_config_main()->link_keys;
-    const udm_link_keys_t *keys = udm_keys_link(file, r);
+    const udm_link_keys_t *keys = udm_key_file_link_keys(file, r);
     const char *query = r->args ? r->args : "";
     const udm_link_keys_t *now;
     udm_error_t *error = udm_link_check(r->pool, keys, q->parameter, query, apr_time_now());
 
     if (error && error->kind == UDM_E_FORBIDDEN) {
-        now = udm_keys_link_now(file, r);
+        now = udm_key_file_link_keys_now(file, r);
         if (now != keys) {
             error = udm_link_check(r->pool, now, q->parameter, query, apr_time_now());
         }
@@ -185,7 +186,7 @@ int udm_handle_file_download(request_rec *r, udm_request_t *q)
         not_open = open_file(&fd, r, q->parameter);
         /* what cannot be sent is not to stand in the audit as downloaded */
         download.size = not_open ? -1 : r->finfo.size;
-        error = udm_batch_ask(udm_config_batches(r)->downloads, r, &download);
+        error = udm_batch_ask(udm_child_of(r)->downloads, r, &download);
         if (!error) {
             error = download.error;
         }

@@ -78,7 +78,7 @@ static udm_error_t *link_file(udm_pg_t *db, void *baton)
 int udm_handle_file_link(request_rec *r, udm_request_t *q)
 {
     file_work_t work = {.r = r, .q = q};
-    const udm_link_keys_t *keys = udm_keys_link(udm_config_main()->link_keys, r);
+    const udm_link_keys_t *keys = udm_key_file_link_keys(udm_config_main()->link_keys, r);
     udm_error_t *error;
 
     if (!is_name(q->parameter)) {
@@ -106,7 +106,7 @@ static udm_error_t *link_files(udm_pg_t *db, void *baton)
 int udm_handle_file_link_many(request_rec *r, udm_request_t *q)
 {
     file_work_t work = {.r = r, .q = q};
-    const udm_link_keys_t *keys = udm_keys_link(udm_config_main()->link_keys, r);
+    const udm_link_keys_t *keys = udm_key_file_link_keys(udm_config_main()->link_keys, r);
     apr_time_t end = link_end(q);
     udm_error_t *error = read_names(&work.names, r, UDM_FILES_MAX);
     json_t *list;

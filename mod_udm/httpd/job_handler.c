@@ -16,6 +16,7 @@
 #include "core/text.h"
 #include "db/control.h"
 #include "db/job.h"
+#include "httpd/child.h"
 #include "httpd/dbd.h"
 #include "httpd/handler.h"
 
@@ -142,26 +143,26 @@ static void *copy_span(apr_pool_t *p, const void *value)
 /* Reading a certificate takes as long as all else that httpd does for a POST, and it is mostly the same. */
 static udm_error_t *check_cipher(request_rec *r, const udm_job_cipher_t *cipher)
 {
-    udm_key_cache_t *cache = udm_config_main()->child->key_cache;
+    udm_lookups_t *lookups = udm_child_of(r)->lookups;
     const char *texts[] = {"certificate", udm_encryption_name(cipher->encryption), cipher->pem};
-    apr_time_t since = udm_key_cache_clock();
-    unsigned char id[UDM_KEY_CACHE_ID_SIZE];
+    apr_time_t since = udm_lookups_clock();
+    unsigned char id[UDM_LOOKUPS_ID_SIZE];
     udm_certificate_t *certificate;
     const span_t *good = NULL;
     udm_error_t *error;
 
-    udm_key_cache_id(id, r->pool, texts, 3, NULL);
-    if (cache) {
-        good = udm_key_cache_get(cache, r->pool, id, CERTIFICATE_LIFETIME);
+    udm_lookups_id(id, r->pool, texts, 3, NULL);
+    if (lookups) {
+        good = udm_lookups_get(lookups, r->pool, id, CERTIFICATE_LIFETIME);
     }
     if (good && good->from <= cipher->now && cipher->now < good->to) {
         return NULL;
     }
     error = udm_job_check_cipher(&certificate, r->pool, cipher);
-    if (!error && cache) {
+    if (!error && lookups) {
         span_t span = {certificate->not_before, certificate->not_after};
 
-        udm_key_cache_put(cache, id, &span, copy_span, since, since + CERTIFICATE_LIFETIME);
+        udm_lookups_put(lookups, id, &span, copy_span, since, since + CERTIFICATE_LIFETIME);
     }
     return error;
 }
@@ -191,7 +192,7 @@ static udm_error_t *create_job(job_work_t *work)
         }
         if (!error) {
             new.job = work->checked;
-            error = udm_batch_ask(udm_config_batches(r)->new_jobs, r, &new);
+            error = udm_batch_ask(udm_child_of(r)->new_jobs, r, &new);
         }
         if (!error) {
             error = new.error;
@@ -269,7 +270,7 @@ static udm_error_t *read_text(const char **text, job_work_t *work)
         }
         return error;
     }
-    error = udm_batch_ask(udm_config_batches(r)->jobs, r, &ask);
+    error = udm_batch_ask(udm_child_of(r)->jobs, r, &ask);
     if (!error) {
         error = ask.error;
     }

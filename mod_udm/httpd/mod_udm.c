@@ -23,6 +23,7 @@
 #include <apr_strings.h>
 
 #include "httpd/auth.h"
+#include "httpd/child.h"
 #include "httpd/config.h"
 #include "httpd/handler.h"
 #include "httpd/request.h"
@@ -171,29 +172,6 @@ static int udm_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptem
         return OK; /* the first of two passes: the module is unloaded after it */
     }
     return udm_supervisor_start(pconf, s);
-}
-
-static void udm_child_init(apr_pool_t *pchild, server_rec *s)
-{
-    udm_child_t *child = apr_pcalloc(pchild, sizeof(*child));
-    int i;
-
-    if (udm_key_cache_create(&child->key_cache, pchild) != APR_SUCCESS) {
-        child->key_cache = NULL;
-    }
-    udm_config_main()->child = child;
-    for (; s; s = s->next) {
-        udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);
-
-        own->batches.credentials = udm_batch_create(pchild, true, udm_auth_ask);
-        own->batches.jobs = udm_batch_create(pchild, true, udm_handler_ask_jobs);
-        own->batches.new_jobs = udm_batch_create(pchild, false, udm_handler_ask_new_jobs);
-        own->batches.downloads = udm_batch_create(pchild, false, udm_handler_ask_downloads);
-        for (i = 0; i < own->key_files->nelts; i++) {
-            udm_keys_child_init(APR_ARRAY_IDX(own->key_files, i, udm_key_file_t *), pchild);
-        }
-    }
-    udm_supervisor_child_init();
 }
 
 static int udm_monitor(apr_pool_t *p, server_rec *s)

@@ -14,6 +14,7 @@
 
 #include "core/json.h"
 #include "core/openapi.h"
+#include "httpd/child.h"
 #include "httpd/handler.h"
 
 /* Stands for the address in the text that is kept. */
@@ -41,7 +42,7 @@ static udm_error_t *make_text(char **text, request_rec *r, const udm_dir_t *dir)
 static udm_error_t *kept_text(const char **kept, request_rec *r, const udm_dir_t *dir)
 {
     _Atomic(char *) *slot =
-        &udm_config_main()->child->openapi[2 * udm_config_versions(dir) + udm_config_wrapped(dir)];
+        &udm_child_of(r)->openapi[2 * udm_config_versions(dir) + udm_config_wrapped(dir)];
     char *text = atomic_load(slot);
     udm_error_t *error = text ? NULL : make_text(&text, r, dir);
 

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * keys.c: key files and their replacement while requests run.
+ * key_file.c: key files and their replacement while requests run.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include <apr_thread_mutex.h>
 
 #include "httpd/config.h"
-#include "httpd/keys.h"
+#include "httpd/key_file.h"
 
 APLOG_USE_MODULE(udm);
 
@@ -31,7 +31,7 @@ typedef struct key_set_t {
 } key_set_t;
 
 struct udm_key_file_t {
-    udm_keys_kind kind;
+    udm_key_file_kind kind;
     const char *path;
     apr_thread_mutex_t *lock; /* NULL in the parent */
     key_set_t *current;
@@ -50,7 +50,7 @@ typedef struct key_use_t {
     key_set_t *set;
 } key_use_t;
 
-udm_key_file_t *udm_keys_file(apr_pool_t *p, udm_keys_kind kind, const char *path)
+udm_key_file_t *udm_key_file_make(apr_pool_t *p, udm_key_file_kind kind, const char *path)
 {
     udm_key_file_t *file = apr_pcalloc(p, sizeof(*file));
 
@@ -63,7 +63,7 @@ udm_key_file_t *udm_keys_file(apr_pool_t *p, udm_keys_kind kind, const char *pat
 static udm_error_t *wrong(const udm_key_file_t *file, apr_pool_t *p, const udm_error_t *cause)
 {
     return udm_error_make(p, UDM_E_INVALID, "%s %s: %s",
-                          file->kind == UDM_KEYS_LINK ? "UDMLinkKeyFile" : "UDMTokenKeys",
+                          file->kind == UDM_KEY_FILE_LINK ? "UDMLinkKeyFile" : "UDMTokenKeys",
                           file->path, udm_error_line(p, cause));
 }
 
@@ -99,7 +99,7 @@ static udm_error_t *read_set(key_set_t **set, udm_key_file_t *file, apr_pool_t *
         return wrong(file, p,
                      udm_error_make(p, UDM_E_INVALID, "not a regular file of at most 1 MiB"));
     }
-    if (file->kind == UDM_KEYS_LINK && (finfo.protection & APR_FPROT_WREAD)) {
+    if (file->kind == UDM_KEY_FILE_LINK && (finfo.protection & APR_FPROT_WREAD)) {
         apr_file_close(fd);
         return wrong(file, p,
                      udm_error_make(p, UDM_E_INVALID,
@@ -115,7 +115,7 @@ static udm_error_t *read_set(key_set_t **set, udm_key_file_t *file, apr_pool_t *
                      udm_error_status(p, UDM_E_INVALID, status, "the file cannot be read"));
     }
     text[size] = '\0';
-    if (file->kind == UDM_KEYS_LINK) {
+    if (file->kind == UDM_KEY_FILE_LINK) {
         error = udm_link_keys_parse(&link, p, text, size);
         (*set)->link = error ? NULL : link;
     }
@@ -126,7 +126,7 @@ static udm_error_t *read_set(key_set_t **set, udm_key_file_t *file, apr_pool_t *
     return error ? wrong(file, p, error) : NULL;
 }
 
-udm_error_t *udm_keys_load(udm_key_file_t *file, apr_pool_t *pconf)
+udm_error_t *udm_key_file_load(udm_key_file_t *file, apr_pool_t *pconf)
 {
     key_set_t *set;
     udm_error_t *error = read_set(&set, file, pconf);
@@ -138,7 +138,7 @@ udm_error_t *udm_keys_load(udm_key_file_t *file, apr_pool_t *pconf)
     return error;
 }
 
-apr_status_t udm_keys_child_init(udm_key_file_t *file, apr_pool_t *pchild)
+apr_status_t udm_key_file_child_init(udm_key_file_t *file, apr_pool_t *pchild)
 {
     apr_status_t status;
 
@@ -264,21 +264,21 @@ static const key_set_t *use_set(udm_key_file_t *file, request_rec *r, bool now)
     return use->set;
 }
 
-const udm_link_keys_t *udm_keys_link(udm_key_file_t *file, request_rec *r)
+const udm_link_keys_t *udm_key_file_link_keys(udm_key_file_t *file, request_rec *r)
 {
     const key_set_t *set = use_set(file, r, false);
 
     return set ? set->link : NULL;
 }
 
-const udm_link_keys_t *udm_keys_link_now(udm_key_file_t *file, request_rec *r)
+const udm_link_keys_t *udm_key_file_link_keys_now(udm_key_file_t *file, request_rec *r)
 {
     const key_set_t *set = use_set(file, r, true);
 
     return set ? set->link : NULL;
 }
 
-const udm_jwks_t *udm_keys_token(udm_key_file_t *file, request_rec *r)
+const udm_jwks_t *udm_key_file_token_keys(udm_key_file_t *file, request_rec *r)
 {
     const key_set_t *set = use_set(file, r, false);
 

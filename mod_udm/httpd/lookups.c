@@ -1,10 +1,10 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * key_cache.c: a small table that forgets: sets of a few entries each, the oldest gives way.
+ * lookups.c: a small table that forgets: sets of a few entries each, the oldest gives way.
  *
  * The lock is held for a search of one set, never while something is made, copied or freed.
  */
-#include "httpd/key_cache.h"
+#include "httpd/lookups.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,25 +21,25 @@
 typedef struct entry_t {
     apr_pool_t *pool;
     atomic_int users; /* the table is one while the entry is in it */
-    unsigned char id[UDM_KEY_CACHE_ID_SIZE];
+    unsigned char id[UDM_LOOKUPS_ID_SIZE];
     const void *value;
     apr_time_t since;
     apr_time_t until;
 } entry_t;
 
-struct udm_key_cache_t {
+struct udm_lookups_t {
     apr_thread_mutex_t *lock;
     atomic_llong forgotten; /* what was looked up until then is of no use */
     entry_t *sets[SETS][WAYS];
 };
 
-apr_status_t udm_key_cache_create(udm_key_cache_t **cache, apr_pool_t *pchild)
+apr_status_t udm_lookups_create(udm_lookups_t **cache, apr_pool_t *pchild)
 {
     *cache = apr_pcalloc(pchild, sizeof(**cache));
     return apr_thread_mutex_create(&(*cache)->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
 }
 
-apr_time_t udm_key_cache_clock(void)
+apr_time_t udm_lookups_clock(void)
 {
     struct timespec now;
 
@@ -57,8 +57,8 @@ static char *put_text(char *at, const char *text)
     return at + size;
 }
 
-void udm_key_cache_id(unsigned char *id, apr_pool_t *p, const char *const *texts, int count,
-                      const apr_array_header_t *more)
+void udm_lookups_id(unsigned char *id, apr_pool_t *p, const char *const *texts, int count,
+                    const apr_array_header_t *more)
 {
     apr_size_t size = 0;
     char *all, *at;
@@ -90,10 +90,10 @@ static apr_status_t release_cleanup(void *data)
     return APR_SUCCESS;
 }
 
-const void *udm_key_cache_get(udm_key_cache_t *cache, apr_pool_t *p, const unsigned char *id,
-                              apr_interval_time_t lifetime)
+const void *udm_lookups_get(udm_lookups_t *cache, apr_pool_t *p, const unsigned char *id,
+                            apr_interval_time_t lifetime)
 {
-    apr_time_t now = udm_key_cache_clock();
+    apr_time_t now = udm_lookups_clock();
     entry_t *found = NULL;
     int i;
 
@@ -131,8 +131,8 @@ static int place(entry_t *const *set, const entry_t *made)
     return oldest;
 }
 
-void udm_key_cache_put(udm_key_cache_t *cache, const unsigned char *id, const void *value,
-                       udm_key_cache_copy_fn copy, apr_time_t since, apr_time_t until)
+void udm_lookups_put(udm_lookups_t *cache, const unsigned char *id, const void *value,
+                     udm_lookups_copy_fn copy, apr_time_t since, apr_time_t until)
 {
     entry_t **set = cache->sets[id[0]];
     entry_t *made, *old;
@@ -159,7 +159,7 @@ void udm_key_cache_put(udm_key_cache_t *cache, const unsigned char *id, const vo
     release(old);
 }
 
-void udm_key_cache_forget(udm_key_cache_t *cache)
+void udm_lookups_forget(udm_lookups_t *cache)
 {
-    atomic_store(&cache->forgotten, udm_key_cache_clock());
+    atomic_store(&cache->forgotten, udm_lookups_clock());
 }
