@@ -288,7 +288,7 @@ static udm_error_t *look_up(udm_principal_t **who, request_rec *r, const udm_api
 {
     udm_credentials_t c = {.pool = r->pool, .key = key, .claims = claims};
     lookup_t lookup = {r, &c};
-    udm_error_t *error = udm_batch_ask(udm_child_of(r)->credentials, r, &c);
+    udm_error_t *error = udm_batch_ask(udm_child_of(r)->credentials, r, &c, "");
 
     if (!error) {
         error = c.error;

@@ -3,35 +3,50 @@
  * batch.c: most of what a question to the database costs is the same for one as for many: the two
  * ways through the kernel, the threads that are woken for it, and a commit if it writes.
  *
- * The first to come goes to the database at once. Whoever comes while it is there waits in a queue;
- * when it is back, the first in the queue goes and takes the others along. So nobody waits for
- * company, and the more requests there are, the less each of them costs.
+ * The first of a group to come goes to the database at once. Whoever comes while it is there waits in a
+ * queue; when it is back, the first of its group in the queue goes and takes the others along. So nobody
+ * waits for company, and the more requests there are, the less each of them costs.
+ *
+ * Whoever is taken along shares what the leader meets, so only those of a group travel together; and who
+ * waits for a leader that does not come back goes by itself, once, for the next connection may be a
+ * better one.
  */
 #include "httpd/batch.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <string.h>
+#include <time.h>
 
 #include "httpd/dbd.h"
 
-/* A thread that waits, on its own stack. Its turn comes when it leads or has its answer. */
-typedef struct waiting_t {
+/* How long a leader is waited for before another one goes, and how many there are of a group. */
+#define PATIENCE_MS 250
+#define LEADERS_MAX 2
+
+/*
+ * A thread that asks, on its own stack: it waits in the queue, is taken along by a leader, or leads. Its
+ * turn comes when it leads or has its answer.
+ */
+typedef struct asker_t {
     request_rec *r;
     void *item;
+    const char *group;
     udm_error_t *error;
     sem_t turn;
+    bool queued;
     bool leads;
-    struct waiting_t *next;
-} waiting_t;
+    struct asker_t *next; /* in the queue, or among the leaders */
+} asker_t;
 
 struct udm_batch_t {
     udm_batch_fn fn;
     bool again;
     pthread_mutex_t lock;
-    bool led; /* somebody is at the database, or on the way */
-    waiting_t *first;
-    waiting_t **last;
+    asker_t *leaders;
+    asker_t *first; /* of the queue */
+    asker_t **last;
 };
 
 /* What a leader takes along, itself included. */
@@ -60,47 +75,113 @@ static udm_error_t *ask(udm_pg_t *db, void *baton)
     return work->batch->fn(work->pool, db, work->items, work->count);
 }
 
-static waiting_t *pop(udm_batch_t *batch)
+static int leaders_of(const udm_batch_t *batch, const char *group)
 {
-    waiting_t *w = batch->first;
+    const asker_t *leader;
+    int count = 0;
 
-    if (w) {
-        batch->first = w->next;
-        if (!batch->first) {
-            batch->last = &batch->first;
-        }
+    for (leader = batch->leaders; leader; leader = leader->next) {
+        count += strcmp(leader->group, group) == 0;
     }
-    return w;
+    return count;
 }
 
-/* Waits for a turn. @return whether it is to lead; otherwise all is done */
-static bool enter(udm_batch_t *batch, waiting_t *own)
+static void begin_to_lead(udm_batch_t *batch, asker_t *own)
+{
+    own->leads = true;
+    own->next = batch->leaders;
+    batch->leaders = own;
+}
+
+/* Takes out of the queue what `at` points to. */
+static asker_t *take(udm_batch_t *batch, asker_t **at)
+{
+    asker_t *taken = *at;
+
+    *at = taken->next;
+    if (batch->last == &taken->next) {
+        batch->last = at;
+    }
+    taken->queued = false;
+    return taken;
+}
+
+/* The first of the group in the queue. */
+static asker_t *pop(udm_batch_t *batch, const char *group)
+{
+    asker_t **at = &batch->first;
+
+    while (*at && strcmp((*at)->group, group) != 0) {
+        at = &(*at)->next;
+    }
+    return *at ? take(batch, at) : NULL;
+}
+
+/* Leaves the queue to lead, if it still is there and the group has not leaders enough. */
+static bool step_forward(udm_batch_t *batch, asker_t *own)
+{
+    asker_t **at = &batch->first;
+    bool steps;
+
+    pthread_mutex_lock(&batch->lock);
+    steps = own->queued && leaders_of(batch, own->group) < LEADERS_MAX;
+    if (steps) {
+        while (*at != own) {
+            at = &(*at)->next;
+        }
+        begin_to_lead(batch, take(batch, at));
+    }
+    pthread_mutex_unlock(&batch->lock);
+    return steps;
+}
+
+/* Waits for the turn, for a moment. @return whether it came */
+static bool wait_a_moment(asker_t *own)
+{
+    struct timespec until;
+    int status;
+
+    clock_gettime(CLOCK_REALTIME, &until); /* sem_timedwait knows no other clock */
+    until.tv_nsec += PATIENCE_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while ((status = sem_timedwait(&own->turn, &until)) != 0 && errno == EINTR) {
+    }
+    return status == 0;
+}
+
+/* Comes back when it is to lead, or when all is done. */
+static void enter(udm_batch_t *batch, asker_t *own)
 {
     bool waits;
 
     pthread_mutex_lock(&batch->lock);
-    waits = batch->led;
-    batch->led = true;
+    waits = leaders_of(batch, own->group) > 0;
     if (waits) {
+        own->queued = true;
+        own->next = NULL;
         *batch->last = own;
         batch->last = &own->next;
     }
-    pthread_mutex_unlock(&batch->lock);
-    while (waits && sem_wait(&own->turn) != 0 && errno == EINTR) {
+    else {
+        begin_to_lead(batch, own);
     }
-    return !waits || own->leads;
+    pthread_mutex_unlock(&batch->lock);
+    while (waits && !wait_a_moment(own)) {
+        waits = !step_forward(batch, own);
+    }
 }
 
-/* Goes to the database for this one and whoever waits. */
-static void lead(udm_batch_t *batch, waiting_t *own)
+/* Goes to the database for this one and whoever of its group waits. */
+static void lead(udm_batch_t *batch, asker_t *own)
 {
     request_rec *r = own->r;
     work_t work = {.batch = batch, .pool = r->pool, .items = {own->item}, .count = 1};
-    waiting_t *others[UDM_BATCH_MAX];
+    asker_t *others[UDM_BATCH_MAX];
     int i;
 
     pthread_mutex_lock(&batch->lock);
-    while (work.count < UDM_BATCH_MAX && (others[work.count] = pop(batch)) != NULL) {
+    while (work.count < UDM_BATCH_MAX && (others[work.count] = pop(batch, own->group)) != NULL) {
         work.items[work.count] = others[work.count]->item;
         work.count++;
     }
@@ -114,29 +195,34 @@ static void lead(udm_batch_t *batch, waiting_t *own)
     }
 }
 
-/* Hands the lead to the next one that waits. */
-static void leave(udm_batch_t *batch)
+/* Hands the lead to the next one of the group that waits. */
+static void leave(udm_batch_t *batch, asker_t *own)
 {
-    waiting_t *next;
+    asker_t **at = &batch->leaders;
+    asker_t *next;
 
     pthread_mutex_lock(&batch->lock);
-    next = pop(batch);
-    batch->led = next != NULL;
-    pthread_mutex_unlock(&batch->lock);
+    while (*at != own) {
+        at = &(*at)->next;
+    }
+    *at = own->next;
+    next = pop(batch, own->group);
     if (next) {
-        next->leads = true;
+        begin_to_lead(batch, next);
         sem_post(&next->turn);
     }
+    pthread_mutex_unlock(&batch->lock);
 }
 
-udm_error_t *udm_batch_ask(udm_batch_t *batch, request_rec *r, void *item)
+udm_error_t *udm_batch_ask(udm_batch_t *batch, request_rec *r, void *item, const char *group)
 {
-    waiting_t own = {.r = r, .item = item};
+    asker_t own = {.r = r, .item = item, .group = group};
 
     sem_init(&own.turn, 0, 0);
-    if (enter(batch, &own)) {
+    enter(batch, &own);
+    if (own.leads) {
         lead(batch, &own);
-        leave(batch);
+        leave(batch, &own);
     }
     sem_destroy(&own.turn);
     return own.error;

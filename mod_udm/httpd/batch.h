@@ -42,9 +42,11 @@ typedef udm_error_t *(*udm_batch_fn)(apr_pool_t *p, udm_pg_t *db, void *const *i
 udm_batch_t *udm_batch_create(apr_pool_t *pchild, bool again, udm_batch_fn fn);
 
 /*
- * Has `item` asked for, by itself or with those of other requests. Any number of threads at a time.
+ * Has `item` asked for, by itself or with those of other requests of the same group. Any number of threads
+ * at a time. `group`: whose trouble they share, like a contact centre whose rows somebody has locked; ""
+ * where there is none to share.
  * @return an error of the database, in r->pool
  */
-udm_error_t *udm_batch_ask(udm_batch_t *batch, request_rec *r, void *item);
+udm_error_t *udm_batch_ask(udm_batch_t *batch, request_rec *r, void *item, const char *group);
 
 #endif

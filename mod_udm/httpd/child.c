@@ -9,13 +9,15 @@
 #include "httpd/handler.h"
 #include "httpd/supervisor.h"
 
-static udm_child_t *make(apr_pool_t *pchild)
+/* Half of them for each, so that two may have their troubles at a time. */
+static udm_child_t *make(apr_pool_t *pchild, int connections)
 {
     udm_child_t *child = apr_pcalloc(pchild, sizeof(*child));
 
     if (udm_lookups_create(&child->lookups, pchild) != APR_SUCCESS) {
         child->lookups = NULL;
     }
+    child->shares = udm_shares_create(pchild, connections > 1 ? (connections + 1) / 2 : 1);
     child->credentials = udm_batch_create(pchild, true, udm_auth_ask);
     child->jobs = udm_batch_create(pchild, true, udm_handler_ask_jobs);
     child->new_jobs = udm_batch_create(pchild, false, udm_handler_ask_new_jobs);
@@ -30,7 +32,7 @@ void udm_child_init(apr_pool_t *pchild, server_rec *s)
     for (; s; s = s->next) {
         udm_server_t *own = udm_config_server(s);
 
-        own->child = make(pchild);
+        own->child = make(pchild, udm_config_main()->connections);
         for (i = 0; i < own->key_files->nelts; i++) {
             udm_key_file_child_init(APR_ARRAY_IDX(own->key_files, i, udm_key_file_t *), pchild);
         }

@@ -13,12 +13,14 @@
 #include "core/route.h"
 #include "httpd/batch.h"
 #include "httpd/lookups.h"
+#include "httpd/shares.h"
 
 /* Times in microseconds since 1970. */
 typedef struct udm_child_t {
     atomic_llong database_retry; /* no connection is tried before this instant */
     atomic_llong database_log;   /* nor is its loss logged again before this one */
     udm_lookups_t *lookups;      /* NULL when it could not be made */
+    udm_shares_t *shares;        /* of the connections to the database */
     /* what openapi_handler.c keeps, by versions and envelope; from malloc */
     _Atomic(char *) openapi[2 * (UDM_ALL_VERSIONS + 1)];
     /* what requests ask the database together */

@@ -26,6 +26,7 @@
 #define UDM_DEFAULT_SKEW          apr_time_from_sec(60)
 #define UDM_DEFAULT_KEY_CACHE     apr_time_from_sec(2)
 #define UDM_DEFAULT_MAX_BODY      (APR_INT64_C(1024) * 1024)
+#define UDM_DEFAULT_CONNECTIONS   10 /* mod_dbd's own DBDMax */
 #define UDM_DEFAULT_TENANT_CLAIM  "contact_center_id"
 #define UDM_DEFAULT_ROLES_CLAIM   "authorities"
 
@@ -73,6 +74,7 @@ typedef struct udm_server_t {
     /* of const char *: the paths of all mounts of all servers; NULL until the check */
     apr_array_header_t *mount_paths;
     bool log_forensic;            /* mod_log_forensic is there */
+    int connections;              /* the smallest DBDMax of all servers */
     struct udm_child_t *child;    /* NULL until there is a child; every server has its own */
     udm_supervisor_t *supervisor; /* of the worker that httpd runs; NULL if none */
 } udm_server_t;

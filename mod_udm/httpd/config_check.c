@@ -50,6 +50,19 @@ static bool has_pgsql_driver(const ap_directive_t *tree)
     return false;
 }
 
+/* The smallest DBDMax that is said anywhere, or else `least`. */
+static int smallest_pool(const ap_directive_t *tree, int least)
+{
+    for (; tree; tree = tree->next) {
+        if (!ap_cstr_casecmp(tree->directive, "DBDMax") && atoi(tree->args) > 0 &&
+            atoi(tree->args) < least) {
+            least = atoi(tree->args);
+        }
+        least = smallest_pool(tree->first_child, least);
+    }
+    return least;
+}
+
 /* @return true when a connection string holds a password, for whichever database it is */
 static bool has_password(const char *params)
 {
@@ -226,6 +239,7 @@ int udm_config_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     int i;
 
     note_mounts(conf, pconf, s);
+    conf->connections = smallest_pool(ap_conftree, UDM_DEFAULT_CONNECTIONS);
     for (server = s; server; server = server->next) {
         const udm_server_t *own = ap_get_module_config(server->module_config, &udm_module);
 

@@ -19,11 +19,19 @@
 #include "db/installation.h"
 #include "httpd/child.h"
 #include "httpd/dbd.h"
+#include "httpd/request.h"
 
 APLOG_USE_MODULE(udm);
 
 /* After a failed connect nobody tries for this long: mod_dbd connects under its pool's lock. */
 #define FAIL_FAST apr_time_from_sec(1)
+/* How long a server is waited for that does not say anything: more than the statement_timeout of 5 s that
+ * README has in DBDParams. */
+#define PATIENCE_MS 8000
+/* SQLSTATEs */
+#define READ_ONLY    "25006"
+#define LOCK_TIMEOUT "55P03"
+#define CANCELLED    "57014" /* by statement_timeout, mostly while it waits for a lock */
 /* The loss of the database is logged at most this often by each child, for each server. */
 #define LOG_EVERY apr_time_from_sec(10)
 
@@ -45,7 +53,7 @@ static udm_error_t *out_of_reach(request_rec *r, const char *detail)
 
 /*
  * Logs the loss of the database, but not once for each request. While it cannot be asked whether a
- * key is still good, none is.
+ * key is still good, none is; but a server that somebody's lock made say no can be asked.
  */
 static void note_loss(request_rec *r, const udm_error_t *error)
 {
@@ -53,7 +61,8 @@ static void note_loss(request_rec *r, const udm_error_t *error)
     apr_time_t now = apr_time_now();
     long long due = atomic_load(&child->database_log);
 
-    if (child->lookups) {
+    if (child->lookups && strcmp(error->sqlstate, LOCK_TIMEOUT) != 0 &&
+        strcmp(error->sqlstate, CANCELLED) != 0) {
         udm_lookups_forget(child->lookups);
     }
     if (now >= due && atomic_compare_exchange_strong(&child->database_log, &due, now + LOG_EVERY)) {
@@ -67,7 +76,7 @@ static void note_loss(request_rec *r, const udm_error_t *error)
  * without a round trip: the first call takes the farewell message, the second the end of the
  * stream. What is run again on a new connection anyhow needs no such look.
  */
-static bool revive(ap_dbd_t *dbd, PGconn *conn, apr_pool_t *p, bool look)
+static bool revive(PGconn *conn, bool look)
 {
     if (look && PQstatus(conn) == CONNECTION_OK && PQconsumeInput(conn)) {
         (void)PQconsumeInput(conn);
@@ -93,11 +102,18 @@ static void tidy(PGconn *conn)
     }
 }
 
+/* What is done on a borrowed connection. */
+typedef struct work_t {
+    udm_dbd_fn fn;
+    void *baton;
+    bool begun; /* `fn` was called */
+} work_t;
+
 /*
  * Runs `fn` on a schema that fits. A schema that changed since that was looked at is found out by what
  * a statement misses.
  */
-static udm_error_t *run(request_rec *r, udm_pg_t *db, udm_dbd_fn fn, void *baton)
+static udm_error_t *run(request_rec *r, udm_pg_t *db, work_t *work)
 {
     udm_error_t *error = udm_installation_check(r->pool, db);
     udm_error_t *wrong;
@@ -105,7 +121,8 @@ static udm_error_t *run(request_rec *r, udm_pg_t *db, udm_dbd_fn fn, void *baton
     if (error) {
         return error;
     }
-    error = fn(db, baton);
+    work->begun = true;
+    error = work->fn(db, work->baton);
     if (error && udm_pg_undefined(error)) {
         tidy(db->conn);
         wrong = udm_installation_check(r->pool, db);
@@ -114,10 +131,37 @@ static udm_error_t *run(request_rec *r, udm_pg_t *db, udm_dbd_fn fn, void *baton
     return error;
 }
 
+/* The same, and once more on a new connection where the first one was lost or led to a server that takes
+ * no changes any more, if nothing can have been done, or `again` says that it may be done twice. */
+static udm_error_t *run_on(request_rec *r, PGconn *conn, bool again, work_t *work)
+{
+    apr_pool_t *lease; /* of its own: a long list leases once for each of its batches */
+    udm_error_t *error;
+    udm_pg_t *db;
+
+    apr_pool_create(&lease, r->pool);
+    db = udm_pg_wrap(lease, conn);
+    db->patience = PATIENCE_MS;
+    error = run(r, db, work);
+    again = again || !work->begun || (error && strcmp(error->sqlstate, READ_ONLY) == 0);
+    /* Not after a wait: whoever has waited that long is told. */
+    if (error && again && !db->late && PQstatus(conn) != CONNECTION_OK && revive(conn, false)) {
+        error = run(r, db, work);
+    }
+    tidy(conn);
+    (void)PQsetnonblocking(conn, 0); /* as other borrowers know it */
+    apr_pool_destroy(lease);
+    return error;
+}
+
 udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton)
 {
     APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_open);
     APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close);
+    udm_child_t *child = udm_child_of(r);
+    const udm_request_t *q = udm_request_known(r);
+    const char *ccid = q && q->who ? q->who->ccid : NULL;
+    work_t work = {.fn = fn, .baton = baton};
     udm_error_t *error;
     ap_dbd_t *dbd;
     PGconn *conn;
@@ -125,44 +169,38 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
     if (!dbd_open || !dbd_close) {
         return udm_error_make(r->pool, UDM_E_INTERNAL, "mod_dbd is not loaded");
     }
-    if (apr_time_now() < atomic_load(&udm_child_of(r)->database_retry)) {
+    if (apr_time_now() < atomic_load(&child->database_retry)) {
         return udm_error_make(r->pool, UDM_E_DATABASE,
                               "the database does not answer: try again soon");
+    }
+    if (ccid && !udm_shares_take(child->shares, ccid)) {
+        return udm_error_make(r->pool, UDM_E_DATABASE,
+                              "other requests of this contact centre wait for the database: try "
+                              "again soon");
     }
     dbd = dbd_open(r->pool, r->server);
     if (!dbd) {
         error = out_of_reach(r, "mod_dbd gives no connection");
         note_loss(r, error);
-        return error;
+        goto out;
     }
     if (strcmp(apr_dbd_name(dbd->driver), "pgsql")) {
         error = udm_error_make(r->pool, UDM_E_INTERNAL, "DBDriver must be pgsql, not %s",
                                apr_dbd_name(dbd->driver));
         dbd_close(r->server, dbd);
-        return error;
+        goto out;
     }
     conn = apr_dbd_native_handle(dbd->driver, dbd->handle);
-    if (!revive(dbd, conn, r->pool, !again)) {
-        error = out_of_reach(r, "a pooled connection is lost and cannot be made anew");
-    }
-    else {
-        /* of its own: a long list leases once for each of its batches */
-        apr_pool_t *lease;
-        udm_pg_t *db;
-
-        apr_pool_create(&lease, r->pool);
-        db = udm_pg_wrap(lease, conn);
-        error = run(r, db, fn, baton);
-        if (error && again && PQstatus(conn) != CONNECTION_OK &&
-            revive(dbd, conn, r->pool, false)) {
-            error = run(r, db, fn, baton);
-        }
-        apr_pool_destroy(lease);
-        tidy(conn);
-    }
+    error = revive(conn, !again)
+                ? run_on(r, conn, again, &work)
+                : out_of_reach(r, "a pooled connection is lost and cannot be made anew");
     dbd_close(r->server, dbd);
     if (error && error->kind == UDM_E_DATABASE) {
         note_loss(r, error);
+    }
+out:
+    if (ccid) {
+        udm_shares_give(child->shares, ccid);
     }
     return error;
 }

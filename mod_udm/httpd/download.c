@@ -186,7 +186,7 @@ int udm_handle_file_download(request_rec *r, udm_request_t *q)
         not_open = open_file(&fd, r, q->parameter);
         /* what cannot be sent is not to stand in the audit as downloaded */
         download.size = not_open ? -1 : r->finfo.size;
-        error = udm_batch_ask(udm_child_of(r)->downloads, r, &download);
+        error = udm_batch_ask(udm_child_of(r)->downloads, r, &download, "");
         if (!error) {
             error = download.error;
         }

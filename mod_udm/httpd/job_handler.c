@@ -192,7 +192,7 @@ static udm_error_t *create_job(job_work_t *work)
         }
         if (!error) {
             new.job = work->checked;
-            error = udm_batch_ask(udm_child_of(r)->new_jobs, r, &new);
+            error = udm_batch_ask(udm_child_of(r)->new_jobs, r, &new, work->q->who->ccid);
         }
         if (!error) {
             error = new.error;
@@ -270,7 +270,7 @@ static udm_error_t *read_text(const char **text, job_work_t *work)
         }
         return error;
     }
-    error = udm_batch_ask(udm_child_of(r)->jobs, r, &ask);
+    error = udm_batch_ask(udm_child_of(r)->jobs, r, &ask, "");
     if (!error) {
         error = ask.error;
     }
