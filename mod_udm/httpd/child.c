@@ -4,6 +4,8 @@
  */
 #include "httpd/child.h"
 
+#include <apr_hash.h>
+
 #include "httpd/auth.h"
 #include "httpd/config.h"
 #include "httpd/handler.h"
@@ -27,20 +29,25 @@ static udm_child_t *make(apr_pool_t *pchild, int connections)
 
 void udm_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    udm_server_t *conf = udm_config_main();
+    apr_hash_t *children = apr_hash_make(pchild);
     int i;
 
     for (; s; s = s->next) {
         udm_server_t *own = udm_config_server(s);
 
-        own->child = make(pchild, udm_config_main()->connections);
+        /* By server, for those without a directive of ours have the main server's configuration. */
+        apr_hash_set(children, apr_pmemdup(pchild, &s, sizeof(s)), sizeof(s),
+                     make(pchild, conf->connections));
         for (i = 0; i < own->key_files->nelts; i++) {
             udm_key_file_child_init(APR_ARRAY_IDX(own->key_files, i, udm_key_file_t *), pchild);
         }
     }
+    conf->children = children;
     udm_supervisor_child_init();
 }
 
 udm_child_t *udm_child_of(const request_rec *r)
 {
-    return udm_config_server(r->server)->child;
+    return apr_hash_get(udm_config_main()->children, &r->server, sizeof(r->server));
 }

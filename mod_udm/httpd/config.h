@@ -10,6 +10,8 @@
 #include <httpd.h>
 #include <http_config.h>
 
+#include <apr_hash.h>
+
 #include "core/encryption.h"
 #include "core/route.h"
 #include "httpd/key_file.h"
@@ -75,7 +77,7 @@ typedef struct udm_server_t {
     apr_array_header_t *mount_paths;
     bool log_forensic;            /* mod_log_forensic is there */
     int connections;              /* the smallest DBDMax of all servers */
-    struct udm_child_t *child;    /* NULL until there is a child; every server has its own */
+    apr_hash_t *children;         /* of udm_child_t, by server_rec *; NULL until there is a child */
     udm_supervisor_t *supervisor; /* of the worker that httpd runs; NULL if none */
 } udm_server_t;
 
