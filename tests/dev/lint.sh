@@ -29,6 +29,8 @@ cmd_lint() {
     fi
     say "sessions and names"
     lint_sessions || rc=1
+    say "rooms"
+    /usr/bin/python3 tests/dev/rooms.py || rc=1
     say "cppcheck"
     # missingIncludeSystem: the system's headers are not read; they are the compiler's concern.
     # unusedFunction is not enabled: callers are in other files and in the tests.
