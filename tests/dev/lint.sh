@@ -7,7 +7,7 @@
 cmd_lint() {
     need "${packages_lint[@]}"
     cd "$top"
-    local rc=0 c_files all_files tag
+    local rc=0 c_files all_files tag suite packages
     mapfile -t all_files < <(find mod_udm tests -name '*.[ch]' | LC_ALL=C sort)
     mapfile -t c_files < <(find mod_udm -name '*.c' | LC_ALL=C sort)
     say "clang-format"
@@ -31,6 +31,11 @@ cmd_lint() {
     lint_sessions || rc=1
     say "rooms"
     /usr/bin/python3 tests/dev/rooms.py || rc=1
+    say "packages"
+    for suite in sql schedule http worker decrypt faults; do
+        mapfile -t packages < <(suite_packages "$suite")
+        /usr/bin/python3 tests/dev/imports.py "$suite" "${packages[@]}" || rc=1
+    done
     say "cppcheck"
     # missingIncludeSystem: the system's headers are not read; they are the compiler's concern.
     # unusedFunction is not enabled: callers are in other files and in the tests.
