@@ -10,10 +10,10 @@
 #ifndef UDM_EXPORT_ARCHIVE_H
 #define UDM_EXPORT_ARCHIVE_H
 
+#include "core/stop.h"
 #include "export/block.h"
 #include "export/manifest.h"
 #include "export/volume.h"
-#include "pg/wait.h"
 
 typedef struct udm_archive_t udm_archive_t;
 
