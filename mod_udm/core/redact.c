@@ -14,6 +14,7 @@
 #include <apr_tables.h>
 
 #include "core/apikey.h"
+#include "core/artifact.h"
 #include "core/redact.h"
 
 #define DECODINGS    4  /* a URL within a URL within a URL is encoded once for each */
@@ -164,7 +165,7 @@ static bool is_link(const view_t *v, apr_size_t at)
     for (at += sizeof(folder) - 1; is_at(v, at, "//") || is_at(v, at, "/./"); at++) {
         at += v->text[at + 1] == '.';
     }
-    return is_at(v, at, "/export-");
+    return is_at(v, at, "/" UDM_ARTIFACT_PREFIX);
 }
 
 /* "signature=": it ends its URL, so all that follows goes, whatever was put between its digits. */

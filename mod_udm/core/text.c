@@ -72,6 +72,21 @@ const char *udm_text_uuid(apr_pool_t *p)
     return apr_psprintf(p, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
 
+bool udm_text_is_uuid(const char *text)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    int i;
+
+    for (i = 0; i < UDM_UUID_SIZE; i++) {
+        bool good = form[i] == '-' ? text[i] == '-' : text[i] && strchr(hex_digits, text[i]);
+
+        if (!good) {
+            return false;
+        }
+    }
+    return text[i] == '\0';
+}
+
 /* @return the length of the well-formed character at `s`, of at most `left` bytes, or 0 */
 static apr_size_t utf8_character(const unsigned char *s, apr_size_t left)
 {

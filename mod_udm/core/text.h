@@ -17,6 +17,12 @@ const char *udm_text_hex(apr_pool_t *p, const unsigned char *data, apr_size_t si
 /* Reads exactly 2 * `size` hex digits of either case. @return false when `text` is not that */
 bool udm_text_unhex(unsigned char *data, apr_size_t size, const char *text);
 
+/* The characters of a UUID as text. */
+#define UDM_UUID_SIZE 36
+
+/* @return true for a UUID in lower case, and nothing else */
+bool udm_text_is_uuid(const char *text);
+
 /* A random (version 4) UUID in lower case, from OpenSSL's generator. */
 const char *udm_text_uuid(apr_pool_t *p);
 

@@ -8,10 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/text.h"
 #include "decrypt/mime.h"
-
-/* A UUID as text. */
-#define UDM_UUID_SIZE 36
 
 typedef struct udm_input_t {
     const char *path;

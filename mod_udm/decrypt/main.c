@@ -16,6 +16,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "core/artifact.h"
 #include "decrypt/archive.h"
 #include "decrypt/key.h"
 #include "decrypt/options.h"
@@ -92,7 +93,7 @@ static udm_error_t *prepare(udm_options_t *o, apr_pool_t *p)
             return udm_error_make(p, UDM_E_INVALID,
                                   "the files have no name of an export: say where to with -o DIR");
         }
-        o->target = apr_pstrcat(p, "export-", o->inputs.export_id, NULL);
+        o->target = apr_pstrcat(p, UDM_ARTIFACT_PREFIX, o->inputs.export_id, NULL);
     }
     return error;
 }

@@ -16,6 +16,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "core/artifact.h"
 #include "core/text.h"
 #include "db/catalog.h"
 #include "db/installation.h"
@@ -300,8 +301,9 @@ static void remove_output_or_log(desk_t *d, const udm_run_t *run)
 
     if (error) {
         udm_log(LIMIT(d->worker), UDM_LOG_ERROR,
-                "UDM0212: run %" APR_INT64_T_FMT ": export-%s.* cannot be removed: %s", run->id,
-                run->export_id, udm_error_line(d->run_pool, error));
+                "UDM0212: run %" APR_INT64_T_FMT ": " UDM_ARTIFACT_PREFIX
+                "%s.* cannot be removed: %s",
+                run->id, run->export_id, udm_error_line(d->run_pool, error));
     }
 }
 

@@ -158,6 +158,7 @@ int main(void)
     suite_add_tcase(suite, apikey_case());
     suite_add_tcase(suite, token_case());
     suite_add_tcase(suite, link_case());
+    suite_add_tcase(suite, artifact_case());
     suite_add_tcase(suite, redact_case());
     suite_add_tcase(suite, certificate_case());
     suite_add_tcase(suite, certificate_odd_case());

@@ -300,12 +300,17 @@ START_TEST(test_encryption_words)
     }
     ck_assert_str_eq(udm_encryption_suffix(UDM_ENCRYPTION_SMIME), ".smime");
     ck_assert_str_eq(udm_encryption_suffix(UDM_ENCRYPTION_CMS_GCM), ".p7m");
-    ck_assert_str_eq(udm_encryption_media_type("export-1.zip.smime"),
+    for (e = UDM_ENCRYPTION_SMIME; e <= UDM_ENCRYPTION_CMS_GCM; e++) {
+        udm_encryption same;
+
+        ck_assert(udm_encryption_parse_suffix(&same, udm_encryption_suffix(e)) && same == e);
+    }
+    ck_assert(!udm_encryption_parse_suffix(&e, "") && !udm_encryption_parse_suffix(&e, "p7m") &&
+              !udm_encryption_parse_suffix(&e, ".P7M"));
+    ck_assert_str_eq(udm_encryption_media_type(UDM_ENCRYPTION_SMIME),
                      "application/pkcs7-mime; smime-type=enveloped-data");
-    ck_assert_str_eq(udm_encryption_media_type("export-1.z01.p7m"),
+    ck_assert_str_eq(udm_encryption_media_type(UDM_ENCRYPTION_CMS_GCM),
                      "application/pkcs7-mime; smime-type=authEnveloped-data");
-    ck_assert_str_eq(udm_encryption_media_type("p7m"),
-                     "application/pkcs7-mime; smime-type=enveloped-data");
 }
 END_TEST
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_strings.h>
+
 #include "unit.h"
 #include "core/text.h"
 
@@ -40,6 +42,12 @@ START_TEST(test_uuid)
     ck_assert_int_eq(uuid[14], '4');
     ck_assert_ptr_nonnull(strchr("89ab", uuid[19]));
     ck_assert_str_ne(uuid, udm_text_uuid(pool));
+    ck_assert(udm_text_is_uuid(uuid));
+    ck_assert(!udm_text_is_uuid("") && !udm_text_is_uuid(uuid + 1) &&
+              !udm_text_is_uuid(apr_pstrcat(pool, uuid, "0", NULL)) &&
+              !udm_text_is_uuid("0B3C7C1E-1111-4222-8333-444455556666") &&
+              !udm_text_is_uuid("0b3c7c1e-1111-4222-8333-44445555666g") &&
+              !udm_text_is_uuid("0b3c7c1e01111-4222-8333-444455556666"));
 }
 END_TEST
 

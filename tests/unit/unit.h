@@ -41,6 +41,7 @@ size_t unit_memory(void);
 char *unit_mutate(uint32_t *state, const char *text);
 
 TCase *apikey_case(void);
+TCase *artifact_case(void);
 TCase *archive_case(void);
 TCase *certificate_case(void);
 TCase *certificate_odd_case(void);
