@@ -21,6 +21,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "core/calendar.h"
 #include "core/certificate.h"
 #include "core/seal.h"
 #include "core/text.h"
@@ -374,12 +375,12 @@ static udm_error_t *check_validity(udm_certificate_t *made, apr_pool_t *p, const
     if (now < made->not_before) {
         return udm_error_make(p, UDM_E_INVALID,
                               "the certificate is not yet valid: it will be at %s",
-                              udm_text_time(p, made->not_before));
+                              udm_calendar_text(p, made->not_before));
     }
     if (now >= made->not_after + apr_time_from_sec(1)) { /* its last second counts */
         return udm_error_make(p, UDM_E_INVALID,
                               "the certificate has expired: it was valid until %s",
-                              udm_text_time(p, made->not_after));
+                              udm_calendar_text(p, made->not_after));
     }
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 #include <openssl/sha.h>
 
+#include "core/calendar.h"
 #include "core/filter.h"
 #include "core/job.h"
 #include "core/listing.h"
@@ -177,7 +178,7 @@ static const char *filter_value(const char **legal, apr_pool_t *p, udm_filter_ki
     case UDM_FILTER_FROM:
     case UDM_FILTER_TO:
         *legal = "a date or an instant, like 2026-11-24 or 2026-11-24T06:00:00Z";
-        return udm_text_parse_time(&when, text) ? udm_filter_time(p, when) : NULL;
+        return udm_calendar_parse(&when, text) ? udm_filter_time(p, when) : NULL;
     }
     return NULL;
 }

@@ -19,6 +19,7 @@
 #include <apr_strings.h>
 
 #include "core/apikey.h"
+#include "core/calendar.h"
 #include "core/text.h"
 #include "core/token.h"
 #include "db/tenant.h"

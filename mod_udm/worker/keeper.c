@@ -21,6 +21,7 @@
 
 #include <apr_strings.h>
 
+#include "core/calendar.h"
 #include "core/text.h"
 #include "db/installation.h"
 #include "export/spool.h"

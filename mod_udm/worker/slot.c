@@ -17,6 +17,7 @@
 #include <apr_strings.h>
 
 #include "core/artifact.h"
+#include "core/calendar.h"
 #include "core/text.h"
 #include "db/catalog.h"
 #include "db/installation.h"
@@ -325,7 +326,7 @@ static udm_error_t *cut_window(desk_t *d, udm_run_t *run, const udm_data_type_t 
         udm_log(LIMIT(d->worker), UDM_LOG_WARN,
                 "UDM0223: run %" APR_INT64_T_FMT
                 ": its window ends at %s, for an older transaction is still open in source \"%s\"",
-                run->id, udm_text_time(d->run_pool, end), type->source);
+                run->id, udm_calendar_text(d->run_pool, end), type->source);
     }
     return udm_queue_settle(d->run_pool, d->db, run, run->settle_barrier, end);
 }

@@ -15,6 +15,7 @@
 #include <openssl/pem.h>
 
 #include "../unit/scratch.h"
+#include "core/calendar.h"
 #include "core/text.h"
 #include "db/catalog.h"
 #include "export/export.h"

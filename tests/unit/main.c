@@ -144,6 +144,7 @@ int main(void)
     }
     suite_add_tcase(suite, error_case());
     suite_add_tcase(suite, text_case());
+    suite_add_tcase(suite, calendar_case());
     suite_add_tcase(suite, json_case());
     suite_add_tcase(suite, route_case());
     suite_add_tcase(suite, listing_case());
