@@ -20,6 +20,7 @@
 
 #include "core/apikey.h"
 #include "core/calendar.h"
+#include "core/clock.h"
 #include "core/text.h"
 #include "core/token.h"
 #include "db/tenant.h"
@@ -136,7 +137,7 @@ static udm_error_t *verify(const udm_token_claims_t **claims, request_rec *r,
                            const udm_request_t *q, const udm_jwks_t *jwks,
                            const udm_token_policy_t *policy, const char *token)
 {
-    apr_time_t since = udm_key_cache_clock(), now = apr_time_now();
+    apr_time_t since = udm_clock(), now = apr_time_now();
     unsigned char id[UDM_KEY_CACHE_ID_SIZE];
     apr_interval_time_t lifetime;
     udm_key_cache_t *cache = cache_of(&lifetime, q);
@@ -268,7 +269,7 @@ static udm_error_t *add_rights(request_rec *r, udm_credentials_t *c)
 {
     lookup_t lookup = {r, c};
     udm_child_t *child = udm_config_main()->child;
-    apr_time_t since = udm_key_cache_clock();
+    apr_time_t since = udm_clock();
     unsigned char id[UDM_KEY_CACHE_ID_SIZE];
     const udm_principal_t *known;
     udm_error_t *error;
@@ -316,7 +317,7 @@ static udm_error_t *look_up(udm_principal_t **who, request_rec *r, const udm_api
 static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const udm_request_t *q,
                              const udm_apikey_t *key, const udm_token_claims_t *claims)
 {
-    apr_time_t since = udm_key_cache_clock();
+    apr_time_t since = udm_clock();
     unsigned char id[UDM_KEY_CACHE_ID_SIZE];
     apr_interval_time_t lifetime, good_for;
     udm_key_cache_t *cache = cache_of(&lifetime, q);

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <openssl/sha.h>
 
+#include "core/clock.h"
 #include "core/etag.h"
 #include "core/job.h"
 #include "core/json.h"
@@ -144,7 +145,7 @@ static udm_error_t *check_cipher(request_rec *r, const udm_job_cipher_t *cipher)
 {
     udm_key_cache_t *cache = udm_config_main()->child->key_cache;
     const char *texts[] = {"certificate", udm_encryption_name(cipher->encryption), cipher->pem};
-    apr_time_t since = udm_key_cache_clock();
+    apr_time_t since = udm_clock();
     unsigned char id[UDM_KEY_CACHE_ID_SIZE];
     udm_certificate_t *certificate;
     const span_t *good = NULL;

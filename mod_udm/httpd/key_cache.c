@@ -4,12 +4,12 @@
  *
  * The lock is held for a search of one set, never while something is made, copied or freed.
  */
+#include "core/clock.h"
 #include "httpd/key_cache.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
@@ -37,14 +37,6 @@ apr_status_t udm_key_cache_create(udm_key_cache_t **cache, apr_pool_t *pchild)
 {
     *cache = apr_pcalloc(pchild, sizeof(**cache));
     return apr_thread_mutex_create(&(*cache)->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
-}
-
-apr_time_t udm_key_cache_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return apr_time_from_sec(now.tv_sec) + now.tv_nsec / 1000;
 }
 
 /* Writes a text and its end, so that no two lists of texts look alike; NULL is none of them. */
@@ -93,7 +85,7 @@ static apr_status_t release_cleanup(void *data)
 const void *udm_key_cache_get(udm_key_cache_t *cache, apr_pool_t *p, const unsigned char *id,
                               apr_interval_time_t lifetime)
 {
-    apr_time_t now = udm_key_cache_clock();
+    apr_time_t now = udm_clock();
     entry_t *found = NULL;
     int i;
 
@@ -161,5 +153,5 @@ void udm_key_cache_put(udm_key_cache_t *cache, const unsigned char *id, const vo
 
 void udm_key_cache_forget(udm_key_cache_t *cache)
 {
-    atomic_store(&cache->forgotten, udm_key_cache_clock());
+    atomic_store(&cache->forgotten, udm_clock());
 }

@@ -20,9 +20,6 @@ typedef struct udm_key_cache_t udm_key_cache_t;
 /* Makes an empty cache, of a fixed number of entries, for the threads of a child. */
 apr_status_t udm_key_cache_create(udm_key_cache_t **cache, apr_pool_t *pchild);
 
-/* Now, on a clock that nobody sets; of no meaning but beside another reading of it. */
-apr_time_t udm_key_cache_clock(void);
-
 /*
  * The id of some texts, of which any may be NULL, and unless it is NULL those in `more`. The first one
  * says what kind of thing is kept.
@@ -41,7 +38,7 @@ const void *udm_key_cache_get(udm_key_cache_t *cache, apr_pool_t *p, const unsig
 typedef void *(*udm_key_cache_copy_fn)(apr_pool_t *p, const void *value);
 
 /*
- * Keeps a copy of `value` under `id`. `since` is a reading of the clock from before it was looked
+ * Keeps a copy of `value` under `id`. `since` is a reading of udm_clock() from before it was looked
  * up; `until` one from which on it must not be used.
  */
 void udm_key_cache_put(udm_key_cache_t *cache, const unsigned char *id, const void *value,

@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <apr_general.h>
@@ -18,6 +17,7 @@
 
 #include "core/artifact.h"
 #include "core/calendar.h"
+#include "core/clock.h"
 #include "core/text.h"
 #include "db/catalog.h"
 #include "db/installation.h"
@@ -58,14 +58,6 @@ typedef struct ending_t {
     int delay;
     bool counts;
 } ending_t;
-
-apr_int64_t udm_worker_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (apr_int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int udm_worker_backoff(int *last)
 {
@@ -141,7 +133,7 @@ bool udm_worker_goes_on(udm_worker_t *worker)
 
 bool udm_worker_wait(udm_worker_t *worker, const unsigned *wakes, unsigned *seen, int ms)
 {
-    apr_int64_t until = udm_worker_now() + ms;
+    apr_int64_t until = udm_clock_ms() + ms;
     apr_int64_t left = ms;
     bool going;
 
@@ -149,7 +141,7 @@ bool udm_worker_wait(udm_worker_t *worker, const unsigned *wakes, unsigned *seen
     /* Others are woken by the same condition. */
     while (*wakes == *seen && worker->phase == UDM_PHASE_WORK && left > 0) {
         apr_thread_cond_timedwait(worker->wake, worker->lock, left * 1000);
-        left = until - udm_worker_now();
+        left = until - udm_clock_ms();
     }
     *seen = *wakes;
     going = worker->phase == UDM_PHASE_WORK;
@@ -242,7 +234,7 @@ static bool wait_to_retry(desk_t *d, end_kind kind, apr_int64_t since, int *back
     apr_thread_cond_timedwait(worker->wake, worker->lock, pause);
     phase = worker->phase;
     apr_thread_mutex_unlock(worker->lock);
-    waited = udm_worker_now() - since;
+    waited = udm_clock_ms() - since;
     if (phase == UDM_PHASE_HAND_BACK && waited > HAND_BACK_PATIENCE) {
         return false;
     }
@@ -256,7 +248,7 @@ static bool wait_to_retry(desk_t *d, end_kind kind, apr_int64_t since, int *back
  */
 static udm_error_t *end_run(desk_t *d, const udm_run_t *run, const ending_t *ending)
 {
-    apr_int64_t since = udm_worker_now();
+    apr_int64_t since = udm_clock_ms();
     bool unsure = false;
     udm_error_t *error;
     int backoff = 0;
@@ -669,7 +661,7 @@ static udm_error_t *work(desk_t *d)
         if (!error) {
             error = udm_storage_open(&d->store, d->run_pool, d->worker, d->db, UDM_STORAGE_BEGIN);
         }
-        claimed = udm_worker_now();
+        claimed = udm_clock_ms();
         if (!error) {
             error = udm_queue_claim(&run, d->run_pool, d->db, d->slot->id,
                                     d->worker->settings->attempts);
