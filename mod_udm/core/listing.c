@@ -6,7 +6,6 @@
 
 #include <apr_cstr.h>
 #include <apr_strings.h>
-#include <openssl/sha.h>
 
 #include "core/calendar.h"
 #include "core/filter.h"
@@ -16,7 +15,7 @@
 
 #define DEFAULT_SIZE  999999999
 #define DEFAULT_ORDER "createdDate"
-#define PRINT_BYTES   8 /* of a hash: a cursor of another list is a mistake, no attack */
+#define PRINT_DIGITS  16 /* of a hash: a cursor of another list is a mistake, no attack */
 
 /* The first value of a parameter, or NULL; names count as they are written. */
 static const char *parameter(const apr_table_t *query, const char *name)
@@ -232,7 +231,6 @@ static const char *const *known_names(apr_pool_t *p, const udm_listing_spec_t *s
 static const char *print_of(apr_pool_t *p, const udm_listing_t *listing)
 {
     apr_array_header_t *parts = apr_array_make(p, 8, sizeof(const char *));
-    unsigned char digest[SHA256_DIGEST_LENGTH];
     const char *text;
     int i;
 
@@ -247,8 +245,7 @@ static const char *print_of(apr_pool_t *p, const udm_listing_t *listing)
         APR_ARRAY_PUSH(parts, const char *) = filter->value;
     }
     text = apr_array_pstrcat(p, parts, '\n');
-    SHA256((const unsigned char *)text, strlen(text), digest);
-    return udm_text_hex(p, digest, PRINT_BYTES);
+    return apr_pstrndup(p, udm_text_sha256(p, text, strlen(text)), PRINT_DIGITS);
 }
 
 /* Reads where a page begins, and whether its answer says where the next one does. */

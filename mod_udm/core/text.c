@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 
 #include "core/text.h"
 
@@ -25,6 +26,14 @@ const char *udm_text_hex(apr_pool_t *p, const unsigned char *data, apr_size_t si
     }
     text[2 * size] = '\0';
     return text;
+}
+
+const char *udm_text_sha256(apr_pool_t *p, const void *data, apr_size_t size)
+{
+    unsigned char hash[UDM_SHA256_SIZE];
+
+    SHA256(data, size, hash);
+    return udm_text_hex(p, hash, sizeof(hash));
 }
 
 /* @return the value of a hex digit, or -1 */

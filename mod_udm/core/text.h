@@ -13,6 +13,12 @@
 /* Lower-case hex of `size` bytes. */
 const char *udm_text_hex(apr_pool_t *p, const unsigned char *data, apr_size_t size);
 
+/* Bytes of a SHA-256. */
+#define UDM_SHA256_SIZE 32
+
+/* The SHA-256 of `size` bytes, in lower-case hex. */
+const char *udm_text_sha256(apr_pool_t *p, const void *data, apr_size_t size);
+
 /* Reads exactly 2 * `size` hex digits of either case. @return false when `text` is not that */
 bool udm_text_unhex(unsigned char *data, apr_size_t size, const char *text);
 

@@ -181,7 +181,7 @@ static bool is_block(const udm_walk_t *walk, apr_size_t size)
 static udm_error_t *read_central(directory_t *d, const udm_note_t *note)
 {
     udm_walk_t *walk = d->walk;
-    unsigned char hash[UDM_NOTE_HASH_SIZE];
+    unsigned char hash[UDM_SHA256_SIZE];
     const unsigned char *at;
     apr_size_t name_size, extra_size, size;
     central_t c;

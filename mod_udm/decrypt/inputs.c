@@ -194,7 +194,7 @@ udm_error_t *udm_inputs_check_sums(const udm_inputs_t *inputs, apr_pool_t *p,
 
     for (uint32_t i = 0; error == NULL && i < inputs->count; i++) {
         const udm_input_t *input = &inputs->list[i];
-        unsigned char digest[UDM_MIME_SHA256_SIZE];
+        unsigned char digest[UDM_SHA256_SIZE];
 
         if (input->has_sum) {
             error = udm_mime_hash_file(digest, p, input->path, stop);

@@ -40,17 +40,13 @@ static void add_text(udm_buffer_t *out, const char *name, const char *value)
 udm_error_t *udm_manifest_add(udm_manifest_t *manifest, const char *name,
                               const udm_entry_sum_t *sum, apr_int64_t rows)
 {
-    static const char hex[] = "0123456789abcdef";
     udm_buffer_t *line = manifest->line;
 
     line->size = 0;
     udm_buffer_text(line, manifest->count++ == 0 ? "\n{" : ",\n{");
     add_text(line, "name", name);
     udm_buffer_text(line, "\"sha256\":\"");
-    for (int i = 0; i < UDM_SHA256_SIZE; i++) {
-        udm_buffer_char(line, hex[sum->sha256[i] >> 4]);
-        udm_buffer_char(line, hex[sum->sha256[i] & 15]);
-    }
+    udm_buffer_hex(line, sum->sha256, UDM_SHA256_SIZE);
     udm_buffer_format(line, "\",\"size\":%" APR_INT64_T_FMT ",\"rows\":%" APR_INT64_T_FMT "}",
                       sum->size, rows);
     return udm_spool_write(manifest->entries, line->data, line->size);

@@ -28,6 +28,7 @@
 #define PAD_SIZE          4
 #define ENDS_SIZE         (56 + 20 + 22 + 1)
 #define NAME_MAX_SIZE     512
+#define NAME_ENDING       40 /* left free for the hash of a long name */
 
 /* One entry of the central directory as it waits in the spool; its name follows. */
 typedef struct central_t {
@@ -363,6 +364,22 @@ udm_error_t *udm_zip_finish(udm_zip_t *zip)
     return error;
 }
 
+void udm_zip_name_cut(udm_buffer_t *name, apr_size_t keep, const void *data, apr_size_t size)
+{
+    unsigned char hash[UDM_SHA256_SIZE];
+
+    SHA256(data, size, hash);
+    if (name->data[keep - 1] == '%') {
+        keep -= 1;
+    }
+    else if (name->data[keep - 2] == '%') {
+        keep -= 2;
+    }
+    name->size = keep;
+    udm_buffer_char(name, '-');
+    udm_buffer_hex(name, hash, (UDM_ZIP_NAME_HASH - 1) / 2);
+}
+
 void udm_zip_name(udm_buffer_t *name, const void *data, apr_size_t size)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -386,22 +403,7 @@ void udm_zip_name(udm_buffer_t *name, const void *data, apr_size_t size)
             udm_buffer_add(name, code, sizeof(code));
         }
         if (name->size - start > UDM_ZIP_NAME_MAX) {
-            unsigned char hash[SHA256_DIGEST_LENGTH];
-            apr_size_t keep = start + UDM_ZIP_NAME_MAX - 40;
-
-            SHA256(from, size, hash);
-            /* Not in the middle of a %XX. */
-            if (name->data[keep - 1] == '%') {
-                keep -= 1;
-            }
-            else if (name->data[keep - 2] == '%') {
-                keep -= 2;
-            }
-            name->size = keep;
-            udm_buffer_char(name, '-');
-            for (i = 0; i < 16; i++) {
-                udm_buffer_format(name, "%02x", hash[i]);
-            }
+            udm_zip_name_cut(name, start + UDM_ZIP_NAME_MAX - NAME_ENDING, from, size);
             return;
         }
     }

@@ -71,7 +71,7 @@ static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const char *name)
 /* The header Repr-Digest (RFC 9530): of the whole file, also where a part of it is sent. */
 static const char *repr_digest(apr_pool_t *p, const char *sha256)
 {
-    unsigned char digest[32];
+    unsigned char digest[UDM_SHA256_SIZE];
     char *text;
 
     if (!udm_text_unhex(digest, sizeof(digest), sha256)) {

@@ -13,7 +13,9 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
-#define UDM_KEY_CACHE_ID_SIZE 32
+#include "core/text.h"
+
+#define UDM_KEY_CACHE_ID_SIZE UDM_SHA256_SIZE
 
 typedef struct udm_key_cache_t udm_key_cache_t;
 
