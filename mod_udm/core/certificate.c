@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -409,7 +410,7 @@ static udm_error_t *describe(udm_certificate_t *made, apr_pool_t *p, X509 *x509)
                            "encoding that it says");
     }
     else {
-        made->fingerprint = udm_text_hex(p, digest, digest_size);
+        made->fingerprint = apr_pescape_hex(p, digest, digest_size, 0);
         size = BIO_get_mem_data(pem, &text);
         made->pem = apr_pstrmemdup(p, text, (apr_size_t)size);
         size = BIO_get_mem_data(subject, &text);

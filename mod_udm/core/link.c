@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -117,7 +118,7 @@ const char *udm_link_query(apr_pool_t *p, const udm_link_keys_t *keys, const cha
     if (!sign(mac, p, keys, 0, name, when)) {
         memset(mac, 0, sizeof(mac)); /* a link that nobody accepts */
     }
-    return apr_pstrcat(p, EXPIRES, when, SIGNATURE, udm_text_hex(p, mac, sizeof(mac)), NULL);
+    return apr_pstrcat(p, EXPIRES, when, SIGNATURE, apr_pescape_hex(p, mac, sizeof(mac), 0), NULL);
 }
 
 /* Takes "expires=<digits>&signature=<64 lower-case hex>" apart, and nothing else. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <apr_cstr.h>
+#include <apr_escape.h>
 #include <apr_strings.h>
 
 #include "core/calendar.h"
@@ -321,33 +322,21 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
 /* Decodes one name or value of a query. @return NULL and sets `fault` when it is broken */
 static const char *decode(const char **fault, apr_pool_t *p, const char *text, apr_size_t size)
 {
-    char *out = apr_palloc(p, size + 1), *to = out;
-    apr_size_t i;
+    char *out = apr_pstrmemdup(p, text, size);
 
-    for (i = 0; i < size; i++) {
-        if (text[i] == '+') {
-            *to++ = ' ';
-        }
-        else if (text[i] == '%') {
-            char digits[3] = {0};
-            unsigned char byte;
-
-            strncpy(digits, text + i + 1, size - i - 1 < 2 ? size - i - 1 : 2);
-            if (!udm_text_unhex(&byte, 1, digits)) {
-                *fault = "holds a % that is not followed by two hex digits";
-                return NULL;
-            }
-            *to++ = (char)byte;
-            i += 2;
-        }
-        else {
-            *to++ = text[i];
-        }
+    switch (apr_unescape_url(out, out, APR_ESCAPE_STRING, NULL, NULL, 1, NULL)) {
+    case APR_SUCCESS:
+    case APR_NOTFOUND: /* nothing to decode */
+        break;
+    case APR_BADCH:
+        *fault = "holds a NUL (%00)";
+        return NULL;
+    default:
+        *fault = "holds a % that is not followed by two hex digits";
+        return NULL;
     }
-    *to = '\0';
-    if (!udm_text_is_utf8(out, (apr_size_t)(to - out))) {
-        *fault = strlen(out) == (apr_size_t)(to - out) ? "holds bytes that are not UTF-8"
-                                                       : "holds a NUL (%00)";
+    if (!udm_text_is_utf8(out, strlen(out))) {
+        *fault = "holds bytes that are not UTF-8";
         return NULL;
     }
     return out;

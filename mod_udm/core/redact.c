@@ -49,7 +49,10 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Decodes in place what is percent-encoded. @return false when nothing was */
+/*
+ * Decodes in place what is percent-encoded, and says where it stood. APR's would give up at the
+ * first thing that is broken. @return false when nothing was
+ */
 static bool decode(char *text, apr_size_t *size, apr_uint32_t *map)
 {
     apr_size_t from, to = 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -13,58 +14,18 @@
 
 #include "core/text.h"
 
-static const char hex_digits[] = "0123456789abcdef";
-
-const char *udm_text_hex(apr_pool_t *p, const unsigned char *data, apr_size_t size)
-{
-    char *text = apr_palloc(p, 2 * size + 1);
-    apr_size_t i;
-
-    for (i = 0; i < size; i++) {
-        text[2 * i] = hex_digits[data[i] >> 4];
-        text[2 * i + 1] = hex_digits[data[i] & 15];
-    }
-    text[2 * size] = '\0';
-    return text;
-}
-
 const char *udm_text_sha256(apr_pool_t *p, const void *data, apr_size_t size)
 {
     unsigned char hash[UDM_SHA256_SIZE];
 
     SHA256(data, size, hash);
-    return udm_text_hex(p, hash, sizeof(hash));
-}
-
-/* @return the value of a hex digit, or -1 */
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
+    return apr_pescape_hex(p, hash, sizeof(hash), 0);
 }
 
 bool udm_text_unhex(unsigned char *data, apr_size_t size, const char *text)
 {
-    apr_size_t i;
-
-    for (i = 0; i < size; i++) {
-        int high = hex_value(text[2 * i]);
-        int low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
-
-        if (low < 0) {
-            return false;
-        }
-        data[i] = (unsigned char)(high << 4 | low);
-    }
-    return text[2 * size] == '\0';
+    return strlen(text) == 2 * size &&
+           apr_unescape_hex(data, text, (apr_ssize_t)(2 * size), 0, NULL) == APR_SUCCESS;
 }
 
 const char *udm_text_uuid(apr_pool_t *p)
@@ -77,7 +38,7 @@ const char *udm_text_uuid(apr_pool_t *p)
     }
     bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
     bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
-    hex = udm_text_hex(p, bytes, sizeof(bytes));
+    hex = apr_pescape_hex(p, bytes, sizeof(bytes), 0);
     return apr_psprintf(p, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
 
@@ -87,7 +48,8 @@ bool udm_text_is_uuid(const char *text)
     int i;
 
     for (i = 0; i < UDM_UUID_SIZE; i++) {
-        bool good = form[i] == '-' ? text[i] == '-' : text[i] && strchr(hex_digits, text[i]);
+        bool good =
+            form[i] == '-' ? text[i] == '-' : text[i] && strchr("0123456789abcdef", text[i]);
 
         if (!good) {
             return false;

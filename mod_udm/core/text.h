@@ -10,9 +10,6 @@
 
 #include <apr_pools.h>
 
-/* Lower-case hex of `size` bytes. */
-const char *udm_text_hex(apr_pool_t *p, const unsigned char *data, apr_size_t size);
-
 /* Bytes of a SHA-256. */
 #define UDM_SHA256_SIZE 32
 

@@ -15,6 +15,7 @@
 #include <ap_provider.h>
 #include <mod_auth.h>
 
+#include <apr_escape.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 
@@ -146,7 +147,7 @@ static udm_error_t *verify(const udm_token_claims_t **claims, request_rec *r,
 
     if (cache) {
         const char *texts[] = {"token",
-                               udm_text_hex(r->pool, udm_jwks_sha256(jwks), UDM_SHA256_SIZE),
+                               apr_pescape_hex(r->pool, udm_jwks_sha256(jwks), UDM_SHA256_SIZE, 0),
                                apr_itoa(r->pool, policy->skew),
                                policy->issuer,
                                policy->audience,
@@ -325,11 +326,12 @@ static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const 
     udm_error_t *error;
 
     if (cache) {
+        const char *secret =
+            key ? apr_pescape_hex(r->pool, key->secret_sha256, UDM_SHA256_SIZE, 0) : NULL;
         const char *texts[] = {"principal",
                                database_of(r),
                                key ? key->id : NULL,
-                               key ? udm_text_hex(r->pool, key->secret_sha256, UDM_SHA256_SIZE)
-                                   : NULL,
+                               secret,
                                claims ? claims->ccid : NULL,
                                claims ? claims->subject : NULL};
 

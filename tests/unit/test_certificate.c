@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -17,7 +18,6 @@
 
 #include "unit.h"
 #include "core/certificate.h"
-#include "core/text.h"
 
 #define DAY 86400
 #define NOW apr_time_from_sec(1795500000) /* 2026-11-24T06:00:00Z */
@@ -152,7 +152,7 @@ START_TEST(test_good)
     ck_assert_int_eq(certificate->not_before, NOW - apr_time_from_sec(DAY));
     ck_assert_int_eq(certificate->not_after, NOW + apr_time_from_sec(365 * DAY));
     X509_digest(x509, EVP_sha256(), digest, &size);
-    ck_assert_str_eq(certificate->fingerprint, udm_text_hex(pool, digest, size));
+    ck_assert_str_eq(certificate->fingerprint, apr_pescape_hex(pool, digest, size, 0));
     ck_assert_uint_eq(ERR_peek_error(), 0);
     X509_free(x509);
     BIO_free(bio);
