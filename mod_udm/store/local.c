@@ -57,25 +57,7 @@ struct udm_store_listing_t {
     DIR *dir; /* NULL: between two */
 };
 
-/* Why the store failed, for a person; where, for the log. */
-udm_error_t *udm_store_local_error(apr_pool_t *p, int status, const char *path)
-{
-    const char *reason = "the store cannot be used";
-
-    if (status == ENOSPC || status == EDQUOT) {
-        reason = "the store is full";
-    }
-    else if (status == EROFS || status == EACCES || status == EPERM) {
-        reason = "the store is read-only";
-    }
-    else if (status == ENOENT || status == ENOTDIR) {
-        reason = "there is no store where it is said to be";
-    }
-    return udm_error_detail(p, udm_error_status(p, UDM_E_STORE, status, "%s", reason), "%s: %s",
-                            path, strerror(status));
-}
-
-/* The same for a path below the root. */
+/* Why the store failed, for a path below the root. */
 static udm_error_t *error_at(apr_pool_t *p, const local_store_t *store, int status,
                              const char *path)
 {
@@ -104,12 +86,6 @@ const char *udm_store_local_path(apr_pool_t *p, const char *root, const char *na
     return apr_pstrcat(p, root, "/", directory_of(p, artifact.export_id), "/", name, NULL);
 }
 
-/* Makes durable which names a directory has. */
-int udm_store_local_sync(int fd)
-{
-    return fsync(fd) != 0 && errno != EINVAL ? errno : 0;
-}
-
 static int open_directory(const local_store_t *store, const char *path)
 {
     return openat(store->root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -126,22 +102,6 @@ static int sync_directory(const local_store_t *store, const char *path)
     status = udm_store_local_sync(fd);
     close(fd);
     return status;
-}
-
-int udm_store_local_write(int fd, const char *data, apr_size_t size)
-{
-    while (size != 0) {
-        ssize_t n = write(fd, data, size);
-
-        if (n > 0) {
-            data += n;
-            size -= (apr_size_t)n;
-        }
-        else if (n == 0 || errno != EINTR) {
-            return n == 0 ? EIO : errno;
-        }
-    }
-    return 0;
 }
 
 /* Whether the directory that was opened still is the one whose path was given. */
