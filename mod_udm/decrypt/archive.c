@@ -15,6 +15,8 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
+#include "decrypt/archive.h"
+#include "decrypt/directory.h"
 #include "decrypt/manifest.h"
 #include "decrypt/walk.h"
 
@@ -31,49 +33,6 @@ typedef struct reader_t {
     unsigned char last; /* byte of the compressed data so far */
     unsigned char out[OUT_SIZE];
 } reader_t;
-
-udm_error_t *udm_walk_damaged(udm_walk_t *walk, const char *what)
-{
-    return udm_error_make(walk->pool, UDM_E_UNPROCESSABLE,
-                          "%s: is damaged or forged: %s (at byte %" APR_INT64_T_FMT
-                          " of the archive in it)",
-                          udm_joined_path(walk->joined), what, udm_joined_offset(walk->joined));
-}
-
-udm_error_t *udm_walk_header(const unsigned char **data, udm_walk_t *walk, apr_size_t want)
-{
-    while (true) {
-        apr_size_t size;
-        udm_error_t *error = udm_joined_peek(data, &size, walk->joined, want);
-        apr_int64_t offset = udm_joined_offset(walk->joined);
-
-        if (error != NULL || size >= want) {
-            return error;
-        }
-        /* A byte that keeps a volume's size from being a multiple. */
-        if (size == 1 && **data == 0 && offset != 0 && offset % UDM_ZIP_VOLUME_BLOCK == 0 &&
-            !udm_joined_is_last(walk->joined)) {
-            udm_joined_skip(walk->joined, 1);
-            size = 0;
-        }
-        if (size != 0 || offset == 0) {
-            return udm_walk_damaged(walk, "it is cut short, or something stands where a header "
-                                          "must");
-        }
-        error = udm_joined_next(walk->joined);
-        if (error != NULL) {
-            return error;
-        }
-    }
-}
-
-udm_error_t *udm_walk_whole(const unsigned char **data, udm_walk_t *walk, apr_size_t want)
-{
-    apr_size_t size;
-    udm_error_t *error = udm_joined_peek(data, &size, walk->joined, want);
-
-    return error != NULL || size >= want ? error : udm_walk_damaged(walk, "a header is cut short");
-}
 
 /*
  * The names that an export gives: letters, digits, "._-" and "%" of a code; no dot in front, nor
@@ -448,5 +407,5 @@ udm_error_t *udm_archive_read(udm_archive_sum_t *sum, apr_pool_t *p, udm_joined_
     if (error == NULL) {
         error = udm_notes_check_unique(r->walk.notes);
     }
-    return error != NULL ? error : udm_walk_directory(&r->walk);
+    return error != NULL ? error : udm_directory_read(&r->walk);
 }

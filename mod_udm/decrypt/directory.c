@@ -7,8 +7,7 @@
 
 #include <openssl/sha.h>
 
-#include "decrypt/manifest.h"
-#include "decrypt/walk.h"
+#include "decrypt/directory.h"
 
 #define EXTRA_MOST 64
 
@@ -330,7 +329,7 @@ static udm_error_t *write_ends(directory_t *d)
     return udm_output_raw(output, ends, (apr_size_t)(to - ends));
 }
 
-udm_error_t *udm_walk_directory(udm_walk_t *walk)
+udm_error_t *udm_directory_read(udm_walk_t *walk)
 {
     directory_t d = {.walk = walk, .copy = udm_output_at(walk->output)};
     udm_error_t *error = udm_notes_rewind(walk->notes);
@@ -349,7 +348,7 @@ udm_error_t *udm_walk_directory(udm_walk_t *walk)
     return error != NULL ? error : write_ends(&d);
 }
 
-bool udm_archive_parts(uint32_t *parts, const unsigned char *tail, apr_size_t size)
+bool udm_directory_parts(uint32_t *parts, const unsigned char *tail, apr_size_t size)
 {
     for (apr_size_t comment = 0; comment <= 1; comment++) {
         const unsigned char *at;

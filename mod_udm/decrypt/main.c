@@ -18,6 +18,7 @@
 
 #include "core/artifact.h"
 #include "decrypt/archive.h"
+#include "decrypt/directory.h"
 #include "decrypt/key.h"
 #include "decrypt/options.h"
 
@@ -64,7 +65,7 @@ static void set_signals(void)
 static udm_error_t *check_total(const udm_inputs_t *inputs, apr_pool_t *p, EVP_PKEY *key)
 {
     const char *last = inputs->list[inputs->count - 1].path;
-    unsigned char tail[UDM_ARCHIVE_TAIL];
+    unsigned char tail[UDM_DIRECTORY_TAIL];
     apr_size_t size;
     uint32_t parts;
     udm_error_t *error;
@@ -76,7 +77,7 @@ static udm_error_t *check_total(const udm_inputs_t *inputs, apr_pool_t *p, EVP_P
     if (error != NULL) {
         return error;
     }
-    if (!udm_archive_parts(&parts, tail, size)) {
+    if (!udm_directory_parts(&parts, tail, size)) {
         return udm_error_make(p, UDM_E_UNPROCESSABLE,
                               "%s: is not the last part of an export, or is damaged", last);
     }

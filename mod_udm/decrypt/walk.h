@@ -7,8 +7,9 @@
 #define UDM_DECRYPT_WALK_H
 
 #include "core/zip_format.h"
-#include "decrypt/archive.h"
+#include "decrypt/joined.h"
 #include "decrypt/notes.h"
+#include "decrypt/output.h"
 
 typedef struct udm_walk_t {
     apr_pool_t *pool;
@@ -28,8 +29,5 @@ udm_error_t *udm_walk_header(const unsigned char **data, udm_walk_t *walk, apr_s
 
 /* Shows `want` bytes of the header that was found. */
 udm_error_t *udm_walk_whole(const unsigned char **data, udm_walk_t *walk, apr_size_t want);
-
-/* Reads the central directory and the end of the archive, and writes those of a copy. */
-udm_error_t *udm_walk_directory(udm_walk_t *walk);
 
 #endif
