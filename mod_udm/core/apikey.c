@@ -9,21 +9,9 @@
 #include "core/apikey.h"
 
 #define PREFIX      "udm_"
+#define HEX         "0123456789abcdef"
 #define SECRET_SIZE 64
 #define KEY_SIZE    (sizeof(PREFIX) - 1 + UDM_APIKEY_ID_SIZE + 1 + SECRET_SIZE)
-
-/* @return true when `size` lower-case hex digits stand at `text` */
-static bool is_hex(const char *text, apr_size_t size)
-{
-    apr_size_t i;
-
-    for (i = 0; i < size; i++) {
-        if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f'))) {
-            return false;
-        }
-    }
-    return true;
-}
 
 bool udm_apikey_parse(udm_apikey_t *key, const char *text)
 {
@@ -35,7 +23,8 @@ bool udm_apikey_parse(udm_apikey_t *key, const char *text)
     }
     id = text + sizeof(PREFIX) - 1;
     secret = id + UDM_APIKEY_ID_SIZE + 1;
-    if (!is_hex(id, UDM_APIKEY_ID_SIZE) || secret[-1] != '_' || !is_hex(secret, SECRET_SIZE)) {
+    if (strspn(id, HEX) != UDM_APIKEY_ID_SIZE || secret[-1] != '_' ||
+        strspn(secret, HEX) != SECRET_SIZE) {
         return false;
     }
     memcpy(key->id, id, UDM_APIKEY_ID_SIZE);

@@ -9,8 +9,9 @@
 
 #include <apr_pools.h>
 
+#include "core/text.h"
+
 #define UDM_APIKEY_ID_SIZE 12
-#define UDM_SHA256_SIZE    32
 
 typedef struct udm_apikey_t {
     char id[UDM_APIKEY_ID_SIZE + 1];

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -21,6 +22,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "core/calendar.h"
 #include "core/certificate.h"
 #include "core/seal.h"
 #include "core/text.h"
@@ -374,12 +376,12 @@ static udm_error_t *check_validity(udm_certificate_t *made, apr_pool_t *p, const
     if (now < made->not_before) {
         return udm_error_make(p, UDM_E_INVALID,
                               "the certificate is not yet valid: it will be at %s",
-                              udm_text_time(p, made->not_before));
+                              udm_calendar_text(p, made->not_before));
     }
     if (now >= made->not_after + apr_time_from_sec(1)) { /* its last second counts */
         return udm_error_make(p, UDM_E_INVALID,
                               "the certificate has expired: it was valid until %s",
-                              udm_text_time(p, made->not_after));
+                              udm_calendar_text(p, made->not_after));
     }
     return NULL;
 }
@@ -408,7 +410,7 @@ static udm_error_t *describe(udm_certificate_t *made, apr_pool_t *p, X509 *x509)
                            "encoding that it says");
     }
     else {
-        made->fingerprint = udm_text_hex(p, digest, digest_size);
+        made->fingerprint = apr_pescape_hex(p, digest, digest_size, 0);
         size = BIO_get_mem_data(pem, &text);
         made->pem = apr_pstrmemdup(p, text, (apr_size_t)size);
         size = BIO_get_mem_data(subject, &text);

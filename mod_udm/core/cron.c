@@ -10,13 +10,13 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "core/calendar.h"
 #include "core/cron.h"
 #include "core/text.h"
 
-#define BIT(n)      ((apr_uint64_t)1 << (n))
-#define FIRST_YEAR  1970
-#define LAST_YEAR   9999
-#define DAY_SECONDS 86400
+#define BIT(n)     ((apr_uint64_t)1 << (n))
+#define FIRST_YEAR 1970
+#define LAST_YEAR  9999
 
 typedef enum { SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY, YEAR, FIELDS } field_name;
 
@@ -368,24 +368,6 @@ static int time_until(const udm_cron_t *cron, int hour, int minute, int second)
     return h * 3600 + bit_until(cron->minutes, 59) * 60 + bit_until(cron->seconds, 59);
 }
 
-static int length_of(int year, int month)
-{
-    if (month == 2) {
-        return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28;
-    }
-    return 30 + (month + (month > 7 ? 1 : 0)) % 2;
-}
-
-/* Days from 1970-01-01 to the first of a month. */
-static apr_int64_t days_before(int year, int month)
-{
-    int past = month > 2 ? year : year - 1; /* the last year whose February is over */
-    int leaps = past / 4 - past / 100 + past / 400 - 477;
-    int in_year = (367 * month - 362) / 12 - (month > 2 ? 2 : 0);
-
-    return (apr_int64_t)365 * (year - FIRST_YEAR) + leaps + in_year;
-}
-
 /* The set of one day; empty when the month has no such day. */
 static apr_uint64_t day_set(int day, int length)
 {
@@ -456,8 +438,9 @@ static apr_uint64_t days_by_weekday(const udm_cron_t *cron, int length, int firs
 /* The days of a month on which it is due. */
 static apr_uint64_t days_of(const udm_cron_t *cron, int year, int month)
 {
-    int length = length_of(year, month), index = year - FIRST_YEAR;
-    int first_weekday = (int)((days_before(year, month) + 4) % 7); /* 1970-01-01 was a Thursday */
+    int length = udm_calendar_month_days(year, month), index = year - FIRST_YEAR;
+    int first_weekday =
+        (int)((udm_calendar_days(year, month, 1) + 4) % 7); /* 1970-01-01 was a Thursday */
 
     if (!has(cron->months, month)) {
         return 0;
@@ -479,7 +462,7 @@ static apr_uint64_t days_of(const udm_cron_t *cron, int year, int month)
 
 static apr_time_t instant_of(int year, int month, int day, int second_of_day)
 {
-    return apr_time_from_sec((days_before(year, month) + day - 1) * DAY_SECONDS + second_of_day);
+    return apr_time_from_sec(udm_calendar_days(year, month, day) * UDM_DAY_SECONDS + second_of_day);
 }
 
 apr_time_t udm_cron_next(const udm_cron_t *cron, apr_time_t after)
@@ -489,7 +472,7 @@ apr_time_t udm_cron_next(const udm_cron_t *cron, apr_time_t after)
     int year, month, day, second, last_year;
     apr_uint64_t days;
 
-    if (from >= days_before(LAST_YEAR + 1, 1) * DAY_SECONDS) {
+    if (from >= udm_calendar_days(LAST_YEAR + 1, 1, 1) * UDM_DAY_SECONDS) {
         return UDM_NO_TIME;
     }
     gmtime_r(&from, &at);
@@ -517,7 +500,7 @@ apr_time_t udm_cron_next(const udm_cron_t *cron, apr_time_t after)
 
 apr_time_t udm_cron_last(const udm_cron_t *cron, apr_time_t at)
 {
-    const time_t end = (time_t)(days_before(LAST_YEAR + 1, 1) * DAY_SECONDS) - 1;
+    const time_t end = (time_t)(udm_calendar_days(LAST_YEAR + 1, 1, 1) * UDM_DAY_SECONDS) - 1;
     time_t until = (time_t)apr_time_sec(at);
     struct tm tm;
     int year, month, day, second, first_year;

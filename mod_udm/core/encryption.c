@@ -41,11 +41,20 @@ const char *udm_encryption_suffix(udm_encryption encryption)
     return words[encryption].suffix;
 }
 
-const char *udm_encryption_media_type(const char *file_name)
+bool udm_encryption_parse_suffix(udm_encryption *encryption, const char *suffix)
 {
-    const char *suffix = words[UDM_ENCRYPTION_CMS_GCM].suffix;
-    size_t length = strlen(file_name), end = strlen(suffix);
-    bool gcm = length >= end && strcmp(file_name + length - end, suffix) == 0;
+    udm_encryption e;
 
-    return words[gcm ? UDM_ENCRYPTION_CMS_GCM : UDM_ENCRYPTION_SMIME].media_type;
+    for (e = UDM_ENCRYPTION_SMIME; e <= UDM_ENCRYPTION_CMS_GCM; e++) {
+        if (strcmp(suffix, words[e].suffix) == 0) {
+            *encryption = e;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *udm_encryption_media_type(udm_encryption encryption)
+{
+    return words[encryption].media_type;
 }

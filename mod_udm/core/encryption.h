@@ -22,7 +22,10 @@ const char *udm_encryption_name(udm_encryption encryption);
 /* What the name of a file ends with: ".smime", ".p7m" */
 const char *udm_encryption_suffix(udm_encryption encryption);
 
-/* The media type (RFC 8551) of a file of this name. */
-const char *udm_encryption_media_type(const char *file_name);
+/* Reads such a suffix, as it is written. @return false for anything else */
+bool udm_encryption_parse_suffix(udm_encryption *encryption, const char *suffix);
+
+/* The media type (RFC 8551) of such a file. */
+const char *udm_encryption_media_type(udm_encryption encryption);
 
 #endif

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include <apr_strings.h>
-#include <openssl/sha.h>
 
 #include "core/etag.h"
 #include "core/json.h"
@@ -20,10 +19,7 @@ const char *udm_etag_make(apr_pool_t *p, const json_t *json)
 
 const char *udm_etag_text(apr_pool_t *p, const char *text)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-
-    SHA256((const unsigned char *)text, strlen(text), digest);
-    return apr_pstrcat(p, "\"", udm_text_hex(p, digest, sizeof(digest) / 2), "\"", NULL);
+    return apr_psprintf(p, "\"%.32s\"", udm_text_sha256(p, text, strlen(text)));
 }
 
 /* What may stand between the members of a list (RFC 9110 5.6.1: empty ones are to be ignored). */

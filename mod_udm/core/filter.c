@@ -8,6 +8,7 @@
 
 #include <apr_strings.h>
 
+#include "core/calendar.h"
 #include "core/filter.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -51,7 +52,7 @@ const char *udm_filter_time(apr_pool_t *p, apr_time_t when)
     if (micro < 0) {
         micro += APR_USEC_PER_SEC;
     }
-    return apr_psprintf(p, "%.19s.%06" APR_TIME_T_FMT "Z", udm_text_time(p, when), micro);
+    return apr_psprintf(p, "%.19s.%06" APR_TIME_T_FMT "Z", udm_calendar_text(p, when), micro);
 }
 
 /* The pointer of a member or, with a number for it, of an element. */
@@ -322,14 +323,14 @@ static const char *time_text(apr_pool_t *p, const json_t *value, bool date)
 {
     apr_time_t when;
 
-    if (!json_is_string(value) || !udm_text_parse_time(&when, json_string_value(value))) {
+    if (!json_is_string(value) || !udm_calendar_parse(&when, json_string_value(value))) {
         return NULL;
     }
     if (!date) {
         return udm_filter_time(p, when);
     }
     return when % (24 * 3600 * APR_USEC_PER_SEC) == 0
-               ? apr_psprintf(p, "%.10s", udm_text_time(p, when))
+               ? apr_psprintf(p, "%.10s", udm_calendar_text(p, when))
                : NULL;
 }
 

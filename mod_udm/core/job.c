@@ -7,6 +7,7 @@
 #include <apr_cstr.h>
 #include <apr_strings.h>
 
+#include "core/calendar.h"
 #include "core/job.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -118,7 +119,7 @@ static apr_time_t read_time(reader *r, const json_t *parent, const char *pointer
     if (value && !text) {
         FAULT(r, pointer, "must be a string");
     }
-    if (text && !udm_text_parse_time(&when, text)) {
+    if (text && !udm_calendar_parse(&when, text)) {
         FAULT(r, pointer,
               "must be an RFC 3339 date or instant, like 2026-11-24 or 2026-11-24T06:00:00Z");
         when = UDM_NO_TIME;
@@ -381,10 +382,10 @@ static json_t *time_frame_json(apr_pool_t *p, const udm_job_t *job)
 
     json_object_set_new(json, "all", json_boolean(job->time_all));
     if (job->date_from != UDM_NO_TIME) {
-        set_text(json, "dateFrom", udm_text_time(p, job->date_from));
+        set_text(json, "dateFrom", udm_calendar_text(p, job->date_from));
     }
     if (job->date_to != UDM_NO_TIME) {
-        set_text(json, "dateTo", udm_text_time(p, job->date_to));
+        set_text(json, "dateTo", udm_calendar_text(p, job->date_to));
     }
     return json;
 }
@@ -396,8 +397,8 @@ static json_t *schedule_json(apr_pool_t *p, const char *text)
     const char *start = json_string_value(json_object_get(schedule, "startDate"));
     apr_time_t when;
 
-    if (start && udm_text_parse_time(&when, start)) {
-        set_text(schedule, "startDate", udm_text_time(p, when));
+    if (start && udm_calendar_parse(&when, start)) {
+        set_text(schedule, "startDate", udm_calendar_text(p, when));
     }
     return schedule ? schedule : json_object();
 }
@@ -443,11 +444,11 @@ void udm_job_info_put(udm_json_out_t *out, apr_pool_t *p, const udm_job_info_t *
     udm_json_put(out, ",\"status\":");
     put_plain(out, info->status);
     udm_json_put(out, ",\"createdDate\":");
-    udm_json_put_string(out, udm_text_time(p, info->created));
+    udm_json_put_string(out, udm_calendar_text(p, info->created));
     udm_json_put(out, ",\"dateFrom\":");
-    udm_json_put_string(out, udm_text_time(p, info->date_from));
+    udm_json_put_string(out, udm_calendar_text(p, info->date_from));
     udm_json_put(out, ",\"dateTo\":");
-    udm_json_put_string(out, udm_text_time(p, info->date_to));
+    udm_json_put_string(out, udm_calendar_text(p, info->date_to));
     udm_json_put(out, ",\"description\":");
     put_plain(out, info->description);
     udm_json_put(out, ",\"media\":[");

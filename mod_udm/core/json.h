@@ -36,6 +36,9 @@ const char *udm_json_text(apr_pool_t *p, const json_t *json);
 /*
  * JSON text that grows: for what is written often. Whoever puts something there puts commas and
  * brackets, too. Text must be UTF-8, as the database has it.
+ *
+ * An export has a writer of its own (export/buffer.h): it escapes as PostgreSQL does, where this
+ * does as jansson, checks the UTF-8 of whatever source, and is what an export's time goes into.
  */
 typedef struct udm_json_out_t {
     apr_pool_t *pool;

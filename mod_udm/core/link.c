@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -15,7 +16,6 @@
 #define KEYS_MAX        2
 #define KEY_DIGITS_MIN  64
 #define KEY_DIGITS_MAX  1024
-#define MAC_SIZE        32
 #define EXPIRES         "expires="
 #define SIGNATURE       "&signature="
 #define TIME_DIGITS_MAX 12 /* far beyond the year 9999 */
@@ -98,31 +98,31 @@ udm_error_t *udm_link_keys_parse(udm_link_keys_t **keys, apr_pool_t *p, const ch
 }
 
 /* The signature with one key. `expires` is the decimal text that stands in the link. */
-static bool sign(unsigned char mac[MAC_SIZE], apr_pool_t *p, const udm_link_keys_t *keys, int i,
-                 const char *name, const char *expires)
+static bool sign(unsigned char mac[UDM_SHA256_SIZE], apr_pool_t *p, const udm_link_keys_t *keys,
+                 int i, const char *name, const char *expires)
 {
     const char *text = apr_pstrcat(p, "GET\n", name, "\n", expires, NULL);
-    unsigned int size = MAC_SIZE;
+    unsigned int size = UDM_SHA256_SIZE;
 
     return HMAC(EVP_sha256(), keys->key[i].data, (int)keys->key[i].size,
                 (const unsigned char *)text, strlen(text), mac, &size) &&
-           size == MAC_SIZE;
+           size == UDM_SHA256_SIZE;
 }
 
 const char *udm_link_query(apr_pool_t *p, const udm_link_keys_t *keys, const char *name,
                            apr_time_t expires)
 {
     const char *when = apr_psprintf(p, "%" APR_TIME_T_FMT, apr_time_sec(expires));
-    unsigned char mac[MAC_SIZE];
+    unsigned char mac[UDM_SHA256_SIZE];
 
     if (!sign(mac, p, keys, 0, name, when)) {
         memset(mac, 0, sizeof(mac)); /* a link that nobody accepts */
     }
-    return apr_pstrcat(p, EXPIRES, when, SIGNATURE, udm_text_hex(p, mac, sizeof(mac)), NULL);
+    return apr_pstrcat(p, EXPIRES, when, SIGNATURE, apr_pescape_hex(p, mac, sizeof(mac), 0), NULL);
 }
 
 /* Takes "expires=<digits>&signature=<64 lower-case hex>" apart, and nothing else. */
-static bool split_query(const char **expires, unsigned char mac[MAC_SIZE], apr_pool_t *p,
+static bool split_query(const char **expires, unsigned char mac[UDM_SHA256_SIZE], apr_pool_t *p,
                         const char *query)
 {
     apr_size_t count;
@@ -138,13 +138,13 @@ static bool split_query(const char **expires, unsigned char mac[MAC_SIZE], apr_p
     }
     *expires = apr_pstrmemdup(p, query, count);
     query += count + strlen(SIGNATURE);
-    return !strpbrk(query, "ABCDEF") && udm_text_unhex(mac, MAC_SIZE, query);
+    return !strpbrk(query, "ABCDEF") && udm_text_unhex(mac, UDM_SHA256_SIZE, query);
 }
 
 udm_error_t *udm_link_check(apr_pool_t *p, const udm_link_keys_t *keys, const char *name,
                             const char *query, apr_time_t now)
 {
-    unsigned char sent[MAC_SIZE], mac[MAC_SIZE];
+    unsigned char sent[UDM_SHA256_SIZE], mac[UDM_SHA256_SIZE];
     const char *expires;
     bool good = false;
     int i;

@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include <apr_cstr.h>
+#include <apr_escape.h>
 #include <apr_strings.h>
-#include <openssl/sha.h>
 
+#include "core/calendar.h"
 #include "core/filter.h"
 #include "core/job.h"
 #include "core/listing.h"
@@ -15,7 +16,7 @@
 
 #define DEFAULT_SIZE  999999999
 #define DEFAULT_ORDER "createdDate"
-#define PRINT_BYTES   8 /* of a hash: a cursor of another list is a mistake, no attack */
+#define PRINT_DIGITS  16 /* of a hash: a cursor of another list is a mistake, no attack */
 
 /* The first value of a parameter, or NULL; names count as they are written. */
 static const char *parameter(const apr_table_t *query, const char *name)
@@ -177,7 +178,7 @@ static const char *filter_value(const char **legal, apr_pool_t *p, udm_filter_ki
     case UDM_FILTER_FROM:
     case UDM_FILTER_TO:
         *legal = "a date or an instant, like 2026-11-24 or 2026-11-24T06:00:00Z";
-        return udm_text_parse_time(&when, text) ? udm_filter_time(p, when) : NULL;
+        return udm_calendar_parse(&when, text) ? udm_filter_time(p, when) : NULL;
     }
     return NULL;
 }
@@ -231,7 +232,6 @@ static const char *const *known_names(apr_pool_t *p, const udm_listing_spec_t *s
 static const char *print_of(apr_pool_t *p, const udm_listing_t *listing)
 {
     apr_array_header_t *parts = apr_array_make(p, 8, sizeof(const char *));
-    unsigned char digest[SHA256_DIGEST_LENGTH];
     const char *text;
     int i;
 
@@ -246,8 +246,7 @@ static const char *print_of(apr_pool_t *p, const udm_listing_t *listing)
         APR_ARRAY_PUSH(parts, const char *) = filter->value;
     }
     text = apr_array_pstrcat(p, parts, '\n');
-    SHA256((const unsigned char *)text, strlen(text), digest);
-    return udm_text_hex(p, digest, PRINT_BYTES);
+    return apr_pstrndup(p, udm_text_sha256(p, text, strlen(text)), PRINT_DIGITS);
 }
 
 /* Reads where a page begins, and whether its answer says where the next one does. */
@@ -323,33 +322,21 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
 /* Decodes one name or value of a query. @return NULL and sets `fault` when it is broken */
 static const char *decode(const char **fault, apr_pool_t *p, const char *text, apr_size_t size)
 {
-    char *out = apr_palloc(p, size + 1), *to = out;
-    apr_size_t i;
+    char *out = apr_pstrmemdup(p, text, size);
 
-    for (i = 0; i < size; i++) {
-        if (text[i] == '+') {
-            *to++ = ' ';
-        }
-        else if (text[i] == '%') {
-            char digits[3] = {0};
-            unsigned char byte;
-
-            strncpy(digits, text + i + 1, size - i - 1 < 2 ? size - i - 1 : 2);
-            if (!udm_text_unhex(&byte, 1, digits)) {
-                *fault = "holds a % that is not followed by two hex digits";
-                return NULL;
-            }
-            *to++ = (char)byte;
-            i += 2;
-        }
-        else {
-            *to++ = text[i];
-        }
+    switch (apr_unescape_url(out, out, APR_ESCAPE_STRING, NULL, NULL, 1, NULL)) {
+    case APR_SUCCESS:
+    case APR_NOTFOUND: /* nothing to decode */
+        break;
+    case APR_BADCH:
+        *fault = "holds a NUL (%00)";
+        return NULL;
+    default:
+        *fault = "holds a % that is not followed by two hex digits";
+        return NULL;
     }
-    *to = '\0';
-    if (!udm_text_is_utf8(out, (apr_size_t)(to - out))) {
-        *fault = strlen(out) == (apr_size_t)(to - out) ? "holds bytes that are not UTF-8"
-                                                       : "holds a NUL (%00)";
+    if (!udm_text_is_utf8(out, strlen(out))) {
+        *fault = "holds bytes that are not UTF-8";
         return NULL;
     }
     return out;

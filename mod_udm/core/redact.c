@@ -14,6 +14,7 @@
 #include <apr_tables.h>
 
 #include "core/apikey.h"
+#include "core/artifact.h"
 #include "core/redact.h"
 
 #define DECODINGS    4  /* a URL within a URL within a URL is encoded once for each */
@@ -48,7 +49,10 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Decodes in place what is percent-encoded. @return false when nothing was */
+/*
+ * Decodes in place what is percent-encoded, and says where it stood. APR's would give up at the
+ * first thing that is broken. @return false when nothing was
+ */
 static bool decode(char *text, apr_size_t *size, apr_uint32_t *map)
 {
     apr_size_t from, to = 0;
@@ -164,7 +168,7 @@ static bool is_link(const view_t *v, apr_size_t at)
     for (at += sizeof(folder) - 1; is_at(v, at, "//") || is_at(v, at, "/./"); at++) {
         at += v->text[at + 1] == '.';
     }
-    return is_at(v, at, "/export-");
+    return is_at(v, at, "/" UDM_ARTIFACT_PREFIX);
 }
 
 /* "signature=": it ends its URL, so all that follows goes, whatever was put between its digits. */

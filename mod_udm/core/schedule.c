@@ -8,6 +8,7 @@
 #include <apr_cstr.h>
 #include <apr_strings.h>
 
+#include "core/calendar.h"
 #include "core/schedule.h"
 #include "core/text.h"
 
@@ -56,7 +57,7 @@ static void read_start(reader *r, udm_schedule_t *schedule)
     const char *text = read_string(r, "startDate");
 
     schedule->start = UDM_NO_TIME;
-    if (text && !udm_text_parse_time(&schedule->start, text)) {
+    if (text && !udm_calendar_parse(&schedule->start, text)) {
         FAULT(r, "startDate",
               "must be an RFC 3339 date or instant, like 2026-11-24 or 2026-11-24T06:00:00Z");
         schedule->start = UDM_NO_TIME;
@@ -108,14 +109,9 @@ static void read_runs(reader *r, udm_schedule_t *schedule)
 static void set_recurrence(udm_schedule_t *schedule)
 {
     udm_cron_t *cron = &schedule->cron;
-    apr_int64_t second = apr_time_sec(schedule->start);
-    apr_int32_t usec = (apr_int32_t)apr_time_usec(schedule->start);
+    apr_int64_t second = udm_calendar_floor(schedule->start, APR_USEC_PER_SEC);
     apr_time_exp_t at;
 
-    if (usec < 0) { /* before 1970 */
-        usec += APR_USEC_PER_SEC;
-        second--;
-    }
     apr_time_exp_gmt(&at, apr_time_from_sec(second));
     memset(cron, 0, sizeof(*cron));
     cron->months = ~(apr_uint64_t)0;
@@ -133,7 +129,7 @@ static void set_recurrence(udm_schedule_t *schedule)
     cron->weekdays = (apr_uint64_t)1 << at.tm_wday;
     cron->days = (apr_uint64_t)1 << at.tm_mday;
     cron->clamp = true;
-    schedule->cron_usec = usec;
+    schedule->cron_usec = (apr_int32_t)(schedule->start - apr_time_from_sec(second));
 }
 
 bool udm_schedule_parse(udm_schedule_t *schedule, udm_error_t **error, apr_pool_t *p,

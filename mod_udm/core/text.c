@@ -1,61 +1,31 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * text.c: hex, UUID, sizes, instants and UTF-8. No locale, no time zone, no errno.
+ * text.c: hex, UUID, sizes and UTF-8. No locale, no errno.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 
 #include "core/text.h"
 
-static const char hex_digits[] = "0123456789abcdef";
-
-const char *udm_text_hex(apr_pool_t *p, const unsigned char *data, apr_size_t size)
+const char *udm_text_sha256(apr_pool_t *p, const void *data, apr_size_t size)
 {
-    char *text = apr_palloc(p, 2 * size + 1);
-    apr_size_t i;
+    unsigned char hash[UDM_SHA256_SIZE];
 
-    for (i = 0; i < size; i++) {
-        text[2 * i] = hex_digits[data[i] >> 4];
-        text[2 * i + 1] = hex_digits[data[i] & 15];
-    }
-    text[2 * size] = '\0';
-    return text;
-}
-
-/* @return the value of a hex digit, or -1 */
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
+    SHA256(data, size, hash);
+    return apr_pescape_hex(p, hash, sizeof(hash), 0);
 }
 
 bool udm_text_unhex(unsigned char *data, apr_size_t size, const char *text)
 {
-    apr_size_t i;
-
-    for (i = 0; i < size; i++) {
-        int high = hex_value(text[2 * i]);
-        int low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
-
-        if (low < 0) {
-            return false;
-        }
-        data[i] = (unsigned char)(high << 4 | low);
-    }
-    return text[2 * size] == '\0';
+    return strlen(text) == 2 * size &&
+           apr_unescape_hex(data, text, (apr_ssize_t)(2 * size), 0, NULL) == APR_SUCCESS;
 }
 
 const char *udm_text_uuid(apr_pool_t *p)
@@ -68,8 +38,24 @@ const char *udm_text_uuid(apr_pool_t *p)
     }
     bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
     bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
-    hex = udm_text_hex(p, bytes, sizeof(bytes));
+    hex = apr_pescape_hex(p, bytes, sizeof(bytes), 0);
     return apr_psprintf(p, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}
+
+bool udm_text_is_uuid(const char *text)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    int i;
+
+    for (i = 0; i < UDM_UUID_SIZE; i++) {
+        bool good =
+            form[i] == '-' ? text[i] == '-' : text[i] && strchr("0123456789abcdef", text[i]);
+
+        if (!good) {
+            return false;
+        }
+    }
+    return text[i] == '\0';
 }
 
 /* @return the length of the well-formed character at `s`, of at most `left` bytes, or 0 */
@@ -165,201 +151,6 @@ apr_size_t udm_text_characters(const char *text)
         count += ((unsigned char)*text & 0xc0) != 0x80;
     }
     return count;
-}
-
-/* Days since 1970-01-01 of a date of the Gregorian calendar, for years from 1 on. */
-static apr_int64_t days_of(int year, int month, int day)
-{
-    apr_int64_t y = month <= 2 ? year - 1 : year;
-    apr_int64_t era_year = y % 400; /* a year that begins in March, so that leap days come last */
-    apr_int64_t year_day = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-
-    return y / 400 * 146097 + era_year * 365 + era_year / 4 - era_year / 100 + year_day - 719468;
-}
-
-/* Divides downward, also below zero. */
-static apr_int64_t floor_div(apr_int64_t a, apr_int64_t b)
-{
-    return a / b - (a % b < 0);
-}
-
-/* Writes a number with as many digits as it has room for. */
-static void put_digits(char *at, int count, int number)
-{
-    while (count-- > 0) {
-        at[count] = (char)('0' + number % 10);
-        number /= 10;
-    }
-}
-
-const char *udm_text_time(apr_pool_t *p, apr_time_t when)
-{
-    apr_int64_t ms, days, era, day_of_era, year_of_era, day_of_year, month_index, year;
-    int day, month, in_day;
-
-    if (when == UDM_NO_TIME) {
-        return NULL;
-    }
-    ms = floor_div(when, 1000);
-    days = floor_div(ms, 86400000);
-    in_day = (int)(ms - days * 86400000);
-    days += 719468; /* since 0000-03-01 */
-    era = floor_div(days, 146097);
-    day_of_era = days - era * 146097;
-    year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    month_index = (5 * day_of_year + 2) / 153;
-    day = (int)(day_of_year - (153 * month_index + 2) / 5 + 1);
-    month = (int)(month_index < 10 ? month_index + 3 : month_index - 9);
-    year = year_of_era + era * 400 + (month <= 2);
-    if (year >= 0 && year <= 9999) {
-        char *text = apr_pstrmemdup(p, "0000-00-00T00:00:00.000Z", 24);
-
-        put_digits(text, 4, (int)year);
-        put_digits(text + 5, 2, month);
-        put_digits(text + 8, 2, day);
-        put_digits(text + 11, 2, in_day / 3600000);
-        put_digits(text + 14, 2, in_day / 60000 % 60);
-        put_digits(text + 17, 2, in_day / 1000 % 60);
-        put_digits(text + 20, 3, in_day % 1000);
-        return text;
-    }
-    return apr_psprintf(p, "%04" APR_INT64_T_FMT "-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month,
-                        day, in_day / 3600000, in_day / 60000 % 60, in_day / 1000 % 60,
-                        in_day % 1000);
-}
-
-/* Reads exactly `count` digits and steps over them. @return -1 when they are none */
-static int digits(const char **text, int count)
-{
-    int value = 0;
-
-    for (; count > 0; count--, (*text)++) {
-        if (**text < '0' || **text > '9') {
-            return -1;
-        }
-        value = value * 10 + (**text - '0');
-    }
-    return value;
-}
-
-/* Steps over `c`. @return false when something else stands there */
-static bool skip(const char **text, char c)
-{
-    if (**text != c) {
-        return false;
-    }
-    (*text)++;
-    return true;
-}
-
-/* Reads ".123456789" into microseconds; 0 when there is no fraction. @return -1 for a bad one */
-static int fraction(const char **text)
-{
-    int count, value = 0;
-
-    if (!skip(text, '.')) {
-        return 0;
-    }
-    for (count = 0; **text >= '0' && **text <= '9'; count++, (*text)++) {
-        if (count < 6) {
-            value = value * 10 + (**text - '0');
-        }
-    }
-    if (count < 1 || count > 9) {
-        return -1;
-    }
-    for (; count < 6; count++) {
-        value *= 10;
-    }
-    return value;
-}
-
-/* Reads "Z", "+02:00" or nothing into minutes east of Greenwich. @return false for a bad zone */
-static bool zone(int *minutes, const char **text)
-{
-    int sign, hour, minute;
-
-    *minutes = 0;
-    if (**text == '\0' || skip(text, 'Z') || skip(text, 'z')) {
-        return true;
-    }
-    if (skip(text, '+')) {
-        sign = 1;
-    }
-    else if (skip(text, '-')) {
-        sign = -1;
-    }
-    else {
-        return false;
-    }
-    hour = digits(text, 2);
-    if (hour < 0 || hour > 23 || !skip(text, ':')) {
-        return false;
-    }
-    minute = digits(text, 2);
-    if (minute < 0 || minute > 59) {
-        return false;
-    }
-    *minutes = sign * (hour * 60 + minute);
-    return true;
-}
-
-bool udm_text_parse_time(apr_time_t *when, const char *text)
-{
-    static const int month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year, month, day, last_day, hour = 0, minute = 0, second = 0, micro = 0, east = 0;
-    apr_int64_t seconds;
-
-    year = digits(&text, 4);
-    if (year < 1 || !skip(&text, '-')) {
-        return false;
-    }
-    month = digits(&text, 2);
-    if (month < 1 || month > 12 || !skip(&text, '-')) {
-        return false;
-    }
-    day = digits(&text, 2);
-    last_day = month_days[month - 1];
-    if (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)) {
-        last_day = 29;
-    }
-    if (day < 1 || day > last_day) {
-        return false;
-    }
-    if (skip(&text, 'T') || skip(&text, 't') || skip(&text, ' ')) {
-        hour = digits(&text, 2);
-        if (hour < 0 || hour > 23 || !skip(&text, ':')) {
-            return false;
-        }
-        minute = digits(&text, 2);
-        if (minute < 0 || minute > 59) {
-            return false;
-        }
-        if (skip(&text, ':')) {
-            second = digits(&text, 2);
-            if (second < 0 || second > 59) {
-                return false;
-            }
-            micro = fraction(&text);
-            if (micro < 0) {
-                return false;
-            }
-        }
-        if (!zone(&east, &text)) {
-            return false;
-        }
-    }
-    if (*text != '\0') {
-        return false;
-    }
-    seconds = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - east * 60;
-    /* an offset can push the instant out of the years 1 to 9999 */
-    if (seconds < days_of(1, 1, 1) * 86400 || seconds >= (days_of(9999, 12, 31) + 1) * 86400) {
-        return false;
-    }
-    *when = apr_time_make(seconds, micro);
-    return true;
 }
 
 /* Reads a run of digits, below 2^63. @return false when there is none, or it is too large */

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * text.h: small conversions that APR, jansson and OpenSSL lack: hex, UUID, sizes, instants, UTF-8.
+ * text.h: small conversions that APR, jansson and OpenSSL lack: hex, UUID, sizes, UTF-8.
  */
 #ifndef UDM_CORE_TEXT_H
 #define UDM_CORE_TEXT_H
@@ -9,13 +9,21 @@
 #include <stddef.h>
 
 #include <apr_pools.h>
-#include <apr_time.h>
 
-/* Lower-case hex of `size` bytes. */
-const char *udm_text_hex(apr_pool_t *p, const unsigned char *data, apr_size_t size);
+/* Bytes of a SHA-256. */
+#define UDM_SHA256_SIZE 32
+
+/* The SHA-256 of `size` bytes, in lower-case hex. */
+const char *udm_text_sha256(apr_pool_t *p, const void *data, apr_size_t size);
 
 /* Reads exactly 2 * `size` hex digits of either case. @return false when `text` is not that */
 bool udm_text_unhex(unsigned char *data, apr_size_t size, const char *text);
+
+/* The characters of a UUID as text. */
+#define UDM_UUID_SIZE 36
+
+/* @return true for a UUID in lower case, and nothing else */
+bool udm_text_is_uuid(const char *text);
 
 /* A random (version 4) UUID in lower case, from OpenSSL's generator. */
 const char *udm_text_uuid(apr_pool_t *p);
@@ -31,20 +39,6 @@ bool udm_text_has_control(const char *text);
 
 /* The number of characters (code points) of well-formed UTF-8. */
 apr_size_t udm_text_characters(const char *text);
-
-/*
- * An instant out: ISO 8601, UTC, milliseconds ("2026-11-24T06:00:00.000Z"), or NULL for
- * UDM_NO_TIME. Microseconds since 1970, as apr_time_t counts.
- */
-#define UDM_NO_TIME APR_INT64_MIN
-const char *udm_text_time(apr_pool_t *p, apr_time_t when);
-
-/*
- * An instant in: RFC 3339 with any offset, a space for the T allowed, seconds and fraction
- * optional, or a bare date (midnight UTC). No zone means UTC. Years 1 to 9999, real dates only.
- * @return false when `text` is none
- */
-bool udm_text_parse_time(apr_time_t *when, const char *text);
 
 /*
  * A size in: decimal bytes, or with KB MB GB (powers of 1000) or KiB MiB GiB (powers of 1024), any

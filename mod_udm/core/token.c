@@ -20,6 +20,7 @@
 #include <openssl/sha.h>
 
 #include "core/json.h"
+#include "core/text.h"
 #include "core/token.h"
 
 #define RSA_BITS_MIN     2048
@@ -56,7 +57,7 @@ typedef struct {
 
 struct udm_jwks_t {
     apr_array_header_t *keys; /* of key */
-    unsigned char sha256[SHA256_DIGEST_LENGTH];
+    unsigned char sha256[UDM_SHA256_SIZE];
 };
 
 static apr_status_t release_jwk(void *data)

@@ -8,9 +8,9 @@
  */
 #include <jansson.h>
 
+#include "core/calendar.h"
 #include "core/json.h"
 #include "core/schedule.h"
-#include "core/text.h"
 #include "db/queue.h"
 #include "pg/transaction.h"
 

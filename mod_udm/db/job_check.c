@@ -6,9 +6,9 @@
 
 #include <apr_strings.h>
 
+#include "core/calendar.h"
 #include "core/certificate.h"
 #include "core/json.h"
-#include "core/text.h"
 #include "db/job_private.h"
 
 #define NAMES_SHOWN 50 /* of what is legal, in one fault */
@@ -225,7 +225,7 @@ static udm_error_t *read_cipher(udm_job_cipher_t *cipher, apr_pool_t *p, const u
         return udm_error_make(p, UDM_E_INVALID,
                               "the certificate to encrypt the export for expired at %s: upload a "
                               "new one with POST .../cipher/{name}",
-                              udm_text_time(p, udm_result_time(row, 0, CHECK_NOT_AFTER)));
+                              udm_calendar_text(p, udm_result_time(row, 0, CHECK_NOT_AFTER)));
     }
     cipher->pem = udm_result_text(row, 0, CHECK_PEM);
     cipher->encryption = job->encryption;

@@ -3,6 +3,9 @@
  * retention.c: ends what is over. What the functions of the schema remove, they remove with rights that a
  * worker has not, and they hold on to the least ages that are allowed, whatever a worker asks for.
  */
+#include <apr_strings.h>
+
+#include "core/artifact.h"
 #include "db/retention.h"
 
 /* Rows that are looked at in one step, as text for SQL. */
@@ -161,26 +164,41 @@ udm_error_t *udm_retention_forget_retries(apr_pool_t *p, udm_pg_t *db)
 static const udm_statement_t orphan = {
     "udm_retention_orphans",
     "SELECT n.i - 1,"
-    "       n.name LIKE '%.part' OR EXISTS (SELECT FROM udm.file f WHERE f.name = n.name)"
-    "       OR EXISTS (SELECT FROM udm.run r WHERE r.export_id = substr(n.name, 8, 36)::uuid)"
-    "  FROM unnest($1::text[]) WITH ORDINALITY AS n (name, i)"
+    "       n.draft OR EXISTS (SELECT FROM udm.file f WHERE f.name = n.name)"
+    "       OR EXISTS (SELECT FROM udm.run r WHERE r.export_id = n.export_id)"
+    "  FROM unnest($1::text[], $2::uuid[], $3::boolean[])"
+    "       WITH ORDINALITY AS n (name, export_id, draft, i)"
     " WHERE NOT EXISTS (SELECT FROM udm.file f"
     "                    WHERE f.name = n.name AND f.purged_at IS NULL)"
     "   AND NOT EXISTS (SELECT FROM udm.run r"
-    "                    WHERE r.export_id = substr(n.name, 8, 36)::uuid"
-    "                      AND r.status = 'IN_PROGRESS')"};
+    "                    WHERE r.export_id = n.export_id AND r.status = 'IN_PROGRESS')"};
 /* clang-format on */
 
 udm_error_t *udm_retention_orphans(apr_array_header_t **orphans, apr_pool_t *p, udm_pg_t *db,
                                    const apr_array_header_t *names)
 {
-    const char *value = udm_pg_array(p, names);
+    apr_array_header_t *ids = apr_array_make(p, names->nelts, sizeof(const char *));
+    apr_array_header_t *drafts = apr_array_make(p, names->nelts, sizeof(const char *));
+    const char *values[3];
     udm_result_t *result;
     udm_error_t *error;
     int i;
 
+    for (i = 0; i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+        udm_artifact_t artifact;
+
+        if (!udm_artifact_parse(&artifact, name)) {
+            return udm_error_make(p, UDM_E_INTERNAL, "\"%s\" is not the name of an object", name);
+        }
+        APR_ARRAY_PUSH(ids, const char *) = apr_pstrdup(p, artifact.export_id);
+        APR_ARRAY_PUSH(drafts, const char *) = artifact.draft ? "t" : "f";
+    }
+    values[0] = udm_pg_array(p, names);
+    values[1] = udm_pg_array(p, ids);
+    values[2] = udm_pg_array(p, drafts);
     *orphans = apr_array_make(p, 4, sizeof(udm_orphan_t));
-    error = udm_pg_query(&result, p, db, &orphan, 1, &value);
+    error = udm_pg_query(&result, p, db, &orphan, 3, values);
     for (i = 0; !error && i < result->rows; i++) {
         udm_orphan_t *found = apr_array_push(*orphans);
 

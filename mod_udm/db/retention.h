@@ -61,7 +61,7 @@ typedef struct udm_orphan_t {
 } udm_orphan_t;
 
 /*
- * Which of `names` (of const char *, each "export-<uuid>." and more) are orphans (of udm_orphan_t):
+ * Which of `names` (of const char *, see core/artifact.h) are orphans (of udm_orphan_t):
  * neither listed as a file that is in the store, nor of a run in progress. Because no attempt has the
  * id of an earlier one, what was in the store before this was asked and is an orphan stays one.
  */

@@ -15,12 +15,12 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
+#include "decrypt/archive.h"
+#include "decrypt/directory.h"
 #include "decrypt/manifest.h"
 #include "decrypt/walk.h"
 
-#define OUT_SIZE     65536
-#define LOCAL_SIZE   30
-#define SPLIT_MARKER 0x08074b50U
+#define OUT_SIZE 65536
 
 typedef struct reader_t {
     udm_walk_t walk;
@@ -28,54 +28,11 @@ typedef struct reader_t {
     EVP_MD_CTX *hash;
     udm_manifest_t *manifest; /* while it is the entry under way */
     udm_note_t note;          /* of the entry under way */
-    char name[UDM_ZIP_NAME_MAX + 1];
+    char name[UDM_ZIP_ENTRY_NAME_MAX + 1];
     z_stream inflate;
     unsigned char last; /* byte of the compressed data so far */
     unsigned char out[OUT_SIZE];
 } reader_t;
-
-udm_error_t *udm_walk_damaged(udm_walk_t *walk, const char *what)
-{
-    return udm_error_make(walk->pool, UDM_E_UNPROCESSABLE,
-                          "%s: is damaged or forged: %s (at byte %" APR_INT64_T_FMT
-                          " of the archive in it)",
-                          udm_joined_path(walk->joined), what, udm_joined_offset(walk->joined));
-}
-
-udm_error_t *udm_walk_header(const unsigned char **data, udm_walk_t *walk, apr_size_t want)
-{
-    while (true) {
-        apr_size_t size;
-        udm_error_t *error = udm_joined_peek(data, &size, walk->joined, want);
-        apr_int64_t offset = udm_joined_offset(walk->joined);
-
-        if (error != NULL || size >= want) {
-            return error;
-        }
-        /* A byte that keeps a volume's size from being a multiple. */
-        if (size == 1 && **data == 0 && offset != 0 && offset % UDM_WALK_BLOCK == 0 &&
-            !udm_joined_is_last(walk->joined)) {
-            udm_joined_skip(walk->joined, 1);
-            size = 0;
-        }
-        if (size != 0 || offset == 0) {
-            return udm_walk_damaged(walk, "it is cut short, or something stands where a header "
-                                          "must");
-        }
-        error = udm_joined_next(walk->joined);
-        if (error != NULL) {
-            return error;
-        }
-    }
-}
-
-udm_error_t *udm_walk_whole(const unsigned char **data, udm_walk_t *walk, apr_size_t want)
-{
-    apr_size_t size;
-    udm_error_t *error = udm_joined_peek(data, &size, walk->joined, want);
-
-    return error != NULL || size >= want ? error : udm_walk_damaged(walk, "a header is cut short");
-}
 
 /*
  * The names that an export gives: letters, digits, "._-" and "%" of a code; no dot in front, nor
@@ -111,7 +68,7 @@ static udm_error_t *read_local(reader_t *r)
     udm_walk_t *walk = &r->walk;
     const unsigned char *at;
     apr_size_t name_size, extra_size;
-    udm_error_t *error = udm_walk_whole(&at, walk, LOCAL_SIZE);
+    udm_error_t *error = udm_walk_whole(&at, walk, UDM_ZIP_LOCAL_SIZE);
 
     if (error != NULL) {
         return error;
@@ -125,15 +82,15 @@ static udm_error_t *read_local(reader_t *r)
     extra_size = udm_get16(at + 28);
     if (udm_get16(at + 4) != (extra_size == 0 ? UDM_ZIP_VERSION : UDM_ZIP_VERSION_ZIP64) ||
         udm_get16(at + 8) != UDM_ZIP_DEFLATE ||
-        (r->note.flags & ~UDM_ZIP_HAS_DESCRIPTOR) != UDM_ZIP_UTF8 || name_size > UDM_ZIP_NAME_MAX ||
-        (extra_size != 0 && extra_size != 20)) {
+        (r->note.flags & ~UDM_ZIP_HAS_DESCRIPTOR) != UDM_ZIP_UTF8 ||
+        name_size > UDM_ZIP_ENTRY_NAME_MAX || (extra_size != 0 && extra_size != 20)) {
         return udm_walk_damaged(walk, "an entry is not as an export makes it");
     }
-    error = udm_walk_whole(&at, walk, LOCAL_SIZE + name_size + extra_size);
+    error = udm_walk_whole(&at, walk, UDM_ZIP_LOCAL_SIZE + name_size + extra_size);
     if (error != NULL) {
         return error;
     }
-    memcpy(r->name, at + LOCAL_SIZE, name_size);
+    memcpy(r->name, at + UDM_ZIP_LOCAL_SIZE, name_size);
     r->name[name_size] = '\0';
     if (strlen(r->name) != name_size ||
         (!is_harmless(r->name) && strcmp(r->name, UDM_MANIFEST_NAME) != 0)) {
@@ -152,7 +109,7 @@ static udm_error_t *read_local(reader_t *r)
         r->note.compressed = r->note.size = -1;
     }
     else if (extra_size != 0) {
-        const unsigned char *extra = at + LOCAL_SIZE + name_size;
+        const unsigned char *extra = at + UDM_ZIP_LOCAL_SIZE + name_size;
 
         if (udm_get16(extra) != UDM_ZIP_EXTRA_ZIP64 || udm_get16(extra + 2) != 16 ||
             r->note.size != UDM_ZIP_MAX32 || r->note.compressed != UDM_ZIP_MAX32) {
@@ -164,8 +121,8 @@ static udm_error_t *read_local(reader_t *r)
             return udm_walk_damaged(walk, "an entry is not as an export makes it");
         }
     }
-    error = udm_output_raw(walk->output, at, LOCAL_SIZE + name_size + extra_size);
-    udm_joined_skip(walk->joined, LOCAL_SIZE + name_size + extra_size);
+    error = udm_output_raw(walk->output, at, UDM_ZIP_LOCAL_SIZE + name_size + extra_size);
+    udm_joined_skip(walk->joined, UDM_ZIP_LOCAL_SIZE + name_size + extra_size);
     return error;
 }
 
@@ -333,11 +290,11 @@ static udm_error_t *read_marker(reader_t *r)
         return error;
     }
     found = size >= 4 ? udm_get32(at) : 0;
-    if (found == (split ? SPLIT_MARKER : UDM_ZIP_LOCAL)) {
+    if (found == (split ? UDM_ZIP_SPLIT : UDM_ZIP_LOCAL)) {
         udm_joined_skip(r->walk.joined, split ? 4 : 0);
         return NULL;
     }
-    if (found == SPLIT_MARKER || found == UDM_ZIP_LOCAL) {
+    if (found == UDM_ZIP_SPLIT || found == UDM_ZIP_LOCAL) {
         return udm_error_make(r->walk.pool, UDM_E_UNPROCESSABLE,
                               split
                                   ? "%s: is no first part, but another one of several, or a whole "
@@ -366,11 +323,12 @@ static udm_error_t *is_manifest(bool *manifest, reader_t *r)
     const unsigned char *at;
     apr_size_t size;
     apr_size_t name_size = strlen(UDM_MANIFEST_NAME);
-    udm_error_t *error = udm_joined_peek(&at, &size, r->walk.joined, LOCAL_SIZE + name_size);
+    udm_error_t *error =
+        udm_joined_peek(&at, &size, r->walk.joined, UDM_ZIP_LOCAL_SIZE + name_size);
 
-    *manifest = error == NULL && size >= LOCAL_SIZE + name_size &&
+    *manifest = error == NULL && size >= UDM_ZIP_LOCAL_SIZE + name_size &&
                 udm_get16(at + 26) == name_size &&
-                memcmp(at + LOCAL_SIZE, UDM_MANIFEST_NAME, name_size) == 0;
+                memcmp(at + UDM_ZIP_LOCAL_SIZE, UDM_MANIFEST_NAME, name_size) == 0;
     return error;
 }
 
@@ -449,5 +407,5 @@ udm_error_t *udm_archive_read(udm_archive_sum_t *sum, apr_pool_t *p, udm_joined_
     if (error == NULL) {
         error = udm_notes_check_unique(r->walk.notes);
     }
-    return error != NULL ? error : udm_walk_directory(&r->walk);
+    return error != NULL ? error : udm_directory_read(&r->walk);
 }

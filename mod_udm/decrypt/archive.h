@@ -25,13 +25,4 @@ typedef struct udm_archive_sum_t {
 udm_error_t *udm_archive_read(udm_archive_sum_t *sum, apr_pool_t *p, udm_joined_t *joined,
                               udm_output_t *output, const char *export_id, FILE *list);
 
-/*
- * How many parts an archive has, from the last bytes of its last one.
- * @return false when they are not the end of an archive
- */
-bool udm_archive_parts(uint32_t *parts, const unsigned char *tail, apr_size_t size);
-
-/* As many bytes as udm_archive_parts wants. */
-#define UDM_ARCHIVE_TAIL 128
-
 #endif

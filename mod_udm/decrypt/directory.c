@@ -7,16 +7,9 @@
 
 #include <openssl/sha.h>
 
-#include "decrypt/manifest.h"
-#include "decrypt/walk.h"
+#include "decrypt/directory.h"
 
-#define CENTRAL_SIZE   46
-#define EXTRA_MOST     64
-#define END64_SIZE     56
-#define LOCATOR_SIZE   20
-#define END_SIZE       22
-#define PAD_SIZE       4
-#define MODE_FILE_0600 (0100600U << 16)
+#define EXTRA_MOST 64
 
 /* What the ends must say. */
 typedef struct directory_t {
@@ -36,28 +29,6 @@ typedef struct central_t {
     uint32_t disk;
     bool zip64, padded;
 } central_t;
-
-static unsigned char *put16(unsigned char *to, unsigned value)
-{
-    to[0] = (unsigned char)value;
-    to[1] = (unsigned char)(value >> 8);
-    return to + 2;
-}
-
-static unsigned char *put32(unsigned char *to, uint32_t value)
-{
-    return put16(put16(to, value & UDM_ZIP_MAX16), value >> 16);
-}
-
-static unsigned char *put64(unsigned char *to, uint64_t value)
-{
-    return put32(put32(to, (uint32_t)value), (uint32_t)(value >> 32));
-}
-
-static uint32_t most32(uint64_t value)
-{
-    return value < UDM_ZIP_MAX32 ? (uint32_t)value : UDM_ZIP_MAX32;
-}
 
 /* Takes a value of 8 bytes out of the extra field when the header's own says so. */
 static bool take64(uint64_t *value, const unsigned char **at, const unsigned char *end)
@@ -130,7 +101,7 @@ static bool read_extra(central_t *c, const unsigned char *extra, apr_size_t size
 static udm_error_t *write_central(udm_walk_t *walk, const udm_note_t *note,
                                   const unsigned char *name, apr_size_t name_size)
 {
-    unsigned char header[CENTRAL_SIZE + UDM_ZIP_NAME_MAX];
+    unsigned char header[UDM_ZIP_CENTRAL_SIZE + UDM_ZIP_ENTRY_NAME_MAX];
     unsigned char extra[4 + 8 + 8 + 8];
     unsigned char *to = header;
     unsigned char *e = extra + 4;
@@ -138,33 +109,33 @@ static udm_error_t *write_central(udm_walk_t *walk, const udm_note_t *note,
     udm_error_t *error;
 
     if (note->size >= UDM_ZIP_MAX32) {
-        e = put64(e, (uint64_t)note->size);
+        e = udm_put64(e, (uint64_t)note->size);
     }
     if (note->compressed >= UDM_ZIP_MAX32) {
-        e = put64(e, (uint64_t)note->compressed);
+        e = udm_put64(e, (uint64_t)note->compressed);
     }
     if (note->copy >= UDM_ZIP_MAX32) {
-        e = put64(e, (uint64_t)note->copy);
+        e = udm_put64(e, (uint64_t)note->copy);
     }
     extra_size = e == extra + 4 ? 0 : (apr_size_t)(e - extra);
-    put16(put16(extra, UDM_ZIP_EXTRA_ZIP64), (unsigned)(e - extra) - 4);
-    to = put32(to, UDM_ZIP_CENTRAL);
-    to = put16(to, UDM_ZIP_MADE_BY);
-    to = put16(to, extra_size != 0 ? UDM_ZIP_VERSION_ZIP64 : UDM_ZIP_VERSION);
-    to = put16(to, note->flags);
-    to = put16(to, UDM_ZIP_DEFLATE);
-    to = put16(to, note->time);
-    to = put16(to, note->date);
-    to = put32(to, note->crc);
-    to = put32(to, most32((uint64_t)note->compressed));
-    to = put32(to, most32((uint64_t)note->size));
-    to = put16(to, (unsigned)name_size);
-    to = put16(to, (unsigned)extra_size);
-    to = put16(to, 0);
-    to = put16(to, 0);
-    to = put16(to, 0);
-    to = put32(to, MODE_FILE_0600);
-    to = put32(to, most32((uint64_t)note->copy));
+    udm_put16(udm_put16(extra, UDM_ZIP_EXTRA_ZIP64), (unsigned)(e - extra) - 4);
+    to = udm_put32(to, UDM_ZIP_CENTRAL);
+    to = udm_put16(to, UDM_ZIP_MADE_BY);
+    to = udm_put16(to, extra_size != 0 ? UDM_ZIP_VERSION_ZIP64 : UDM_ZIP_VERSION);
+    to = udm_put16(to, note->flags);
+    to = udm_put16(to, UDM_ZIP_DEFLATE);
+    to = udm_put16(to, note->time);
+    to = udm_put16(to, note->date);
+    to = udm_put32(to, note->crc);
+    to = udm_put32(to, udm_zip_most32((uint64_t)note->compressed));
+    to = udm_put32(to, udm_zip_most32((uint64_t)note->size));
+    to = udm_put16(to, (unsigned)name_size);
+    to = udm_put16(to, (unsigned)extra_size);
+    to = udm_put16(to, 0);
+    to = udm_put16(to, 0);
+    to = udm_put16(to, 0);
+    to = udm_put32(to, UDM_ZIP_MODE_0600);
+    to = udm_put32(to, udm_zip_most32((uint64_t)note->copy));
     memcpy(to, name, name_size);
     to += name_size;
     error = udm_output_raw(walk->output, header, (apr_size_t)(to - header));
@@ -174,26 +145,26 @@ static udm_error_t *write_central(udm_walk_t *walk, const udm_note_t *note,
 /* Whether a volume that ended so many bytes from here would have to be padded. */
 static bool is_block(const udm_walk_t *walk, apr_size_t size)
 {
-    return (udm_joined_offset(walk->joined) + (apr_int64_t)size) % UDM_WALK_BLOCK == 0;
+    return (udm_joined_offset(walk->joined) + (apr_int64_t)size) % UDM_ZIP_VOLUME_BLOCK == 0;
 }
 
 /* One header of the directory against what was noted of the entry. */
 static udm_error_t *read_central(directory_t *d, const udm_note_t *note)
 {
     udm_walk_t *walk = d->walk;
-    unsigned char hash[UDM_NOTE_HASH_SIZE];
+    unsigned char hash[UDM_SHA256_SIZE];
     const unsigned char *at;
     apr_size_t name_size, extra_size, size;
     central_t c;
-    udm_error_t *error = udm_walk_header(&at, walk, CENTRAL_SIZE);
+    udm_error_t *error = udm_walk_header(&at, walk, UDM_ZIP_CENTRAL_SIZE);
 
     if (error != NULL) {
         return error;
     }
     name_size = udm_get16(at + 28);
     extra_size = udm_get16(at + 30);
-    size = CENTRAL_SIZE + name_size + extra_size;
-    if (udm_get32(at) != UDM_ZIP_CENTRAL || name_size > UDM_ZIP_NAME_MAX ||
+    size = UDM_ZIP_CENTRAL_SIZE + name_size + extra_size;
+    if (udm_get32(at) != UDM_ZIP_CENTRAL || name_size > UDM_ZIP_ENTRY_NAME_MAX ||
         extra_size > EXTRA_MOST || udm_get16(at + 32) != 0) {
         return udm_walk_damaged(walk, "its directory lacks an entry");
     }
@@ -214,8 +185,8 @@ static udm_error_t *read_central(directory_t *d, const udm_note_t *note)
     c.size = udm_get32(at + 24);
     c.offset = udm_get32(at + 42);
     c.disk = udm_get16(at + 34);
-    SHA256(at + CENTRAL_SIZE, name_size, hash);
-    if (!read_extra(&c, at + CENTRAL_SIZE + name_size, extra_size) ||
+    SHA256(at + UDM_ZIP_CENTRAL_SIZE, name_size, hash);
+    if (!read_extra(&c, at + UDM_ZIP_CENTRAL_SIZE + name_size, extra_size) ||
         memcmp(hash, note->name, sizeof(hash)) != 0 || udm_get16(at + 8) != note->flags ||
         udm_get16(at + 10) != UDM_ZIP_DEFLATE || udm_get16(at + 12) != note->time ||
         udm_get16(at + 14) != note->date || udm_get32(at + 16) != note->crc ||
@@ -223,12 +194,12 @@ static udm_error_t *read_central(directory_t *d, const udm_note_t *note)
         c.offset != (uint64_t)note->offset || c.disk != note->disk ||
         udm_get16(at + 4) != UDM_ZIP_MADE_BY ||
         udm_get16(at + 6) != (c.zip64 ? UDM_ZIP_VERSION_ZIP64 : UDM_ZIP_VERSION) ||
-        udm_get16(at + 36) != 0 || udm_get32(at + 38) != MODE_FILE_0600 ||
-        (c.padded && !is_block(walk, size - PAD_SIZE))) {
+        udm_get16(at + 36) != 0 || udm_get32(at + 38) != UDM_ZIP_MODE_0600 ||
+        (c.padded && !is_block(walk, size - UDM_ZIP_PAD_SIZE))) {
         return udm_walk_damaged(walk, "its directory says something else of an entry than the "
                                       "entry itself");
     }
-    error = write_central(walk, note, at + CENTRAL_SIZE, name_size);
+    error = write_central(walk, note, at + UDM_ZIP_CENTRAL_SIZE, name_size);
     udm_joined_skip(walk->joined, size);
     return error;
 }
@@ -252,21 +223,22 @@ static udm_error_t *read_end64(bool *zip64, directory_t *d, uint64_t entries_her
     if (!*zip64) {
         return error;
     }
-    error = udm_walk_whole(&at, walk, END64_SIZE + LOCATOR_SIZE);
+    error = udm_walk_whole(&at, walk, UDM_ZIP_END64_SIZE + UDM_ZIP_LOCATOR_SIZE);
     if (error != NULL) {
         return error;
     }
-    if (udm_get64(at + 4) != END64_SIZE - 12 || udm_get16(at + 12) != UDM_ZIP_MADE_BY ||
+    if (udm_get64(at + 4) != UDM_ZIP_END64_SIZE - 12 || udm_get16(at + 12) != UDM_ZIP_MADE_BY ||
         udm_get16(at + 14) != UDM_ZIP_VERSION_ZIP64 || udm_get32(at + 16) != here ||
         udm_get32(at + 20) != d->disk || udm_get64(at + 24) != entries_here ||
         udm_get64(at + 32) != (uint64_t)d->entries || udm_get64(at + 40) != (uint64_t)d->size ||
         udm_get64(at + 48) != (uint64_t)d->offset ||
-        udm_get32(at + END64_SIZE) != UDM_ZIP_END64_LOCATOR ||
-        udm_get32(at + END64_SIZE + 4) != here || udm_get64(at + END64_SIZE + 8) != offset ||
-        udm_get32(at + END64_SIZE + 16) != here + 1) {
+        udm_get32(at + UDM_ZIP_END64_SIZE) != UDM_ZIP_END64_LOCATOR ||
+        udm_get32(at + UDM_ZIP_END64_SIZE + 4) != here ||
+        udm_get64(at + UDM_ZIP_END64_SIZE + 8) != offset ||
+        udm_get32(at + UDM_ZIP_END64_SIZE + 16) != here + 1) {
         return udm_walk_damaged(walk, "its end does not fit its entries");
     }
-    udm_joined_skip(walk->joined, END64_SIZE + LOCATOR_SIZE);
+    udm_joined_skip(walk->joined, UDM_ZIP_END64_SIZE + UDM_ZIP_LOCATOR_SIZE);
     return NULL;
 }
 
@@ -279,7 +251,7 @@ static udm_error_t *read_end(directory_t *d)
     uint32_t here;
     uint64_t entries_here;
     bool zip64;
-    udm_error_t *error = udm_walk_header(&at, walk, END_SIZE);
+    udm_error_t *error = udm_walk_header(&at, walk, UDM_ZIP_END_SIZE);
 
     if (error != NULL) {
         return error;
@@ -288,26 +260,27 @@ static udm_error_t *read_end(directory_t *d)
     entries_here = d->last == here ? (uint64_t)d->entries_here : 0;
     error = read_end64(&zip64, d, entries_here);
     if (error == NULL) {
-        error = udm_walk_whole(&at, walk, END_SIZE);
+        error = udm_walk_whole(&at, walk, UDM_ZIP_END_SIZE);
     }
     if (error != NULL) {
         return error;
     }
-    size = END_SIZE + udm_get16(at + 20);
+    size = UDM_ZIP_END_SIZE + udm_get16(at + 20);
     if (udm_get32(at) != UDM_ZIP_END || !fits(udm_get16(at + 4), here, UDM_ZIP_MAX16, zip64) ||
         !fits(udm_get16(at + 6), d->disk, UDM_ZIP_MAX16, zip64) ||
         !fits(udm_get16(at + 8), entries_here, UDM_ZIP_MAX16, zip64) ||
         !fits(udm_get16(at + 10), (uint64_t)d->entries, UDM_ZIP_MAX16, zip64) ||
         !fits(udm_get32(at + 12), (uint64_t)d->size, UDM_ZIP_MAX32, zip64) ||
         !fits(udm_get32(at + 16), (uint64_t)d->offset, UDM_ZIP_MAX32, zip64) ||
-        size > END_SIZE + 1) {
+        size > UDM_ZIP_END_SIZE + 1) {
         return udm_walk_damaged(walk, "its end does not fit its entries");
     }
     error = udm_walk_whole(&at, walk, size);
     if (error != NULL) {
         return error;
     }
-    if (size > END_SIZE && (at[END_SIZE] != '\n' || !is_block(walk, END_SIZE))) {
+    if (size > UDM_ZIP_END_SIZE &&
+        (at[UDM_ZIP_END_SIZE] != '\n' || !is_block(walk, UDM_ZIP_END_SIZE))) {
         return udm_walk_damaged(walk, "its end does not fit its entries");
     }
     udm_joined_skip(walk->joined, size);
@@ -321,42 +294,42 @@ static udm_error_t *read_end(directory_t *d)
 /* The ends of the copy. */
 static udm_error_t *write_ends(directory_t *d)
 {
-    unsigned char ends[END64_SIZE + LOCATOR_SIZE + END_SIZE];
+    unsigned char ends[UDM_ZIP_END64_SIZE + UDM_ZIP_LOCATOR_SIZE + UDM_ZIP_END_SIZE];
     unsigned char *to = ends;
     udm_output_t *output = d->walk->output;
     apr_int64_t at = udm_output_at(output);
     uint64_t entries = (uint64_t)d->entries;
     uint64_t size = (uint64_t)(at - d->copy);
-    unsigned most = entries < UDM_ZIP_MAX16 ? (unsigned)entries : UDM_ZIP_MAX16;
+    unsigned most = udm_zip_most16(entries);
 
     if (entries >= UDM_ZIP_MAX16 || size >= UDM_ZIP_MAX32 || d->copy >= UDM_ZIP_MAX32) {
-        to = put32(to, UDM_ZIP_END64);
-        to = put64(to, END64_SIZE - 12);
-        to = put16(to, UDM_ZIP_MADE_BY);
-        to = put16(to, UDM_ZIP_VERSION_ZIP64);
-        to = put32(to, 0);
-        to = put32(to, 0);
-        to = put64(to, entries);
-        to = put64(to, entries);
-        to = put64(to, size);
-        to = put64(to, (uint64_t)d->copy);
-        to = put32(to, UDM_ZIP_END64_LOCATOR);
-        to = put32(to, 0);
-        to = put64(to, (uint64_t)at);
-        to = put32(to, 1);
+        to = udm_put32(to, UDM_ZIP_END64);
+        to = udm_put64(to, UDM_ZIP_END64_SIZE - 12);
+        to = udm_put16(to, UDM_ZIP_MADE_BY);
+        to = udm_put16(to, UDM_ZIP_VERSION_ZIP64);
+        to = udm_put32(to, 0);
+        to = udm_put32(to, 0);
+        to = udm_put64(to, entries);
+        to = udm_put64(to, entries);
+        to = udm_put64(to, size);
+        to = udm_put64(to, (uint64_t)d->copy);
+        to = udm_put32(to, UDM_ZIP_END64_LOCATOR);
+        to = udm_put32(to, 0);
+        to = udm_put64(to, (uint64_t)at);
+        to = udm_put32(to, 1);
     }
-    to = put32(to, UDM_ZIP_END);
-    to = put16(to, 0);
-    to = put16(to, 0);
-    to = put16(to, most);
-    to = put16(to, most);
-    to = put32(to, most32(size));
-    to = put32(to, most32((uint64_t)d->copy));
-    to = put16(to, 0);
+    to = udm_put32(to, UDM_ZIP_END);
+    to = udm_put16(to, 0);
+    to = udm_put16(to, 0);
+    to = udm_put16(to, most);
+    to = udm_put16(to, most);
+    to = udm_put32(to, udm_zip_most32(size));
+    to = udm_put32(to, udm_zip_most32((uint64_t)d->copy));
+    to = udm_put16(to, 0);
     return udm_output_raw(output, ends, (apr_size_t)(to - ends));
 }
 
-udm_error_t *udm_walk_directory(udm_walk_t *walk)
+udm_error_t *udm_directory_read(udm_walk_t *walk)
 {
     directory_t d = {.walk = walk, .copy = udm_output_at(walk->output)};
     udm_error_t *error = udm_notes_rewind(walk->notes);
@@ -375,20 +348,20 @@ udm_error_t *udm_walk_directory(udm_walk_t *walk)
     return error != NULL ? error : write_ends(&d);
 }
 
-bool udm_archive_parts(uint32_t *parts, const unsigned char *tail, apr_size_t size)
+bool udm_directory_parts(uint32_t *parts, const unsigned char *tail, apr_size_t size)
 {
     for (apr_size_t comment = 0; comment <= 1; comment++) {
         const unsigned char *at;
 
-        if (size < END_SIZE + comment) {
+        if (size < UDM_ZIP_END_SIZE + comment) {
             return false;
         }
-        at = tail + size - END_SIZE - comment;
+        at = tail + size - UDM_ZIP_END_SIZE - comment;
         if (udm_get32(at) == UDM_ZIP_END && udm_get16(at + 20) == comment) {
             *parts = udm_get16(at + 4);
             if (*parts == UDM_ZIP_MAX16) {
-                if (at - tail < LOCATOR_SIZE ||
-                    udm_get32(at - LOCATOR_SIZE) != UDM_ZIP_END64_LOCATOR) {
+                if (at - tail < UDM_ZIP_LOCATOR_SIZE ||
+                    udm_get32(at - UDM_ZIP_LOCATOR_SIZE) != UDM_ZIP_END64_LOCATOR) {
                     return false;
                 }
                 *parts = udm_get32(at - 4) - 1;

@@ -10,13 +10,8 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
+#include "core/artifact.h"
 #include "decrypt/inputs.h"
-
-/* The most parts that an export has; a higher number is a name that means something else. */
-#define NUMBER_MOST 99999
-
-static const char prefix[] = "export-";
 
 static const char *base_name(const char *path)
 {
@@ -25,16 +20,16 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-static bool is_uuid(const char *text)
+/* Reads a UUID in either case; "" when there is none. */
+static void read_id(char id[UDM_UUID_SIZE + 1], const char *at)
 {
-    for (int i = 0; i < UDM_UUID_SIZE; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-        if (dash ? text[i] != '-' : !isxdigit((unsigned char)text[i])) {
-            return false;
-        }
+    apr_cpystrn(id, at, UDM_UUID_SIZE + 1);
+    for (char *c = id; *c != '\0'; c++) {
+        *c = (char)tolower((unsigned char)*c);
     }
-    return !isxdigit((unsigned char)text[UDM_UUID_SIZE]);
+    if (!udm_text_is_uuid(id) || isxdigit((unsigned char)at[UDM_UUID_SIZE])) {
+        id[0] = '\0';
+    }
 }
 
 /* The number in ".z01" or UDM_INPUT_LAST for ".zip", when the name goes on with something else. */
@@ -50,10 +45,11 @@ static uint32_t read_number(const char *text)
         if (strncasecmp(at, "ip", 2) == 0 && !isalnum((unsigned char)at[2])) {
             return UDM_INPUT_LAST;
         }
-        while (isdigit((unsigned char)*at) && number <= NUMBER_MOST) {
+        while (isdigit((unsigned char)*at) && number <= UDM_ARTIFACT_PART_MAX) {
             number = number * 10 + (uint32_t)(*at++ - '0');
         }
-        if (at - text >= 4 && !isalnum((unsigned char)*at) && number > 0 && number <= NUMBER_MOST) {
+        if (at - text >= 4 && !isalnum((unsigned char)*at) && number > 0 &&
+            number <= UDM_ARTIFACT_PART_MAX) {
             return number;
         }
     }
@@ -67,16 +63,10 @@ static void read_name(char id[UDM_UUID_SIZE + 1], uint32_t *number, const char *
     const char *at = name;
 
     id[0] = '\0';
-    while ((at = strstr(at, prefix)) != NULL) {
-        at += sizeof(prefix) - 1;
-        if (strlen(at) >= UDM_UUID_SIZE && is_uuid(at)) {
-            for (int i = 0; i < UDM_UUID_SIZE; i++) {
-                id[i] = (char)tolower((unsigned char)at[i]);
-            }
-            id[UDM_UUID_SIZE] = '\0';
-            name = at + UDM_UUID_SIZE;
-            break;
-        }
+    while (id[0] == '\0' && (at = strstr(at, UDM_ARTIFACT_PREFIX)) != NULL) {
+        at += strlen(UDM_ARTIFACT_PREFIX);
+        read_id(id, at);
+        name = id[0] != '\0' ? at + UDM_UUID_SIZE : name;
     }
     *number = read_number(name);
 }
@@ -95,7 +85,7 @@ static const char *part_name(const udm_inputs_t *inputs, apr_pool_t *p, uint32_t
     if (inputs->export_id[0] == '\0') {
         return apr_psprintf(p, "part %u (.z%02u)", number, number);
     }
-    return apr_psprintf(p, "%s%s.z%02u", prefix, inputs->export_id, number);
+    return udm_artifact_volume(p, inputs->export_id, (int)number);
 }
 
 /* Names up to a few of the parts from `first` to `last`. */
@@ -204,7 +194,7 @@ udm_error_t *udm_inputs_check_sums(const udm_inputs_t *inputs, apr_pool_t *p,
 
     for (uint32_t i = 0; error == NULL && i < inputs->count; i++) {
         const udm_input_t *input = &inputs->list[i];
-        unsigned char digest[UDM_MIME_SHA256_SIZE];
+        unsigned char digest[UDM_SHA256_SIZE];
 
         if (input->has_sum) {
             error = udm_mime_hash_file(digest, p, input->path, stop);

@@ -10,14 +10,11 @@
 
 #include "decrypt/mime.h"
 
-/* A UUID as text. */
-#define UDM_UUID_SIZE 36
-
 typedef struct udm_input_t {
     const char *path;
     uint32_t number; /* from 1, of a part that is not the last; UDM_INPUT_LAST; 0: not known */
     bool has_sum;
-    unsigned char sha256[UDM_MIME_SHA256_SIZE]; /* that it must have */
+    unsigned char sha256[UDM_SHA256_SIZE]; /* that it must have */
 } udm_input_t;
 
 #define UDM_INPUT_LAST UINT32_MAX

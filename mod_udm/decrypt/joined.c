@@ -50,7 +50,7 @@ static udm_error_t *open_part(udm_joined_t *j)
 static udm_error_t *end_part(udm_joined_t *j)
 {
     const udm_input_t *input = &j->inputs->list[j->disk];
-    unsigned char digest[UDM_MIME_SHA256_SIZE];
+    unsigned char digest[UDM_SHA256_SIZE];
     udm_error_t *error = NULL;
 
     j->ended = true;

@@ -16,7 +16,9 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "core/artifact.h"
 #include "decrypt/archive.h"
+#include "decrypt/directory.h"
 #include "decrypt/key.h"
 #include "decrypt/options.h"
 
@@ -63,7 +65,7 @@ static void set_signals(void)
 static udm_error_t *check_total(const udm_inputs_t *inputs, apr_pool_t *p, EVP_PKEY *key)
 {
     const char *last = inputs->list[inputs->count - 1].path;
-    unsigned char tail[UDM_ARCHIVE_TAIL];
+    unsigned char tail[UDM_DIRECTORY_TAIL];
     apr_size_t size;
     uint32_t parts;
     udm_error_t *error;
@@ -75,7 +77,7 @@ static udm_error_t *check_total(const udm_inputs_t *inputs, apr_pool_t *p, EVP_P
     if (error != NULL) {
         return error;
     }
-    if (!udm_archive_parts(&parts, tail, size)) {
+    if (!udm_directory_parts(&parts, tail, size)) {
         return udm_error_make(p, UDM_E_UNPROCESSABLE,
                               "%s: is not the last part of an export, or is damaged", last);
     }
@@ -92,7 +94,7 @@ static udm_error_t *prepare(udm_options_t *o, apr_pool_t *p)
             return udm_error_make(p, UDM_E_INVALID,
                                   "the files have no name of an export: say where to with -o DIR");
         }
-        o->target = apr_pstrcat(p, "export-", o->inputs.export_id, NULL);
+        o->target = apr_pstrcat(p, UDM_ARTIFACT_PREFIX, o->inputs.export_id, NULL);
     }
     return error;
 }

@@ -32,7 +32,7 @@ struct udm_manifest_t {
     char export_id[64];
     /* The entry under way. */
     char name[UDM_TOKENS_TEXT + 1];
-    unsigned char sha256[UDM_NOTE_HASH_SIZE];
+    unsigned char sha256[UDM_SHA256_SIZE];
     apr_int64_t size;
     apr_int64_t rows;
 };
@@ -117,7 +117,7 @@ static udm_error_t *take_value(udm_manifest_t *m, udm_token_kind kind, const cha
 /* An entry has been read: it must be the next one of the archive. */
 static udm_error_t *check_entry(udm_manifest_t *m)
 {
-    unsigned char hash[UDM_NOTE_HASH_SIZE];
+    unsigned char hash[UDM_SHA256_SIZE];
     udm_note_t note;
     udm_error_t *error;
 

@@ -11,8 +11,6 @@
 
 #include "decrypt/notes.h"
 
-#define UDM_MANIFEST_NAME "META-INF/manifest.json"
-
 typedef struct udm_manifest_t udm_manifest_t;
 
 /* The notes of all other entries are complete. `list`: gets a line for each entry, or NULL. */

@@ -9,8 +9,7 @@
 #include <signal.h>
 
 #include "core/error.h"
-
-#define UDM_MIME_SHA256_SIZE 32
+#include "core/text.h"
 
 typedef struct udm_mime_t udm_mime_t;
 
@@ -28,10 +27,10 @@ udm_error_t *udm_mime_read(udm_mime_t *mime, const unsigned char **data, apr_siz
 const char *udm_mime_path(const udm_mime_t *mime);
 
 /* SHA-256 of the whole file as it is stored, after udm_mime_read gave its end. */
-udm_error_t *udm_mime_sha256(unsigned char digest[UDM_MIME_SHA256_SIZE], udm_mime_t *mime);
+udm_error_t *udm_mime_sha256(unsigned char digest[UDM_SHA256_SIZE], udm_mime_t *mime);
 
 /* SHA-256 of a file, by itself. */
-udm_error_t *udm_mime_hash_file(unsigned char digest[UDM_MIME_SHA256_SIZE], apr_pool_t *p,
+udm_error_t *udm_mime_hash_file(unsigned char digest[UDM_SHA256_SIZE], apr_pool_t *p,
                                 const char *path, const volatile sig_atomic_t *stop);
 
 #endif

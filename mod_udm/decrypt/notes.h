@@ -10,13 +10,12 @@
 #include <stdint.h>
 
 #include "core/error.h"
-
-#define UDM_NOTE_HASH_SIZE 32
+#include "core/text.h"
 
 typedef struct udm_note_t {
-    unsigned char name[UDM_NOTE_HASH_SIZE];   /* SHA-256 of the name */
-    unsigned char folded[UDM_NOTE_HASH_SIZE]; /* of the name without the case of letters */
-    unsigned char sha256[UDM_NOTE_HASH_SIZE]; /* of the content */
+    unsigned char name[UDM_SHA256_SIZE];   /* SHA-256 of the name */
+    unsigned char folded[UDM_SHA256_SIZE]; /* of the name without the case of letters */
+    unsigned char sha256[UDM_SHA256_SIZE]; /* of the content */
     apr_int64_t size;
     apr_int64_t compressed;
     apr_int64_t offset; /* of the local header in its volume */

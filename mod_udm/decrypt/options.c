@@ -141,7 +141,7 @@ static udm_error_t *read_sums_file(udm_inputs_t *inputs, apr_pool_t *p, const ch
         return udm_error_make(p, UDM_E_STORE, "%s: cannot be opened: %s", path, strerror(errno));
     }
     while (good && fgets(line, sizeof(line), file) != NULL) {
-        unsigned char sum[UDM_MIME_SHA256_SIZE];
+        unsigned char sum[UDM_SHA256_SIZE];
         const char *name;
 
         line[strcspn(line, "\r\n")] = '\0';

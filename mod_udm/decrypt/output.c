@@ -18,7 +18,7 @@
 
 #include <apr_strings.h>
 
-#include "decrypt/manifest.h"
+#include "core/zip_format.h"
 #include "decrypt/output.h"
 
 #define BUFFER_SIZE 131072

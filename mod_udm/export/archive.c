@@ -4,6 +4,7 @@
  */
 #include <apr_strings.h>
 
+#include "core/zip_format.h"
 #include "export/archive.h"
 #include "export/entry.h"
 #include "export/spool.h"

@@ -6,7 +6,7 @@
 #ifndef UDM_EXPORT_BLOCK_H
 #define UDM_EXPORT_BLOCK_H
 
-#include "core/apikey.h"
+#include "core/text.h"
 #include "export/buffer.h"
 
 /* A block goes on its way once it has this many bytes: most then take no more than 128 KiB. */

@@ -12,6 +12,8 @@
 #include <emmintrin.h>
 #endif
 
+#include <apr_escape.h>
+
 #include "export/base64.h"
 #include "export/buffer.h"
 
@@ -87,6 +89,13 @@ void udm_buffer_format(udm_buffer_t *buffer, const char *format, ...)
         va_end(args);
         buffer->size += (apr_size_t)length;
     }
+}
+
+void udm_buffer_hex(udm_buffer_t *buffer, const unsigned char *data, apr_size_t size)
+{
+    udm_buffer_reserve(buffer, 2 * size + 1); /* and a NUL */
+    apr_escape_hex(buffer->data + buffer->size, data, size, 0, NULL);
+    buffer->size += 2 * size;
 }
 
 void udm_buffer_base64(udm_buffer_t *buffer, const void *data, apr_size_t size)

@@ -62,6 +62,9 @@ static inline void udm_buffer_text(udm_buffer_t *buffer, const char *text)
 void udm_buffer_format(udm_buffer_t *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Lower-case hex. */
+void udm_buffer_hex(udm_buffer_t *buffer, const unsigned char *data, apr_size_t size);
+
 /* Base64 (RFC 4648, with padding), without line breaks. */
 void udm_buffer_base64(udm_buffer_t *buffer, const void *data, apr_size_t size);
 

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "core/apikey.h"
+#include "core/text.h"
 #include "export/buffer.h"
 
 typedef struct udm_entry_t udm_entry_t;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include <apr_escape.h>
 #include <openssl/bio.h>
 #include <openssl/cms.h>
 #include <openssl/err.h>
@@ -18,7 +19,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "core/apikey.h"
 #include "core/seal.h"
 #include "core/text.h"
 #include "export/base64.h"
@@ -479,7 +479,7 @@ udm_error_t *udm_envelope_finish(apr_int64_t *size, const char **sha256, apr_poo
     }
     if (error == NULL) {
         *size = envelope->size;
-        *sha256 = udm_text_hex(p, digest, sizeof(digest));
+        *sha256 = apr_pescape_hex(p, digest, sizeof(digest), 0);
     }
     ERR_clear_error();
     return error;

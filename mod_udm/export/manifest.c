@@ -3,7 +3,7 @@
  * manifest.c: the manifest, one line for each entry.
  */
 #include "config.h"
-#include "core/text.h"
+#include "core/calendar.h"
 #include "export/manifest.h"
 #include "export/spool.h"
 
@@ -40,17 +40,13 @@ static void add_text(udm_buffer_t *out, const char *name, const char *value)
 udm_error_t *udm_manifest_add(udm_manifest_t *manifest, const char *name,
                               const udm_entry_sum_t *sum, apr_int64_t rows)
 {
-    static const char hex[] = "0123456789abcdef";
     udm_buffer_t *line = manifest->line;
 
     line->size = 0;
     udm_buffer_text(line, manifest->count++ == 0 ? "\n{" : ",\n{");
     add_text(line, "name", name);
     udm_buffer_text(line, "\"sha256\":\"");
-    for (int i = 0; i < UDM_SHA256_SIZE; i++) {
-        udm_buffer_char(line, hex[sum->sha256[i] >> 4]);
-        udm_buffer_char(line, hex[sum->sha256[i] & 15]);
-    }
+    udm_buffer_hex(line, sum->sha256, UDM_SHA256_SIZE);
     udm_buffer_format(line, "\",\"size\":%" APR_INT64_T_FMT ",\"rows\":%" APR_INT64_T_FMT "}",
                       sum->size, rows);
     return udm_spool_write(manifest->entries, line->data, line->size);
@@ -74,8 +70,9 @@ udm_error_t *udm_manifest_write(udm_manifest_t *manifest, const udm_manifest_hea
     add_text(line, "type", run->type);
     udm_buffer_format(line, "\"window\":{\"all\":%s,", run->window_all ? "true" : "false");
     add_text(line, "from",
-             run->window_all ? NULL : udm_text_time(manifest->pool, run->window_from));
-    add_text(line, "to", run->window_all ? NULL : udm_text_time(manifest->pool, run->window_to));
+             run->window_all ? NULL : udm_calendar_text(manifest->pool, run->window_from));
+    add_text(line, "to",
+             run->window_all ? NULL : udm_calendar_text(manifest->pool, run->window_to));
     line->size--;
     udm_buffer_text(line, "},");
     /* JSON already: it comes out of the database as it is. */
@@ -84,7 +81,7 @@ udm_error_t *udm_manifest_write(udm_manifest_t *manifest, const udm_manifest_hea
     }
     add_text(line, "snapshot", head->snapshot);
     add_text(line, "certificate", head->fingerprint);
-    add_text(line, "created", udm_text_time(manifest->pool, head->created));
+    add_text(line, "created", udm_calendar_text(manifest->pool, head->created));
     udm_buffer_format(line, "\"rows\":%" APR_INT64_T_FMT ",\n\"entries\":[", head->rows);
     error = sink->write(sink->context, line->data, line->size);
     if (error == NULL) {

@@ -9,8 +9,6 @@
 #include "db/queue.h"
 #include "export/entry.h"
 
-#define UDM_MANIFEST_NAME "META-INF/manifest.json"
-
 typedef struct udm_manifest_t udm_manifest_t;
 
 /* The entries wait in a spool, so memory does not depend on their number. */

@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include <openssl/sha.h>
-
 #include "export/names.h"
+#include "export/zip.h"
 
 #define FILTER_BITS  25
 #define FILTER_SIZE  ((apr_size_t)1 << (FILTER_BITS - 3))
@@ -22,9 +21,6 @@
 
 /* No file system that people use takes a name of more than 255 bytes: this, "-<number>", ".json". */
 #define STEM_MAX (255 - 21 - 5)
-
-/* What stands for the end of a name that would be longer: a dash and 32 hex digits. */
-#define HASH_SIZE 33
 
 struct udm_names_t {
     unsigned char *filter; /* made with the first name; its pages come as they are needed */
@@ -83,32 +79,6 @@ static bool note(udm_names_t *names, const udm_buffer_t *name)
 }
 
 /*
- * Cuts a name that is put together of several and so too long, at the end and not within a %XX; a hash
- * of all of it keeps it apart from others that begin so.
- */
-static void shorten(udm_buffer_t *name)
-{
-    unsigned char hash[SHA256_DIGEST_LENGTH];
-    apr_size_t keep = STEM_MAX - HASH_SIZE;
-
-    if (name->size <= STEM_MAX) {
-        return;
-    }
-    SHA256((const unsigned char *)name->data, name->size, hash);
-    if (name->data[keep - 1] == '%') {
-        keep -= 1;
-    }
-    else if (name->data[keep - 2] == '%') {
-        keep -= 2;
-    }
-    name->size = keep;
-    udm_buffer_char(name, '-');
-    for (int i = 0; i < 16; i++) {
-        udm_buffer_format(name, "%02x", hash[i]);
-    }
-}
-
-/*
  * Whether Windows takes a name for a device, whatever follows its first dot. Those with other
  * characters than letters and digits (CONIN$, COM and a superscript) are none once they are encoded.
  */
@@ -149,7 +119,9 @@ void udm_names_finish(udm_names_t *names, udm_buffer_t *name)
     if (is_device(name)) {
         encode_first(name);
     }
-    shorten(name);
+    if (name->size > STEM_MAX) { /* it is put together of several */
+        udm_zip_name_cut(name, STEM_MAX - UDM_ZIP_NAME_HASH, name->data, name->size);
+    }
     stem = name->size;
     if (names->filter == NULL) {
         names->filter = calloc(1, FILTER_SIZE);

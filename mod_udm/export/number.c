@@ -12,7 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/calendar.h"
 #include "export/number.h"
+
+/* From 1970-01-01 to the day that PostgreSQL counts from. */
+#define DAYS_TO_2000 10957
 
 void udm_number_int(udm_buffer_t *out, int64_t value)
 {
@@ -433,21 +437,6 @@ bool udm_number_numeric(udm_buffer_t *out, const unsigned char *data, apr_size_t
     return true;
 }
 
-/* Day of the proleptic Gregorian calendar, from days since 2000-01-01. */
-static void civil(int64_t *year, int *month, int *day, int64_t days)
-{
-    int64_t z = days + 10957 + 719468;
-    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-
-    *day = (int)(doy - (153 * mp + 2) / 5 + 1);
-    *month = (int)(mp < 10 ? mp + 3 : mp - 9);
-    *year = yoe + era * 400 + (*month <= 2);
-}
-
 static char *two(char *to, int value)
 {
     to[0] = (char)('0' + value / 10);
@@ -455,15 +444,15 @@ static char *two(char *to, int value)
     return to + 2;
 }
 
-/* "2015-08-05"; years before 1 count from 1 BC. @return true for those */
+/* "2015-08-05", from days since 2000; years before 1 count from 1 BC. @return true for those */
 static bool day_text(udm_buffer_t *out, int64_t days)
 {
-    int64_t year;
+    apr_int64_t year;
     int month, day;
     bool before;
     char *to;
 
-    civil(&year, &month, &day, days);
+    udm_calendar_date(&year, &month, &day, days + DAYS_TO_2000);
     before = year <= 0;
     if (before) {
         year = 1 - year;

@@ -140,7 +140,7 @@ udm_volume_target_t udm_parts_target(udm_parts_t *parts)
 
 udm_error_t *udm_parts_publish(apr_array_header_t **published, apr_pool_t *p, udm_parts_t *parts)
 {
-    const char *suffix = udm_encryption_suffix(udm_recipient_encryption(parts->recipient));
+    udm_encryption encryption = udm_recipient_encryption(parts->recipient);
     int count = parts->written->nelts;
     apr_array_header_t *list = apr_array_make(p, count, sizeof(udm_part_t));
     udm_error_t *error = NULL;
@@ -149,9 +149,8 @@ udm_error_t *udm_parts_publish(apr_array_header_t **published, apr_pool_t *p, ud
         const written_t *part = &APR_ARRAY_IDX(parts->written, i, written_t);
         udm_part_t out;
 
-        out.name = i == count - 1
-                       ? apr_psprintf(p, "export-%s.zip%s", parts->export_id, suffix)
-                       : apr_psprintf(p, "export-%s.z%02d%s", parts->export_id, i + 1, suffix);
+        out.name = udm_artifact_name(p, parts->export_id,
+                                     i == count - 1 ? UDM_ARTIFACT_LAST : i + 1, encryption);
         out.size = part->size;
         out.sha256 = apr_pstrdup(p, part->sha256);
         APR_ARRAY_PUSH(list, udm_part_t) = out;

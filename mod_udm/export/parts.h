@@ -8,12 +8,13 @@
 
 #include <apr_tables.h>
 
+#include "core/artifact.h"
 #include "export/envelope.h"
 #include "export/volume.h"
 #include "store/store.h"
 
-/* The most parts that can be named: the last but one is "z99999". */
-#define UDM_PARTS_MAX 100000
+/* The most parts that can be named. */
+#define UDM_PARTS_MAX (UDM_ARTIFACT_PART_MAX + 1)
 
 typedef struct udm_parts_t udm_parts_t;
 
@@ -32,8 +33,7 @@ udm_volume_target_t udm_parts_target(udm_parts_t *parts);
 
 /*
  * Publishes all parts, the last one last. `published` gets udm_part_t (db/queue.h) in order, in `p`.
- * A single part is export-<uuid>.zip.smime (or .zip.p7m, by the recipient's encryption); of several,
- * the last one is, and those before it are export-<uuid>.z01.smime and so on.
+ * Their names tell the recipient's encryption.
  */
 udm_error_t *udm_parts_publish(apr_array_header_t **published, apr_pool_t *p, udm_parts_t *parts);
 

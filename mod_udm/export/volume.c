@@ -3,6 +3,7 @@
  * volume.c: the cutting. What is written goes to the volume under way; one that is full is closed,
  * and the next one begins with the next byte.
  */
+#include "core/zip_format.h"
 #include "export/volume.h"
 
 struct udm_volumes_t {
@@ -24,7 +25,7 @@ udm_error_t *udm_volumes_open(udm_volumes_t **volumes, apr_pool_t *p,
     }
     v->pool = p;
     v->target = *target;
-    v->limit = limit % UDM_VOLUME_BLOCK == 0 ? limit - 1 : limit;
+    v->limit = limit % UDM_ZIP_VOLUME_BLOCK == 0 ? limit - 1 : limit;
     *volumes = v;
     return NULL;
 }
@@ -56,17 +57,19 @@ static udm_error_t *put(udm_volumes_t *v, const void *data, apr_size_t size)
 /* Ends this volume, of which there will be another. */
 static udm_error_t *next_volume(udm_volumes_t *v)
 {
+    unsigned char marker[4];
     udm_error_t *error = NULL;
 
     /* A byte that nothing refers to: `limit` is no multiple itself, so it has the room. */
-    if (udm_volumes_size(v, 0) % UDM_VOLUME_BLOCK == 0) {
+    if (udm_volumes_size(v, 0) % UDM_ZIP_VOLUME_BLOCK == 0) {
         error = put(v, "", 1);
     }
     if (error == NULL) {
         error = v->target.close(v->target.context);
     }
     if (error == NULL && v->disk == 0) {
-        error = v->target.prepend(v->target.context, UDM_SPLIT_MARKER, UDM_SPLIT_MARKER_SIZE);
+        udm_put32(marker, UDM_ZIP_SPLIT);
+        error = v->target.prepend(v->target.context, marker, sizeof(marker));
     }
     v->open = false;
     v->used = 0;

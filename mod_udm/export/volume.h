@@ -11,16 +11,6 @@
 
 #include "export/buffer.h"
 
-/* The marker of a split archive, and its size. */
-#define UDM_SPLIT_MARKER      "PK\7\10"
-#define UDM_SPLIT_MARKER_SIZE 4
-
-/*
- * No volume's size is a multiple of this: Info-ZIP's `zip -s 0` then corrupts an entry that spans
- * three volumes, without an error.
- */
-#define UDM_VOLUME_BLOCK 16384
-
 /* Nothing that must not be cut is larger. */
 #define UDM_VOLUME_WHOLE_MAX 1024
 

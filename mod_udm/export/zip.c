@@ -9,25 +9,14 @@
  */
 #include <openssl/sha.h>
 
+#include "core/zip_format.h"
 #include "export/spool.h"
 #include "export/zip.h"
 
-#define METHOD_DEFLATE    8
-#define FLAG_DESCRIPTOR   0x0008
-#define FLAG_UTF8         0x0800
-#define VERSION_DEFLATE   20
-#define VERSION_ZIP64     45
-#define MADE_BY_UNIX      (3 << 8)
-#define MODE_FILE_0600    (0100600U << 16)
-#define EXTRA_ZIP64       0x0001
-#define EXTRA_PAD         0xd935 /* as zipalign pads; nobody reads what is in it */
-#define MAX16             0xffffU
-#define MAX32             0xffffffffU
-#define CENTRAL_SIZE      46
+#define LARGE_EXTRA_SIZE  (4 + 8 + 8)
 #define CENTRAL_EXTRA_MAX (4 + 8 + 8 + 8 + 4)
-#define PAD_SIZE          4
-#define ENDS_SIZE         (56 + 20 + 22 + 1)
-#define NAME_MAX_SIZE     512
+#define ENDS_SIZE         (UDM_ZIP_END64_SIZE + UDM_ZIP_LOCATOR_SIZE + UDM_ZIP_END_SIZE + 1)
+#define NAME_ENDING       40 /* left free for the hash of a long name */
 
 /* One entry of the central directory as it waits in the spool; its name follows. */
 typedef struct central_t {
@@ -48,35 +37,8 @@ struct udm_zip_t {
     uint64_t entries;
     apr_int64_t directory_size; /* the most that the central directory can take */
     central_t central;          /* of the entry under way */
-    char name[NAME_MAX_SIZE];
+    char name[UDM_ZIP_ENTRY_NAME_MAX];
 };
-
-static unsigned char *put16(unsigned char *to, unsigned value)
-{
-    to[0] = (unsigned char)value;
-    to[1] = (unsigned char)(value >> 8);
-    return to + 2;
-}
-
-static unsigned char *put32(unsigned char *to, uint32_t value)
-{
-    return put16(put16(to, value & MAX16), value >> 16);
-}
-
-static unsigned char *put64(unsigned char *to, uint64_t value)
-{
-    return put32(put32(to, (uint32_t)value), (uint32_t)(value >> 32));
-}
-
-static uint32_t most32(uint64_t value)
-{
-    return value < MAX32 ? (uint32_t)value : MAX32;
-}
-
-static unsigned most16(uint64_t value)
-{
-    return value < MAX16 ? (unsigned)value : MAX16;
-}
 
 udm_error_t *udm_zip_open(udm_zip_t **zip, apr_pool_t *p, udm_volumes_t *volumes,
                           const char *spool_dir, apr_time_t created)
@@ -95,15 +57,15 @@ udm_error_t *udm_zip_open(udm_zip_t **zip, apr_pool_t *p, udm_volumes_t *volumes
 
 udm_error_t *udm_zip_begin(udm_zip_t *zip, const char *name, const udm_entry_sum_t *sum)
 {
-    unsigned char header[30 + NAME_MAX_SIZE + 20];
+    unsigned char header[UDM_ZIP_LOCAL_SIZE + UDM_ZIP_ENTRY_NAME_MAX + LARGE_EXTRA_SIZE];
     unsigned char *to = header;
     central_t *central = &zip->central;
     apr_size_t name_size = strlen(name);
-    bool large = sum != NULL && (sum->size >= MAX32 || sum->compressed >= MAX32);
-    apr_size_t size = 30 + name_size + (large ? 20 : 0);
+    bool large = sum != NULL && (sum->size >= UDM_ZIP_MAX32 || sum->compressed >= UDM_ZIP_MAX32);
+    apr_size_t size = UDM_ZIP_LOCAL_SIZE + name_size + (large ? LARGE_EXTRA_SIZE : 0);
     udm_error_t *error;
 
-    if (name_size >= NAME_MAX_SIZE) {
+    if (name_size > UDM_ZIP_ENTRY_NAME_MAX) {
         return udm_error_make(zip->pool, UDM_E_INTERNAL, "the name of an entry is too long");
     }
     /* Info-ZIP's `zip -s 0` loses its place when a volume ends between a header and its data. */
@@ -116,26 +78,26 @@ udm_error_t *udm_zip_begin(udm_zip_t *zip, const char *name, const udm_entry_sum
     central->name_size = (uint16_t)name_size;
     central->disk = udm_volumes_disk(zip->volumes);
     central->offset = udm_volumes_offset(zip->volumes);
-    central->flags = FLAG_UTF8 | (sum == NULL ? FLAG_DESCRIPTOR : 0);
+    central->flags = UDM_ZIP_UTF8 | (sum == NULL ? UDM_ZIP_HAS_DESCRIPTOR : 0);
 
-    to = put32(to, 0x04034b50);
-    to = put16(to, large ? VERSION_ZIP64 : VERSION_DEFLATE);
-    to = put16(to, central->flags);
-    to = put16(to, METHOD_DEFLATE);
-    to = put16(to, zip->time);
-    to = put16(to, zip->date);
-    to = put32(to, sum != NULL ? sum->crc : 0);
-    to = put32(to, large ? MAX32 : sum != NULL ? (uint32_t)sum->compressed : 0);
-    to = put32(to, large ? MAX32 : sum != NULL ? (uint32_t)sum->size : 0);
-    to = put16(to, (unsigned)name_size);
-    to = put16(to, large ? 20 : 0);
+    to = udm_put32(to, UDM_ZIP_LOCAL);
+    to = udm_put16(to, large ? UDM_ZIP_VERSION_ZIP64 : UDM_ZIP_VERSION);
+    to = udm_put16(to, central->flags);
+    to = udm_put16(to, UDM_ZIP_DEFLATE);
+    to = udm_put16(to, zip->time);
+    to = udm_put16(to, zip->date);
+    to = udm_put32(to, sum != NULL ? sum->crc : 0);
+    to = udm_put32(to, large ? UDM_ZIP_MAX32 : sum != NULL ? (uint32_t)sum->compressed : 0);
+    to = udm_put32(to, large ? UDM_ZIP_MAX32 : sum != NULL ? (uint32_t)sum->size : 0);
+    to = udm_put16(to, (unsigned)name_size);
+    to = udm_put16(to, large ? LARGE_EXTRA_SIZE : 0);
     memcpy(to, name, name_size);
     to += name_size;
     if (large) {
-        to = put16(to, EXTRA_ZIP64);
-        to = put16(to, 16);
-        to = put64(to, (uint64_t)sum->size);
-        to = put64(to, (uint64_t)sum->compressed);
+        to = udm_put16(to, UDM_ZIP_EXTRA_ZIP64);
+        to = udm_put16(to, LARGE_EXTRA_SIZE - 4);
+        to = udm_put64(to, (uint64_t)sum->size);
+        to = udm_put64(to, (uint64_t)sum->compressed);
     }
     return udm_volumes_write(zip->volumes, header, (apr_size_t)(to - header));
 }
@@ -150,19 +112,19 @@ udm_error_t *udm_zip_end(udm_zip_t *zip, const udm_entry_sum_t *sum)
     central_t *central = &zip->central;
     udm_error_t *error = NULL;
 
-    if ((central->flags & FLAG_DESCRIPTOR) != 0) {
+    if ((central->flags & UDM_ZIP_HAS_DESCRIPTOR) != 0) {
         unsigned char descriptor[24];
         unsigned char *to = descriptor;
 
-        to = put32(to, 0x08074b50);
-        to = put32(to, sum->crc);
-        if (sum->size >= MAX32 || sum->compressed >= MAX32) {
-            to = put64(to, (uint64_t)sum->compressed);
-            to = put64(to, (uint64_t)sum->size);
+        to = udm_put32(to, UDM_ZIP_DESCRIPTOR);
+        to = udm_put32(to, sum->crc);
+        if (sum->size >= UDM_ZIP_MAX32 || sum->compressed >= UDM_ZIP_MAX32) {
+            to = udm_put64(to, (uint64_t)sum->compressed);
+            to = udm_put64(to, (uint64_t)sum->size);
         }
         else {
-            to = put32(to, (uint32_t)sum->compressed);
-            to = put32(to, (uint32_t)sum->size);
+            to = udm_put32(to, (uint32_t)sum->compressed);
+            to = udm_put32(to, (uint32_t)sum->size);
         }
         error = udm_volumes_whole(zip->volumes, (apr_size_t)(to - descriptor));
         if (error == NULL) {
@@ -173,7 +135,8 @@ udm_error_t *udm_zip_end(udm_zip_t *zip, const udm_entry_sum_t *sum)
     central->size = sum->size;
     central->compressed = sum->compressed;
     zip->entries++;
-    zip->directory_size += CENTRAL_SIZE + central->name_size + CENTRAL_EXTRA_MAX + PAD_SIZE;
+    zip->directory_size +=
+        UDM_ZIP_CENTRAL_SIZE + central->name_size + CENTRAL_EXTRA_MAX + UDM_ZIP_PAD_SIZE;
     if (error == NULL) {
         error = udm_spool_write(zip->directory, central, sizeof(*central));
     }
@@ -190,8 +153,9 @@ udm_error_t *udm_zip_end(udm_zip_t *zip, const udm_entry_sum_t *sum)
 static udm_error_t *write_central(udm_zip_t *zip, apr_int64_t *size, const central_t *central,
                                   const char *name)
 {
-    unsigned char record[CENTRAL_SIZE + NAME_MAX_SIZE + CENTRAL_EXTRA_MAX + PAD_SIZE];
-    unsigned char extra[CENTRAL_EXTRA_MAX + PAD_SIZE];
+    unsigned char record[UDM_ZIP_CENTRAL_SIZE + UDM_ZIP_ENTRY_NAME_MAX + CENTRAL_EXTRA_MAX +
+                         UDM_ZIP_PAD_SIZE];
+    unsigned char extra[CENTRAL_EXTRA_MAX + UDM_ZIP_PAD_SIZE];
     unsigned char *to = record;
     unsigned char *e = extra + 4;
     apr_size_t extra_size = 0;
@@ -201,50 +165,50 @@ static udm_error_t *write_central(udm_zip_t *zip, apr_int64_t *size, const centr
     bool zip64;
     udm_error_t *error;
 
-    if (central->size >= MAX32) {
-        e = put64(e, (uint64_t)central->size);
+    if (central->size >= UDM_ZIP_MAX32) {
+        e = udm_put64(e, (uint64_t)central->size);
     }
-    if (central->compressed >= MAX32) {
-        e = put64(e, (uint64_t)central->compressed);
+    if (central->compressed >= UDM_ZIP_MAX32) {
+        e = udm_put64(e, (uint64_t)central->compressed);
     }
-    if (offset >= MAX32) {
-        e = put64(e, (uint64_t)offset);
+    if (offset >= UDM_ZIP_MAX32) {
+        e = udm_put64(e, (uint64_t)offset);
     }
-    if (disk >= MAX16) {
-        e = put32(e, disk);
+    if (disk >= UDM_ZIP_MAX16) {
+        e = udm_put32(e, disk);
     }
     zip64 = e > extra + 4;
     if (zip64) {
         extra_size = (apr_size_t)(e - extra);
-        put16(put16(extra, EXTRA_ZIP64), (unsigned)extra_size - 4);
+        udm_put16(udm_put16(extra, UDM_ZIP_EXTRA_ZIP64), (unsigned)extra_size - 4);
     }
-    whole = CENTRAL_SIZE + central->name_size + extra_size;
-    error = udm_volumes_whole(zip->volumes, whole + PAD_SIZE);
+    whole = UDM_ZIP_CENTRAL_SIZE + central->name_size + extra_size;
+    error = udm_volumes_whole(zip->volumes, whole + UDM_ZIP_PAD_SIZE);
     if (error != NULL) {
         return error;
     }
-    if (udm_volumes_size(zip->volumes, whole) % UDM_VOLUME_BLOCK == 0) {
-        put16(put16(extra + extra_size, EXTRA_PAD), 0);
-        extra_size += PAD_SIZE;
-        whole += PAD_SIZE;
+    if (udm_volumes_size(zip->volumes, whole) % UDM_ZIP_VOLUME_BLOCK == 0) {
+        udm_put16(udm_put16(extra + extra_size, UDM_ZIP_EXTRA_PAD), 0);
+        extra_size += UDM_ZIP_PAD_SIZE;
+        whole += UDM_ZIP_PAD_SIZE;
     }
-    to = put32(to, 0x02014b50);
-    to = put16(to, MADE_BY_UNIX | VERSION_ZIP64);
-    to = put16(to, zip64 ? VERSION_ZIP64 : VERSION_DEFLATE);
-    to = put16(to, central->flags);
-    to = put16(to, METHOD_DEFLATE);
-    to = put16(to, zip->time);
-    to = put16(to, zip->date);
-    to = put32(to, central->crc);
-    to = put32(to, most32((uint64_t)central->compressed));
-    to = put32(to, most32((uint64_t)central->size));
-    to = put16(to, central->name_size);
-    to = put16(to, (unsigned)extra_size);
-    to = put16(to, 0);
-    to = put16(to, most16(disk));
-    to = put16(to, 0);
-    to = put32(to, MODE_FILE_0600);
-    to = put32(to, most32((uint64_t)offset));
+    to = udm_put32(to, UDM_ZIP_CENTRAL);
+    to = udm_put16(to, UDM_ZIP_MADE_BY);
+    to = udm_put16(to, zip64 ? UDM_ZIP_VERSION_ZIP64 : UDM_ZIP_VERSION);
+    to = udm_put16(to, central->flags);
+    to = udm_put16(to, UDM_ZIP_DEFLATE);
+    to = udm_put16(to, zip->time);
+    to = udm_put16(to, zip->date);
+    to = udm_put32(to, central->crc);
+    to = udm_put32(to, udm_zip_most32((uint64_t)central->compressed));
+    to = udm_put32(to, udm_zip_most32((uint64_t)central->size));
+    to = udm_put16(to, central->name_size);
+    to = udm_put16(to, (unsigned)extra_size);
+    to = udm_put16(to, 0);
+    to = udm_put16(to, udm_zip_most16(disk));
+    to = udm_put16(to, 0);
+    to = udm_put32(to, UDM_ZIP_MODE_0600);
+    to = udm_put32(to, udm_zip_most32((uint64_t)offset));
     memcpy(to, name, central->name_size);
     to += central->name_size;
     memcpy(to, extra, extra_size);
@@ -274,39 +238,40 @@ static udm_error_t *write_ends(udm_zip_t *zip, uint32_t disk, apr_int64_t offset
     if (at == 0) {
         entries_here = 0;
     }
-    zip64 = zip->entries >= MAX16 || size >= MAX32 || offset >= MAX32 || here >= MAX16;
+    zip64 = zip->entries >= UDM_ZIP_MAX16 || size >= UDM_ZIP_MAX32 || offset >= UDM_ZIP_MAX32 ||
+            here >= UDM_ZIP_MAX16;
     if (zip64) {
-        to = put32(to, 0x06064b50);
-        to = put64(to, 56 - 12);
-        to = put16(to, MADE_BY_UNIX | VERSION_ZIP64);
-        to = put16(to, VERSION_ZIP64);
-        to = put32(to, here);
-        to = put32(to, disk);
-        to = put64(to, entries_here);
-        to = put64(to, zip->entries);
-        to = put64(to, (uint64_t)size);
-        to = put64(to, (uint64_t)offset);
-        to = put32(to, 0x07064b50);
-        to = put32(to, here);
-        to = put64(to, (uint64_t)at);
-        to = put32(to, here + 1);
+        to = udm_put32(to, UDM_ZIP_END64);
+        to = udm_put64(to, UDM_ZIP_END64_SIZE - 12);
+        to = udm_put16(to, UDM_ZIP_MADE_BY);
+        to = udm_put16(to, UDM_ZIP_VERSION_ZIP64);
+        to = udm_put32(to, here);
+        to = udm_put32(to, disk);
+        to = udm_put64(to, entries_here);
+        to = udm_put64(to, zip->entries);
+        to = udm_put64(to, (uint64_t)size);
+        to = udm_put64(to, (uint64_t)offset);
+        to = udm_put32(to, UDM_ZIP_END64_LOCATOR);
+        to = udm_put32(to, here);
+        to = udm_put64(to, (uint64_t)at);
+        to = udm_put32(to, here + 1);
     }
-    to = put32(to, 0x06054b50);
-    to = put16(to, most16(here));
-    to = put16(to, most16(disk));
-    to = put16(to, most16(entries_here));
-    to = put16(to, most16(zip->entries));
-    to = put32(to, most32((uint64_t)size));
-    to = put32(to, most32((uint64_t)offset));
+    to = udm_put32(to, UDM_ZIP_END);
+    to = udm_put16(to, udm_zip_most16(here));
+    to = udm_put16(to, udm_zip_most16(disk));
+    to = udm_put16(to, udm_zip_most16(entries_here));
+    to = udm_put16(to, udm_zip_most16(zip->entries));
+    to = udm_put32(to, udm_zip_most32((uint64_t)size));
+    to = udm_put32(to, udm_zip_most32((uint64_t)offset));
     /* A comment of one byte, only so that the size is no multiple. */
     whole = (apr_size_t)(to - ends) + 2;
-    if (udm_volumes_size(zip->volumes, whole) % UDM_VOLUME_BLOCK == 0) {
-        to = put16(to, 1);
+    if (udm_volumes_size(zip->volumes, whole) % UDM_ZIP_VOLUME_BLOCK == 0) {
+        to = udm_put16(to, 1);
         *to = '\n';
         whole++;
     }
     else {
-        put16(to, 0);
+        udm_put16(to, 0);
     }
     return udm_volumes_write(zip->volumes, ends, whole);
 }
@@ -314,7 +279,7 @@ static udm_error_t *write_ends(udm_zip_t *zip, uint32_t disk, apr_int64_t offset
 udm_error_t *udm_zip_finish(udm_zip_t *zip)
 {
     central_t central;
-    char name[NAME_MAX_SIZE];
+    char name[UDM_ZIP_ENTRY_NAME_MAX];
     apr_int64_t size = 0;
     apr_int64_t offset = 0;
     uint32_t disk = 0;
@@ -363,6 +328,22 @@ udm_error_t *udm_zip_finish(udm_zip_t *zip)
     return error;
 }
 
+void udm_zip_name_cut(udm_buffer_t *name, apr_size_t keep, const void *data, apr_size_t size)
+{
+    unsigned char hash[UDM_SHA256_SIZE];
+
+    SHA256(data, size, hash);
+    if (name->data[keep - 1] == '%') {
+        keep -= 1;
+    }
+    else if (name->data[keep - 2] == '%') {
+        keep -= 2;
+    }
+    name->size = keep;
+    udm_buffer_char(name, '-');
+    udm_buffer_hex(name, hash, (UDM_ZIP_NAME_HASH - 1) / 2);
+}
+
 void udm_zip_name(udm_buffer_t *name, const void *data, apr_size_t size)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -386,22 +367,7 @@ void udm_zip_name(udm_buffer_t *name, const void *data, apr_size_t size)
             udm_buffer_add(name, code, sizeof(code));
         }
         if (name->size - start > UDM_ZIP_NAME_MAX) {
-            unsigned char hash[SHA256_DIGEST_LENGTH];
-            apr_size_t keep = start + UDM_ZIP_NAME_MAX - 40;
-
-            SHA256(from, size, hash);
-            /* Not in the middle of a %XX. */
-            if (name->data[keep - 1] == '%') {
-                keep -= 1;
-            }
-            else if (name->data[keep - 2] == '%') {
-                keep -= 2;
-            }
-            name->size = keep;
-            udm_buffer_char(name, '-');
-            for (i = 0; i < 16; i++) {
-                udm_buffer_format(name, "%02x", hash[i]);
-            }
+            udm_zip_name_cut(name, start + UDM_ZIP_NAME_MAX - NAME_ENDING, from, size);
             return;
         }
     }

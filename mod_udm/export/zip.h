@@ -43,4 +43,13 @@ udm_error_t *udm_zip_finish(udm_zip_t *zip);
  */
 void udm_zip_name(udm_buffer_t *name, const void *data, apr_size_t size);
 
+/* What stands for the end of a name that would be too long: a dash and 32 hex digits. */
+#define UDM_ZIP_NAME_HASH 33
+
+/*
+ * Cuts a name after `keep` bytes, or before a %XX that would be cut; a hash of `data`, which is all
+ * of it, keeps it apart from others that begin so.
+ */
+void udm_zip_name_cut(udm_buffer_t *name, apr_size_t keep, const void *data, apr_size_t size);
+
 #endif

@@ -15,10 +15,13 @@
 #include <ap_provider.h>
 #include <mod_auth.h>
 
+#include <apr_escape.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "core/apikey.h"
+#include "core/calendar.h"
+#include "core/clock.h"
 #include "core/text.h"
 #include "core/token.h"
 #include "db/tenant.h"
@@ -129,7 +132,7 @@ static udm_error_t *verify(const udm_token_claims_t **claims, request_rec *r,
                            const udm_request_t *q, const udm_jwks_t *jwks,
                            const udm_token_policy_t *policy, const char *token)
 {
-    apr_time_t since = udm_lookups_clock(), now = apr_time_now();
+    apr_time_t since = udm_clock(), now = apr_time_now();
     unsigned char id[UDM_LOOKUPS_ID_SIZE];
     apr_interval_time_t lifetime;
     udm_lookups_t *lookups = lookups_of(&lifetime, r, q);
@@ -138,7 +141,7 @@ static udm_error_t *verify(const udm_token_claims_t **claims, request_rec *r,
 
     if (lookups) {
         const char *texts[] = {"token",
-                               udm_text_hex(r->pool, udm_jwks_sha256(jwks), UDM_SHA256_SIZE),
+                               apr_pescape_hex(r->pool, udm_jwks_sha256(jwks), UDM_SHA256_SIZE, 0),
                                apr_itoa(r->pool, policy->skew),
                                policy->issuer,
                                policy->audience,
@@ -260,7 +263,7 @@ static udm_error_t *add_rights(request_rec *r, udm_credentials_t *c)
 {
     lookup_t lookup = {r, c};
     udm_lookups_t *lookups = udm_child_of(r)->lookups;
-    apr_time_t since = udm_lookups_clock();
+    apr_time_t since = udm_clock();
     unsigned char id[UDM_LOOKUPS_ID_SIZE];
     const udm_principal_t *known;
     udm_error_t *error;
@@ -307,7 +310,7 @@ static udm_error_t *look_up(udm_principal_t **who, request_rec *r, const udm_api
 static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const udm_request_t *q,
                              const udm_apikey_t *key, const udm_token_claims_t *claims)
 {
-    apr_time_t since = udm_lookups_clock();
+    apr_time_t since = udm_clock();
     unsigned char id[UDM_LOOKUPS_ID_SIZE];
     apr_interval_time_t lifetime, good_for;
     udm_lookups_t *lookups = lookups_of(&lifetime, r, q);
@@ -315,10 +318,10 @@ static udm_error_t *identify(const udm_principal_t **who, request_rec *r, const 
     udm_error_t *error;
 
     if (lookups) {
-        const char *texts[] = {"principal", key ? key->id : NULL,
-                               key ? udm_text_hex(r->pool, key->secret_sha256, UDM_SHA256_SIZE)
-                                   : NULL,
-                               claims ? claims->ccid : NULL, claims ? claims->subject : NULL};
+        const char *texts[] = {
+            "principal", key ? key->id : NULL,
+            key ? apr_pescape_hex(r->pool, key->secret_sha256, UDM_SHA256_SIZE, 0) : NULL,
+            claims ? claims->ccid : NULL, claims ? claims->subject : NULL};
 
         udm_lookups_id(id, r->pool, texts, sizeof(texts) / sizeof(texts[0]),
                        claims ? claims->roles : NULL);

@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 #include <jansson.h>
 
+#include "core/calendar.h"
 #include "core/certificate.h"
 #include "core/multipart.h"
 #include "core/text.h"
@@ -41,7 +42,7 @@ static json_t *info_json(const certificate_work_t *work)
 {
     return json_pack("{s:s, s:s, s:I, s:s?}", "ccid", work->q->who->ccid, "name", work->info->name,
                      "size", (json_int_t)work->info->size, "lastModified",
-                     udm_text_time(work->r->pool, work->info->modified));
+                     udm_calendar_text(work->r->pool, work->info->modified));
 }
 
 /* What the certificate must be depends on how the contact centre's files are encrypted. */

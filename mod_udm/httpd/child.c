@@ -5,6 +5,7 @@
 #include "httpd/child.h"
 
 #include <apr_hash.h>
+#include <apr_strings.h>
 
 #include "httpd/auth.h"
 #include "httpd/config.h"

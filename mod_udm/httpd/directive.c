@@ -14,6 +14,7 @@
 #include <apr_uri.h>
 #include <libpq-fe.h>
 
+#include "core/calendar.h"
 #include "core/text.h"
 #include "httpd/config.h"
 
@@ -339,7 +340,7 @@ static const char *set_sunset(cmd_parms *cmd, void *dirv, const char *arg)
         dir->sunset = "";
         return NULL;
     }
-    if (!udm_text_parse_time(&when, arg) || when < apr_time_from_sec(UDM_DEPRECATED_SINCE)) {
+    if (!udm_calendar_parse(&when, arg) || when < apr_time_from_sec(UDM_DEPRECATED_SINCE)) {
         return bad(cmd, arg,
                    "none, or a date from 2026-01-01 on, when v4 and v3 were deprecated: "
                    "YYYY-MM-DD or as in RFC 3339");

@@ -20,7 +20,7 @@
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
-#include "core/encryption.h"
+#include "core/artifact.h"
 #include "core/link.h"
 #include "core/text.h"
 #include "db/download.h"
@@ -72,7 +72,7 @@ static udm_error_t *open_file(apr_file_t **fd, request_rec *r, const char *name)
 /* The header Repr-Digest (RFC 9530): of the whole file, also where a part of it is sent. */
 static const char *repr_digest(apr_pool_t *p, const char *sha256)
 {
-    unsigned char digest[32];
+    unsigned char digest[UDM_SHA256_SIZE];
     char *text;
 
     if (!udm_text_unhex(digest, sizeof(digest), sha256)) {
@@ -88,8 +88,11 @@ static void set_headers(request_rec *r, const udm_download_t *info)
 {
     const char *digest = repr_digest(r->pool, info->sha256);
     const char *etag = apr_pstrcat(r->pool, "\"", info->sha256, "\"", NULL);
+    udm_artifact_t artifact;
 
-    ap_set_content_type(r, udm_encryption_media_type(info->name));
+    /* It has such a name: it was found in the store. */
+    (void)udm_artifact_parse(&artifact, info->name);
+    ap_set_content_type(r, udm_encryption_media_type(artifact.encryption));
     apr_table_setn(r->headers_out, "Content-Disposition",
                    apr_pstrcat(r->pool, "attachment; filename=\"", info->name, "\"", NULL));
     apr_table_setn(r->headers_out, "ETag", etag);

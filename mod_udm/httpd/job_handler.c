@@ -8,8 +8,8 @@
 
 #include <apr_strings.h>
 #include <jansson.h>
-#include <openssl/sha.h>
 
+#include "core/clock.h"
 #include "core/etag.h"
 #include "core/job.h"
 #include "core/json.h"
@@ -60,7 +60,6 @@ static udm_error_t *read_job(job_work_t *work)
     const char *data;
     apr_size_t size;
     json_t *body;
-    unsigned char digest[SHA256_DIGEST_LENGTH];
     udm_error_t *error = udm_request_body(&data, &size, r, udm_config_max_body(work->q->dir));
 
     if (error) {
@@ -74,8 +73,7 @@ static udm_error_t *read_job(job_work_t *work)
         return udm_error_make(r->pool, UDM_E_MEDIA_TYPE,
                               "the body must be application/json, and Content-Type must say so");
     }
-    SHA256((const unsigned char *)data, size, digest);
-    work->body_sha256 = udm_text_hex(r->pool, digest, sizeof(digest));
+    work->body_sha256 = udm_text_sha256(r->pool, data, size);
     error = udm_json_parse(&body, r->pool, data, size);
     if (!error) {
         error = udm_job_parse(&work->job, r->pool, body, work->q->route->version, apr_time_now());
@@ -145,7 +143,7 @@ static udm_error_t *check_cipher(request_rec *r, const udm_job_cipher_t *cipher)
 {
     udm_lookups_t *lookups = udm_child_of(r)->lookups;
     const char *texts[] = {"certificate", udm_encryption_name(cipher->encryption), cipher->pem};
-    apr_time_t since = udm_lookups_clock();
+    apr_time_t since = udm_clock();
     unsigned char id[UDM_LOOKUPS_ID_SIZE];
     udm_certificate_t *certificate;
     const span_t *good = NULL;

@@ -15,9 +15,9 @@
 #include <apr_strings.h>
 #include <jansson.h>
 
+#include "core/calendar.h"
 #include "core/json.h"
 #include "core/listing.h"
-#include "core/text.h"
 #include "db/file.h"
 #include "db/job.h"
 #include "db/list.h"
@@ -78,9 +78,9 @@ static void put_file(udm_json_out_t *out, apr_pool_t *p, const udm_file_info_t *
     udm_json_put(out, ",\"historyId\":");
     udm_json_put_int(out, file->run_id);
     udm_json_put(out, ",\"createdDate\":");
-    udm_json_put_string(out, udm_text_time(p, file->created));
+    udm_json_put_string(out, udm_calendar_text(p, file->created));
     udm_json_put(out, ",\"expirationDate\":");
-    udm_json_put_string(out, udm_text_time(p, file->expires));
+    udm_json_put_string(out, udm_calendar_text(p, file->expires));
     udm_json_put(out, ",\"remainingDays\":");
     udm_json_put_int(out, file->remaining_days);
     udm_json_put(out, ",\"sha256\":");

@@ -9,11 +9,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 #include <openssl/sha.h>
+
+#include "core/clock.h"
 
 #define SETS 256 /* chosen by the first byte of an id */
 #define WAYS 4
@@ -37,14 +38,6 @@ apr_status_t udm_lookups_create(udm_lookups_t **cache, apr_pool_t *pchild)
 {
     *cache = apr_pcalloc(pchild, sizeof(**cache));
     return apr_thread_mutex_create(&(*cache)->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
-}
-
-apr_time_t udm_lookups_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return apr_time_from_sec(now.tv_sec) + now.tv_nsec / 1000;
 }
 
 /* Writes a text and its end, so that no two lists of texts look alike; NULL is none of them. */
@@ -93,7 +86,7 @@ static apr_status_t release_cleanup(void *data)
 const void *udm_lookups_get(udm_lookups_t *cache, apr_pool_t *p, const unsigned char *id,
                             apr_interval_time_t lifetime)
 {
-    apr_time_t now = udm_lookups_clock();
+    apr_time_t now = udm_clock();
     entry_t *found = NULL;
     int i;
 
@@ -161,5 +154,5 @@ void udm_lookups_put(udm_lookups_t *cache, const unsigned char *id, const void *
 
 void udm_lookups_forget(udm_lookups_t *cache)
 {
-    atomic_store(&cache->forgotten, udm_lookups_clock());
+    atomic_store(&cache->forgotten, udm_clock());
 }

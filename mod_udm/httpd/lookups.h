@@ -13,15 +13,14 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
-#define UDM_LOOKUPS_ID_SIZE 32
+#include "core/text.h"
+
+#define UDM_LOOKUPS_ID_SIZE UDM_SHA256_SIZE
 
 typedef struct udm_lookups_t udm_lookups_t;
 
 /* Makes an empty cache, of a fixed number of entries, for the threads of a child. */
 apr_status_t udm_lookups_create(udm_lookups_t **cache, apr_pool_t *pchild);
-
-/* Now, on a clock that nobody sets; of no meaning but beside another reading of it. */
-apr_time_t udm_lookups_clock(void);
 
 /*
  * The id of some texts, of which any may be NULL, and unless it is NULL those in `more`. The first one
@@ -41,7 +40,7 @@ const void *udm_lookups_get(udm_lookups_t *cache, apr_pool_t *p, const unsigned 
 typedef void *(*udm_lookups_copy_fn)(apr_pool_t *p, const void *value);
 
 /*
- * Keeps a copy of `value` under `id`. `since` is a reading of the clock from before it was looked
+ * Keeps a copy of `value` under `id`. `since` is a reading of udm_clock() from before it was looked
  * up; `until` one from which on it must not be used.
  */
 void udm_lookups_put(udm_lookups_t *cache, const unsigned char *id, const void *value,

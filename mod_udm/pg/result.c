@@ -9,7 +9,7 @@
 #include <apr_strings.h>
 #include <jansson.h>
 
-#include "core/text.h"
+#include "core/calendar.h"
 
 const char *udm_result_text(const udm_result_t *result, int row, int column)
 {

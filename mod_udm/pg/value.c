@@ -8,7 +8,7 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
+#include "core/calendar.h"
 
 const char *udm_pg_int(apr_pool_t *p, apr_int64_t value)
 {

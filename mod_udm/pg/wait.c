@@ -12,27 +12,20 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <openssl/ssl.h>
+
+#include "core/clock.h"
 
 #define CANCEL_MS 1000
 
 /* How long the socket is waited for where nothing tells whether GSSAPI holds something back. */
 #define GSS_MS 10
 
-static apr_int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (apr_int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 apr_int64_t udm_wait_until(int ms)
 {
-    return ms > 0 ? now_ms() + ms : 0;
+    return ms > 0 ? udm_clock_ms() + ms : 0;
 }
 
 /*
@@ -60,7 +53,7 @@ static udm_wait wait_socket(PGconn *conn, short events, const udm_stop_t *stop, 
         int ms = -1;
 
         if (until) {
-            apr_int64_t left = until - now_ms();
+            apr_int64_t left = until - udm_clock_ms();
 
             if (left <= 0) {
                 return UDM_WAIT_LATE;

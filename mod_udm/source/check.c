@@ -6,7 +6,7 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
+#include "core/calendar.h"
 #include "source/private.h"
 
 #define FIRST_ROW_SECONDS "20"

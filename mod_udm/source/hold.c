@@ -8,10 +8,10 @@
  * the connection sets the session up, checks the reader and looks the relation up as on a new one.
  */
 #include <string.h>
-#include <time.h>
 
 #include <apr_strings.h>
 
+#include "core/clock.h"
 #include "source/private.h"
 
 /* What else was changed for new sessions (a password, pg_hba.conf) counts after this at the latest. */
@@ -30,14 +30,6 @@ struct udm_source_hold_t {
     bool spent; /* not to be used once more: only its end is waited for */
 };
 
-static apr_int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (apr_int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 udm_source_hold_t *udm_source_hold_make(apr_pool_t *p)
 {
     udm_source_hold_t *hold = apr_pcalloc(p, sizeof(*hold));
@@ -55,7 +47,7 @@ static void drop(udm_source_hold_t *hold)
 
 bool udm_source_hold_expire(udm_source_hold_t *hold)
 {
-    if (hold->db && now_ms() - hold->used >= UDM_SOURCE_HOLD_MS) {
+    if (hold->db && udm_clock_ms() - hold->used >= UDM_SOURCE_HOLD_MS) {
         drop(hold);
     }
     return hold->db != NULL;
@@ -64,7 +56,7 @@ bool udm_source_hold_expire(udm_source_hold_t *hold)
 /* Whether the connection is to the same server as the same reader, and can be used once more. */
 static bool fits(const udm_source_hold_t *hold, const char *conninfo)
 {
-    apr_int64_t now = now_ms();
+    apr_int64_t now = udm_clock_ms();
 
     return hold->db && !hold->lent && !hold->spent && strcmp(hold->conninfo, conninfo) == 0 &&
            now - hold->made < AGE_MS && now - hold->used < UDM_SOURCE_HOLD_MS;
@@ -117,7 +109,7 @@ udm_error_t *udm_source_hold_take(udm_pg_t **db, udm_source_hold_t *hold, apr_po
         /* Also when the one that was kept broke: that says nothing about a new one. */
         drop(hold);
         hold->conninfo = apr_pstrdup(hold->pool, conninfo);
-        hold->made = now_ms();
+        hold->made = udm_clock_ms();
         error = udm_pg_connect(db, hold->pool, conninfo, "udm-worker", UDM_E_SOURCE, stop);
         error = error ? udm_error_copy(p, error) : NULL;
     }
@@ -140,7 +132,7 @@ void udm_source_hold_give_back(udm_source_hold_t *hold, bool pooled)
 
     hold->lent = false;
     hold->spent = pooled;
-    hold->used = now_ms();
+    hold->used = udm_clock_ms();
     hold->db->stop = NULL;
     hold->db->patience = CLEAN_MS;
     /*

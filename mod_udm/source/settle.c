@@ -9,7 +9,7 @@
  */
 #include <apr_strings.h>
 
-#include "core/text.h"
+#include "core/calendar.h"
 #include "source/private.h"
 
 /* clang-format off */

@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 #include <jansson.h>
 
+#include "core/calendar.h"
 #include "core/text.h"
 #include "pg/wait.h"
 #include "source/private.h"

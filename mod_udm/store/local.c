@@ -21,16 +21,14 @@
 
 #include <apr_strings.h>
 
+#include "core/artifact.h"
 #include "store/local_private.h"
 
 #define BUFFER_SIZE 262144
 
 /* Bytes of a file that are given to the disk at a time while it is written. */
 #define WRITEBACK_SIZE (8 << 20)
-#define UUID_SIZE      36
 #define DIRECTORIES    256
-
-static const char prefix[] = "export-";
 
 typedef struct local_store_t {
     udm_store_t base;
@@ -59,115 +57,33 @@ struct udm_store_listing_t {
     DIR *dir; /* NULL: between two */
 };
 
-/* Why the store failed, for a person; where, for the log. */
-udm_error_t *udm_store_local_error(apr_pool_t *p, int status, const char *path)
-{
-    const char *reason = "the store cannot be used";
-
-    if (status == ENOSPC || status == EDQUOT) {
-        reason = "the store is full";
-    }
-    else if (status == EROFS || status == EACCES || status == EPERM) {
-        reason = "the store is read-only";
-    }
-    else if (status == ENOENT || status == ENOTDIR) {
-        reason = "there is no store where it is said to be";
-    }
-    return udm_error_detail(p, udm_error_status(p, UDM_E_STORE, status, "%s", reason), "%s: %s",
-                            path, strerror(status));
-}
-
-/* The same for a path below the root. */
+/* Why the store failed, for a path below the root. */
 static udm_error_t *error_at(apr_pool_t *p, const local_store_t *store, int status,
                              const char *path)
 {
     return udm_store_local_error(p, status, apr_pstrcat(p, store->base.root, "/", path, NULL));
 }
 
-/* A UUID in lower case, which is also what makes it safe as a part of a path. */
-static bool is_uuid(const char *text)
+/* Reads the name of an object that is published. */
+static bool is_object_name(udm_artifact_t *artifact, const char *name)
 {
-    for (int i = 0; i < UUID_SIZE; i++) {
-        char c = text[i];
-
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (c != '-') {
-                return false;
-            }
-        }
-        else if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
-            return false;
-        }
-    }
-    return true;
+    return udm_artifact_parse(artifact, name) && !artifact->draft;
 }
 
-/* export-<uuid>.z(ip|[0-9]{2,5}).(smime|p7m) */
-static bool is_object_name(const char *name)
-{
-    apr_size_t digits;
-
-    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0) {
-        return false;
-    }
-    name += sizeof(prefix) - 1;
-    if (!is_uuid(name) || strncmp(name + UUID_SIZE, ".z", 2) != 0) {
-        return false;
-    }
-    name += UUID_SIZE + 2;
-    digits = strspn(name, "0123456789");
-    if (digits >= 2 && digits <= 5) {
-        name += digits;
-    }
-    else if (strncmp(name, "ip", 2) == 0) {
-        name += 2;
-    }
-    else {
-        return false;
-    }
-    return strcmp(name, ".smime") == 0 || strcmp(name, ".p7m") == 0;
-}
-
-/* export-<uuid>.[0-9]{1,6}.part: one that is being written, or was. */
-static bool is_part_name(const char *name)
-{
-    apr_size_t digits;
-
-    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0) {
-        return false;
-    }
-    name += sizeof(prefix) - 1;
-    if (!is_uuid(name) || name[UUID_SIZE] != '.') {
-        return false;
-    }
-    name += UUID_SIZE + 1;
-    digits = strspn(name, "0123456789");
-    return digits >= 1 && digits <= 6 && strcmp(name + digits, ".part") == 0;
-}
-
-/* The directory of an export, by its id, and of an object, by its name. */
+/* The directory of an export. */
 static const char *directory_of(apr_pool_t *p, const char *export_id)
 {
     return apr_pstrmemdup(p, export_id, 2);
 }
 
-static const char *directory_of_name(apr_pool_t *p, const char *name)
-{
-    return directory_of(p, name + sizeof(prefix) - 1);
-}
-
 const char *udm_store_local_path(apr_pool_t *p, const char *root, const char *name)
 {
-    if (!is_object_name(name)) {
+    udm_artifact_t artifact;
+
+    if (!is_object_name(&artifact, name)) {
         return NULL;
     }
-    return apr_pstrcat(p, root, "/", directory_of_name(p, name), "/", name, NULL);
-}
-
-/* Makes durable which names a directory has. */
-int udm_store_local_sync(int fd)
-{
-    return fsync(fd) != 0 && errno != EINVAL ? errno : 0;
+    return apr_pstrcat(p, root, "/", directory_of(p, artifact.export_id), "/", name, NULL);
 }
 
 static int open_directory(const local_store_t *store, const char *path)
@@ -186,22 +102,6 @@ static int sync_directory(const local_store_t *store, const char *path)
     status = udm_store_local_sync(fd);
     close(fd);
     return status;
-}
-
-int udm_store_local_write(int fd, const char *data, apr_size_t size)
-{
-    while (size != 0) {
-        ssize_t n = write(fd, data, size);
-
-        if (n > 0) {
-            data += n;
-            size -= (apr_size_t)n;
-        }
-        else if (n == 0 || errno != EINTR) {
-            return n == 0 ? EIO : errno;
-        }
-    }
-    return 0;
 }
 
 /* Whether the directory that was opened still is the one whose path was given. */
@@ -260,13 +160,13 @@ static udm_error_t *local_create(udm_object_t **object, udm_store_t *store, apr_
     udm_object_t *o = apr_pcalloc(p, sizeof(*o));
     udm_error_t *error;
 
-    if (strlen(export_id) != UUID_SIZE || !is_uuid(export_id)) {
+    if (!udm_text_is_uuid(export_id)) {
         return udm_error_make(p, UDM_E_INTERNAL, "the id of an export is no UUID");
     }
     o->pool = p;
     o->store = s;
     o->directory = directory_of(p, export_id);
-    o->path = apr_psprintf(p, "%s/%s%s.%d.part", o->directory, prefix, export_id, part);
+    o->path = apr_pstrcat(p, o->directory, "/", udm_artifact_draft(p, export_id, part), NULL);
     error = check_place(p, s);
     if (error == NULL) {
         error = make_directory(s, p, o->directory);
@@ -368,11 +268,12 @@ static udm_error_t *local_publish(udm_object_t *object, const char *name)
 {
     const local_store_t *store = object->store;
     const char *path = apr_pstrcat(object->pool, object->directory, "/", name, NULL);
+    udm_artifact_t artifact;
     udm_error_t *error;
     int status;
 
-    if (!is_object_name(name) ||
-        strcmp(directory_of_name(object->pool, name), object->directory) != 0 || object->fd >= 0) {
+    if (!is_object_name(&artifact, name) ||
+        strncmp(artifact.export_id, object->directory, 2) != 0 || object->fd >= 0) {
         return udm_error_make(object->pool, UDM_E_INTERNAL, "an object cannot be called \"%s\"",
                               name);
     }
@@ -395,12 +296,13 @@ static udm_error_t *local_remove(udm_store_t *store, apr_pool_t *p, const char *
 {
     const local_store_t *s = (local_store_t *)store;
     const char *directory, *path;
+    udm_artifact_t artifact;
     int status;
 
-    if (!is_object_name(name) && !is_part_name(name)) {
+    if (!udm_artifact_parse(&artifact, name)) {
         return udm_error_make(p, UDM_E_INTERNAL, "\"%s\" is not the name of an object", name);
     }
-    directory = directory_of_name(p, name);
+    directory = directory_of(p, artifact.export_id);
     path = apr_pstrcat(p, directory, "/", name, NULL);
     if (unlinkat(s->root, path, 0) != 0) {
         return errno == ENOENT ? NULL : error_at(p, s, errno, path);
@@ -420,11 +322,11 @@ static udm_error_t *local_remove_export(udm_store_t *store, apr_pool_t *p, const
     DIR *dir;
     int fd;
 
-    if (strlen(export_id) != UUID_SIZE || !is_uuid(export_id)) {
+    if (!udm_text_is_uuid(export_id)) {
         return udm_error_make(p, UDM_E_INTERNAL, "the id of an export is no UUID");
     }
     directory = directory_of(p, export_id);
-    start = apr_pstrcat(p, prefix, export_id, ".", NULL);
+    start = apr_pstrcat(p, UDM_ARTIFACT_PREFIX, export_id, ".", NULL);
     length = strlen(start);
     fd = open_directory(s, directory);
     dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -499,13 +401,12 @@ static int listing_open(udm_store_listing_t *l)
 static void listing_add(apr_array_header_t *found, apr_pool_t *p, const udm_store_listing_t *l,
                         const char *name)
 {
-    bool part = is_part_name(name);
+    udm_artifact_t artifact;
     udm_stored_t *stored;
     struct stat info;
     time_t changed;
 
-    if ((!part && !is_object_name(name)) ||
-        strncmp(name + sizeof(prefix) - 1, l->directory, 2) != 0) {
+    if (!udm_artifact_parse(&artifact, name) || strncmp(artifact.export_id, l->directory, 2) != 0) {
         return;
     }
     if (fstatat(dirfd(l->dir), name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode)) {

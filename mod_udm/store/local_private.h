@@ -1,6 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * local_private.h: what the files of the local store share.
+ * local_private.h: what the files of the local store share: local.c stands on local_mark.c, both on
+ * local_file.c.
  */
 #ifndef UDM_STORE_LOCAL_PRIVATE_H
 #define UDM_STORE_LOCAL_PRIVATE_H

@@ -4,7 +4,7 @@
  * stand beside the local one.
  *
  * An object is written under a name that nobody is given (".part"), made durable, and only then
- * published under its own name. Names are made by the worker: "export-<uuid>.zip.smime" and the like.
+ * published under its own name. Names are those of core/artifact.h.
  */
 #ifndef UDM_STORE_STORE_H
 #define UDM_STORE_STORE_H
@@ -27,7 +27,7 @@ typedef struct udm_store_listing_t udm_store_listing_t; /* a look through the wh
 
 /* What is in the store under the name of an object, published or not (".part"). */
 typedef struct udm_stored_t {
-    const char *name; /* "export-<uuid>." and more */
+    const char *name;
     apr_time_t changed;
 } udm_stored_t;
 
@@ -74,7 +74,7 @@ udm_error_t *udm_store_local_adopt(apr_pool_t *p, const char *root, const char *
 bool udm_store_local_present(apr_pool_t *p, const char *root);
 
 /* The path of an object in a local store, for whoever serves it as a file. NULL when `name` has not
- * the form of an object's name. */
+ * the form of the name of one that is published. */
 const char *udm_store_local_path(apr_pool_t *p, const char *root, const char *name);
 
 #endif

@@ -21,6 +21,8 @@
 
 #include <apr_strings.h>
 
+#include "core/calendar.h"
+#include "core/clock.h"
 #include "core/text.h"
 #include "db/installation.h"
 #include "export/spool.h"
@@ -88,7 +90,7 @@ static void database_lost(keeper_t *k, const udm_error_t *error)
     }
     k->db = NULL;
     apr_pool_clear(k->db_pool);
-    k->connect_at = udm_worker_now() + udm_worker_backoff(&k->backoff);
+    k->connect_at = udm_clock_ms() + udm_worker_backoff(&k->backoff);
 }
 
 static void wake(keeper_t *k, unsigned *count)
@@ -130,7 +132,7 @@ static void hand_back(keeper_t *k, const char *why)
     if (k->end_by) {
         return;
     }
-    k->end_by = udm_worker_now() + HAND_BACK_MS;
+    k->end_by = udm_clock_ms() + HAND_BACK_MS;
     udm_log(LIMIT(k), UDM_LOG_INFO, "UDM0230: %s: handing back what runs", why);
     apr_thread_mutex_lock(worker->lock);
     worker->phase = UDM_PHASE_HAND_BACK;
@@ -211,7 +213,7 @@ static void beat(keeper_t *k, bool ended)
                                  .pid = (int)getpid(),
                                  .version = PACKAGE_VERSION,
                                  .slots = worker->slot_count};
-    apr_int64_t now = udm_worker_now();
+    apr_int64_t now = udm_clock_ms();
     udm_error_t *error;
 
     apr_thread_mutex_lock(worker->lock);
@@ -284,7 +286,7 @@ static void connect_database(keeper_t *k)
     }
     /* Whatever was notified meanwhile was not heard. */
     k->hint = true;
-    k->schedule_at = udm_worker_now();
+    k->schedule_at = udm_clock_ms();
 }
 
 /* ---- leases ---- */
@@ -293,7 +295,7 @@ static void connect_database(keeper_t *k)
 static udm_error_t *renew_slot(keeper_t *k, udm_slot_t *slot)
 {
     udm_worker_t *worker = k->worker;
-    apr_int64_t sent = udm_worker_now();
+    apr_int64_t sent = udm_clock_ms();
     udm_verdict verdict = UDM_VERDICT_NONE;
     udm_run_t run = {0};
     udm_error_t *error;
@@ -344,7 +346,7 @@ static void renew_all(keeper_t *k)
     if (error) {
         database_lost(k, error);
     }
-    k->renewed = udm_worker_now();
+    k->renewed = udm_clock_ms();
     k->renew_at = k->renewed + RENEW_MS;
 }
 
@@ -352,7 +354,7 @@ static void renew_all(keeper_t *k)
 static void stop_stale(keeper_t *k)
 {
     udm_worker_t *worker = k->worker;
-    apr_int64_t now = udm_worker_now();
+    apr_int64_t now = udm_clock_ms();
     int i;
 
     apr_thread_mutex_lock(worker->lock);
@@ -374,7 +376,7 @@ static void stop_stale(keeper_t *k)
 
 static void schedule(keeper_t *k)
 {
-    bool reached = k->next_at != 0 && udm_worker_now() >= k->next_at;
+    bool reached = k->next_at != 0 && udm_clock_ms() >= k->next_at;
     udm_error_t *error, *wrong;
     apr_int64_t now;
     apr_time_t next;
@@ -402,7 +404,7 @@ static void schedule(keeper_t *k)
     if (made > 0 || reached) {
         wake_slots(k);
     }
-    now = udm_worker_now();
+    now = udm_clock_ms();
     if (reached) {
         k->next_at = 0;
     }
@@ -440,7 +442,7 @@ static void read_notifications(keeper_t *k)
  */
 static void watch_clock(keeper_t *k)
 {
-    apr_int64_t clock = apr_time_as_msec(apr_time_now()) - udm_worker_now();
+    apr_int64_t clock = apr_time_as_msec(apr_time_now()) - udm_clock_ms();
     apr_int64_t moved = clock - k->clock;
 
     k->clock = clock;
@@ -455,7 +457,7 @@ static void watch_clock(keeper_t *k)
 /* What is due at this turn. */
 static void act(keeper_t *k)
 {
-    apr_int64_t now = udm_worker_now();
+    apr_int64_t now = udm_clock_ms();
 
     watch_clock(k);
     if (!k->db && !k->failed && now >= k->connect_at) {
@@ -492,7 +494,7 @@ static void act(keeper_t *k)
 
 static void wait_for_event(keeper_t *k)
 {
-    apr_int64_t now = udm_worker_now();
+    apr_int64_t now = udm_clock_ms();
     apr_int64_t until = now + 1000;
     struct pollfd fds[4];
     char bells[64];
@@ -551,7 +553,7 @@ static bool is_over(keeper_t *k)
     if (worker->slot_count > 0 && running == 0 && phase == UDM_PHASE_WORK) {
         k->failed = 1; /* every thread gave up */
     }
-    if (k->end_by && running > 0 && udm_worker_now() > k->end_by) {
+    if (k->end_by && running > 0 && udm_clock_ms() > k->end_by) {
         udm_log(LIMIT(k), UDM_LOG_ERROR,
                 "UDM0237: not ended in time: %s; what runs there goes on when its lease runs out",
                 udm_text_count(k->turn, running, "thread"));
@@ -604,7 +606,7 @@ int udm_keeper_run(apr_pool_t *p, const udm_settings_t *settings, bool supervise
     worker.name = apr_psprintf(p, "%s/%ld/%.8s", worker.host, (long)getpid(), udm_text_uuid(p));
     k.worker = &worker;
     k.pool = p;
-    k.clock = apr_time_as_msec(apr_time_now()) - udm_worker_now();
+    k.clock = apr_time_as_msec(apr_time_now()) - udm_clock_ms();
     apr_pool_create(&k.db_pool, p);
     apr_pool_create(&k.turn, p);
     if (apr_thread_mutex_create(&worker.lock, APR_THREAD_MUTEX_DEFAULT, p) != APR_SUCCESS ||

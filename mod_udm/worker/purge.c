@@ -4,6 +4,7 @@
  * the object, then the note: whatever ends this in between, the file is removed once more, which is no
  * error. Between, batch by batch, it looks through the store for orphans: see sweep.c.
  */
+#include "core/clock.h"
 #include "core/text.h"
 #include "worker/purge.h"
 
@@ -40,7 +41,7 @@ typedef struct purge_t {
 /* A store that is away stays away for a while: once a minute is enough to say so. */
 static void complain(purge_t *t, const udm_error_t *error)
 {
-    apr_int64_t now = udm_worker_now();
+    apr_int64_t now = udm_clock_ms();
     bool again = now < t->complain_at;
 
     if (!again) {
@@ -135,12 +136,12 @@ static udm_error_t *purge(purge_t *t)
         /* Whose files are out of the store by now can go on to leave. */
         error = tolerate(t, udm_upkeep_tenants(t->turn, t->worker, t->db));
     }
-    if (!error && udm_worker_now() >= t->forget_at) {
+    if (!error && udm_clock_ms() >= t->forget_at) {
         error = udm_retention_forget_retries(t->turn, t->db);
         if (!error) {
             error = tolerate(t, udm_upkeep_pass(t->turn, t->worker, t->db));
         }
-        t->forget_at = udm_worker_now() + FORGET_MS;
+        t->forget_at = udm_clock_ms() + FORGET_MS;
     }
     return error;
 }
@@ -148,7 +149,7 @@ static udm_error_t *purge(purge_t *t)
 static void end_sweep(purge_t *t)
 {
     t->sweep = NULL;
-    t->sweep_at = udm_worker_now() + (apr_int64_t)t->worker->settings->sweep_interval * 1000;
+    t->sweep_at = udm_clock_ms() + (apr_int64_t)t->worker->settings->sweep_interval * 1000;
     apr_pool_clear(t->sweep_pool);
 }
 
@@ -159,7 +160,7 @@ static udm_error_t *sweep(purge_t *t)
     bool more = true;
 
     apr_pool_clear(t->turn);
-    if (!t->sweep && udm_worker_now() < t->sweep_at) {
+    if (!t->sweep && udm_clock_ms() < t->sweep_at) {
         return NULL;
     }
     if (!t->sweep) {
@@ -185,7 +186,7 @@ static udm_error_t *sweep(purge_t *t)
 /* Milliseconds until there may be something to do again. */
 static int pause_of(const purge_t *t)
 {
-    apr_int64_t until = t->sweep_at - udm_worker_now();
+    apr_int64_t until = t->sweep_at - udm_clock_ms();
 
     /* What is removed during a sweep does not wait for its end. */
     return t->sweep || until < 0 ? 0 : until < POLL_MS ? (int)until : POLL_MS;

@@ -10,12 +10,14 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "core/artifact.h"
+#include "core/calendar.h"
+#include "core/clock.h"
 #include "core/text.h"
 #include "db/catalog.h"
 #include "db/installation.h"
@@ -56,14 +58,6 @@ typedef struct ending_t {
     int delay;
     bool counts;
 } ending_t;
-
-apr_int64_t udm_worker_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (apr_int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int udm_worker_backoff(int *last)
 {
@@ -139,7 +133,7 @@ bool udm_worker_goes_on(udm_worker_t *worker)
 
 bool udm_worker_wait(udm_worker_t *worker, const unsigned *wakes, unsigned *seen, int ms)
 {
-    apr_int64_t until = udm_worker_now() + ms;
+    apr_int64_t until = udm_clock_ms() + ms;
     apr_int64_t left = ms;
     bool going;
 
@@ -147,7 +141,7 @@ bool udm_worker_wait(udm_worker_t *worker, const unsigned *wakes, unsigned *seen
     /* Others are woken by the same condition. */
     while (*wakes == *seen && worker->phase == UDM_PHASE_WORK && left > 0) {
         apr_thread_cond_timedwait(worker->wake, worker->lock, left * 1000);
-        left = until - udm_worker_now();
+        left = until - udm_clock_ms();
     }
     *seen = *wakes;
     going = worker->phase == UDM_PHASE_WORK;
@@ -240,7 +234,7 @@ static bool wait_to_retry(desk_t *d, end_kind kind, apr_int64_t since, int *back
     apr_thread_cond_timedwait(worker->wake, worker->lock, pause);
     phase = worker->phase;
     apr_thread_mutex_unlock(worker->lock);
-    waited = udm_worker_now() - since;
+    waited = udm_clock_ms() - since;
     if (phase == UDM_PHASE_HAND_BACK && waited > HAND_BACK_PATIENCE) {
         return false;
     }
@@ -254,7 +248,7 @@ static bool wait_to_retry(desk_t *d, end_kind kind, apr_int64_t since, int *back
  */
 static udm_error_t *end_run(desk_t *d, const udm_run_t *run, const ending_t *ending)
 {
-    apr_int64_t since = udm_worker_now();
+    apr_int64_t since = udm_clock_ms();
     bool unsure = false;
     udm_error_t *error;
     int backoff = 0;
@@ -300,8 +294,9 @@ static void remove_output_or_log(desk_t *d, const udm_run_t *run)
 
     if (error) {
         udm_log(LIMIT(d->worker), UDM_LOG_ERROR,
-                "UDM0212: run %" APR_INT64_T_FMT ": export-%s.* cannot be removed: %s", run->id,
-                run->export_id, udm_error_line(d->run_pool, error));
+                "UDM0212: run %" APR_INT64_T_FMT ": " UDM_ARTIFACT_PREFIX
+                "%s.* cannot be removed: %s",
+                run->id, run->export_id, udm_error_line(d->run_pool, error));
     }
 }
 
@@ -323,7 +318,7 @@ static udm_error_t *cut_window(desk_t *d, udm_run_t *run, const udm_data_type_t 
         udm_log(LIMIT(d->worker), UDM_LOG_WARN,
                 "UDM0223: run %" APR_INT64_T_FMT
                 ": its window ends at %s, for an older transaction is still open in source \"%s\"",
-                run->id, udm_text_time(d->run_pool, end), type->source);
+                run->id, udm_calendar_text(d->run_pool, end), type->source);
     }
     return udm_queue_settle(d->run_pool, d->db, run, run->settle_barrier, end);
 }
@@ -666,7 +661,7 @@ static udm_error_t *work(desk_t *d)
         if (!error) {
             error = udm_storage_open(&d->store, d->run_pool, d->worker, d->db, UDM_STORAGE_BEGIN);
         }
-        claimed = udm_worker_now();
+        claimed = udm_clock_ms();
         if (!error) {
             error = udm_queue_claim(&run, d->run_pool, d->db, d->slot->id,
                                     d->worker->settings->attempts);

@@ -62,9 +62,6 @@ struct udm_slot_t {
     apr_int64_t renewed;  /* when the lease of `run` was last known to be renewed */
 };
 
-/* Milliseconds of a clock that is never set. */
-apr_int64_t udm_worker_now(void);
-
 /* Milliseconds to wait after another failure: from 500, doubled up to 10,000, with jitter. */
 int udm_worker_backoff(int *last);
 

@@ -3,6 +3,7 @@
  * upkeep.c: one pass over what the database keeps for a time, oldest first. Between two steps that
  * removed something there is a pause as long as a step, so that nobody else is slowed down for long.
  */
+#include "core/clock.h"
 #include "worker/upkeep.h"
 
 #include "db/installation.h"
@@ -23,13 +24,13 @@ static udm_error_t *purge_kind(apr_int64_t *total, apr_pool_t *p, udm_worker_t *
         return NULL;
     }
     do {
-        apr_int64_t began = udm_worker_now();
+        apr_int64_t began = udm_clock_ms();
 
         apr_pool_clear(p);
         error = udm_retention_purge(&gone, &after, p, db, kind, days);
         *total += gone;
         if (gone > 0 && after > 0) {
-            apr_interval_time_t pause = (udm_worker_now() - began) * 1000;
+            apr_interval_time_t pause = (udm_clock_ms() - began) * 1000;
 
             apr_sleep(pause < PAUSE_MAX ? pause : PAUSE_MAX);
         }

@@ -20,7 +20,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "core/text.h"
+#include "core/calendar.h"
 
 #define EXIT_SKIPPED 77
 
@@ -286,9 +286,9 @@ void dbtest_schedule(udm_job_t *job, const char *json)
 
 void dbtest_later(udm_job_t *job)
 {
-    dbtest_schedule(job,
-                    apr_psprintf(pool, "{'startDate':'%s'}",
-                                 udm_text_time(pool, apr_time_now() + apr_time_from_sec(3600))));
+    dbtest_schedule(
+        job, apr_psprintf(pool, "{'startDate':'%s'}",
+                          udm_calendar_text(pool, apr_time_now() + apr_time_from_sec(3600))));
 }
 
 udm_principal_t *dbtest_authenticated(const udm_apikey_t *key, const udm_token_claims_t *claims)

@@ -13,7 +13,7 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
+#include "core/calendar.h"
 
 /* Runs SQL with one parameter as httpd's role. */
 static udm_result_t *query(const char *sql, const char *value)
@@ -123,7 +123,7 @@ START_TEST(times_are_exact)
         udm_result_t *row;
         apr_time_t when;
 
-        ck_assert(udm_text_parse_time(&when, texts[i]));
+        ck_assert(udm_calendar_parse(&when, texts[i]));
         row =
             query("SELECT to_char(" UDM_PG_TIME_IN(
                       "$1") " AT TIME ZONE 'UTC',"

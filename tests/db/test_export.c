@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <apr_escape.h>
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
 #include "../unit/scratch.h"
+#include "core/calendar.h"
 #include "core/text.h"
 #include "db/catalog.h"
 #include "export/export.h"
@@ -103,7 +105,7 @@ static const char *sha256_of(const char *data, apr_size_t size)
     unsigned char digest[32];
 
     ck_assert_int_eq(EVP_Digest(data, size, digest, NULL, EVP_sha256(), NULL), 1);
-    return udm_text_hex(pool, digest, sizeof(digest));
+    return apr_pescape_hex(pool, digest, sizeof(digest), 0);
 }
 
 /* Nothing of the export is in the store, and nothing in the spool directory. */

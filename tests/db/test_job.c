@@ -9,7 +9,7 @@
 #include <apr_strings.h>
 
 #include "core/json.h"
-#include "core/text.h"
+#include "core/calendar.h"
 #include "db/job.h"
 
 static udm_job_info_t *create(const udm_job_t *job, const udm_principal_t *who)
@@ -49,8 +49,8 @@ START_TEST(runs_at_once)
     job->source = "Contact History";
     job->description = "with everything";
     job->time_all = false;
-    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
-    ck_assert(udm_text_parse_time(&job->date_to, "2026-02-01T00:00:00.123Z"));
+    ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01"));
+    ck_assert(udm_calendar_parse(&job->date_to, "2026-02-01T00:00:00.123Z"));
     add_media(job, "CHAT");
     add_media(job, "email");
     add_media(job, "chat");
@@ -144,7 +144,7 @@ START_TEST(open_window)
     udm_job_t *job = dbtest_job();
 
     job->time_all = false;
-    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
+    ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01"));
     create(job, dbtest_principal("acme"));
     ck_assert_str_eq(dbtest_value("SELECT NOT window_all AND window_from = '2026-01-01Z'"
                                   " AND window_to IS NULL FROM udm.run"),
@@ -621,7 +621,7 @@ START_TEST(definition_is_what_was_sent)
 
     job->description = "words";
     job->time_all = false;
-    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01T00:00:00.000001Z"));
+    ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01T00:00:00.000001Z"));
     add_media(job, "chat");
     job->export_attachments = true;
     job->file_split_size = "1 MB";

@@ -10,7 +10,7 @@
 #include <apr_strings.h>
 
 #include "queuetest.h"
-#include "core/text.h"
+#include "core/calendar.h"
 #include "db/installation.h"
 
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

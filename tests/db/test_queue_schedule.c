@@ -11,7 +11,7 @@
 #include <apr_time.h>
 
 #include "queuetest.h"
-#include "core/text.h"
+#include "core/calendar.h"
 
 START_TEST(schedule_makes_what_is_due)
 {

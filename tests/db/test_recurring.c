@@ -9,7 +9,7 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
+#include "core/calendar.h"
 #include "db/control.h"
 #include "db/queue.h"
 
@@ -367,7 +367,7 @@ START_TEST(window_of_a_run_at_once)
 {
     udm_job_t *job = moving("{'immediately':true,'cron':'* * * * *'}");
 
-    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
+    ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01"));
     dbtest_exec("UPDATE udm.data_type SET settle_seconds = 8");
     create(job);
     ck_assert_str_eq(state("moves_watermark, window_from = '2026-01-01Z', window_to ="
@@ -380,7 +380,7 @@ START_TEST(window_from_a_date)
 {
     udm_job_t *job = moving("{'cron':'* * * * *'}");
 
-    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
+    ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01"));
     create(job);
     make_due("1 hour");
     ck_assert_int_eq(schedule(), 1);
@@ -398,7 +398,7 @@ START_TEST(window_from_a_date_to_come)
     udm_job_t *job = moving("{'cron':'* * * * *'}");
     int i;
 
-    ck_assert(udm_text_parse_time(&job->date_from, "2099-01-01"));
+    ck_assert(udm_calendar_parse(&job->date_from, "2099-01-01"));
     create(job);
     for (i = 0; i < 2; i++) {
         make_due("1 hour");
@@ -415,7 +415,7 @@ START_TEST(window_at_once_from_a_date_to_come)
 {
     udm_job_t *job = moving("{'immediately':true,'cron':'* * * * *'}");
 
-    ck_assert(udm_text_parse_time(&job->date_from, "2099-01-01"));
+    ck_assert(udm_calendar_parse(&job->date_from, "2099-01-01"));
     create(job);
     ck_assert_str_eq(state("window_from = '2099-01-01Z', window_to = '2099-01-01Z'"), "t t");
 }
@@ -425,10 +425,10 @@ static void set_frame(udm_job_t *job, int which)
 {
     job->time_all = which == 0;
     if (which != 2) {
-        ck_assert(which == 0 || udm_text_parse_time(&job->date_from, "2026-01-01"));
+        ck_assert(which == 0 || udm_calendar_parse(&job->date_from, "2026-01-01"));
     }
     if (which != 0) {
-        ck_assert(udm_text_parse_time(&job->date_to, "2026-02-01"));
+        ck_assert(udm_calendar_parse(&job->date_to, "2026-02-01"));
     }
 }
 
@@ -507,7 +507,7 @@ static const char *change_definition(udm_job_t *job, int which)
         add_filter(job);
         return "2026-01-01";
     case 3:
-        ck_assert(udm_text_parse_time(&job->date_from, "2026-01-02"));
+        ck_assert(udm_calendar_parse(&job->date_from, "2026-01-02"));
         return "2026-01-02";
     case 4:
         job->source = "UCSX";
@@ -530,7 +530,7 @@ static void replaced(bool at_once, int which)
     apr_int64_t id;
 
     dbtest_exec("SELECT udm.register_attributes('UCS', 'Interaction')");
-    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
+    ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01"));
     id = create(job);
     make_due("1 hour");
     ck_assert_int_eq(schedule(), 1);
@@ -596,7 +596,7 @@ static void settle(udm_run_t *run, const char *barrier, const char *end)
 {
     apr_time_t to;
 
-    ck_assert(udm_text_parse_time(&to, end));
+    ck_assert(udm_calendar_parse(&to, end));
     dbtest_ok(udm_queue_settle(pool, dbtest_worker(), run, barrier, to));
     ck_assert_str_eq(run->settle_barrier, barrier);
     ck_assert_int_eq(run->window_to, to);
@@ -612,7 +612,7 @@ START_TEST(a_window_ends_earlier)
     ck_assert_ptr_null(run->settle_barrier);
     ck_assert_int_eq(run->settle_since, UDM_NO_TIME);
     ck_assert(run->moves_watermark);
-    settle(run, "12345", udm_text_time(pool, run->window_to));
+    settle(run, "12345", udm_calendar_text(pool, run->window_to));
     since = run->settle_since;
     ck_assert(since != UDM_NO_TIME);
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL));

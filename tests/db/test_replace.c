@@ -9,7 +9,7 @@
 #include <apr_strings.h>
 
 #include "core/json.h"
-#include "core/text.h"
+#include "core/calendar.h"
 #include "db/control.h"
 
 static apr_int64_t create(const udm_job_t *job)
@@ -73,8 +73,8 @@ START_TEST(everything_is_new)
     job->title = "New title";
     job->description = "New words";
     job->time_all = false;
-    ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
-    ck_assert(udm_text_parse_time(&job->date_to, "2026-02-01"));
+    ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01"));
+    ck_assert(udm_calendar_parse(&job->date_to, "2026-02-01"));
     APR_ARRAY_PUSH(job->media, const char *) = "email";
     job->export_attachments = true;
     job->file_split_size = "1 MB";
@@ -211,7 +211,7 @@ START_TEST(watermark)
         apr_int64_t id;
 
         job->time_all = false;
-        ck_assert(udm_text_parse_time(&job->date_from, "2026-01-01"));
+        ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01"));
         add_filter(job, "duration", "5");
         dbtest_exec("DELETE FROM udm.job");
         id = create(job);
@@ -240,7 +240,7 @@ START_TEST(watermark)
             job->date_from += 1;
             break;
         case 8:
-            ck_assert(udm_text_parse_time(&job->date_to, "2026-02-01"));
+            ck_assert(udm_calendar_parse(&job->date_to, "2026-02-01"));
             break;
         case 9:
             job->time_all = true;

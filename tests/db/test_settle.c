@@ -10,7 +10,7 @@
 #include <apr_strings.h>
 
 #include "sourcetest.h"
-#include "core/text.h"
+#include "core/calendar.h"
 
 #define LOOKS 400
 #define PAUSE apr_time_from_msec(50)

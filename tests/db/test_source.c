@@ -14,7 +14,7 @@
 #include <apr_strings.h>
 
 #include "sourcetest.h"
-#include "core/text.h"
+#include "core/calendar.h"
 #include "db/catalog.h"
 #include "source/private.h"
 
@@ -203,8 +203,8 @@ START_TEST(window_is_a_constant_to_the_planner)
 
     sourcetest_folder();
     run->window_all = false;
-    ck_assert(udm_text_parse_time(&run->window_from, "1969-12-31T23:59:59.000001Z"));
-    ck_assert(udm_text_parse_time(&run->window_to, "2026-02-01T00:00:00.999999Z"));
+    ck_assert(udm_calendar_parse(&run->window_from, "1969-12-31T23:59:59.000001Z"));
+    ck_assert(udm_calendar_parse(&run->window_to, "2026-02-01T00:00:00.999999Z"));
     source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
     dbtest_ok(udm_source_query(&plan, source, "the plan",
                                apr_pstrcat(pool, "EXPLAIN ", source->rows_sql, NULL), 0, NULL));
@@ -222,12 +222,12 @@ START_TEST(reads_by_time)
 
     sourcetest_folder();
     run->window_all = false;
-    ck_assert(udm_text_parse_time(&run->window_from, "2026-01-03T00:00:00Z"));
+    ck_assert(udm_calendar_parse(&run->window_from, "2026-01-03T00:00:00Z"));
     /* ixn6 has no time, so it is in no interval. */
     ck_assert_str_eq(
         sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
         "0 ixn3,2 ixn4,3 ixn2,3 ixn5");
-    ck_assert(udm_text_parse_time(&run->window_to, "2026-01-05T00:00:00Z"));
+    ck_assert(udm_calendar_parse(&run->window_to, "2026-01-05T00:00:00Z"));
     ck_assert_str_eq(
         sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
         "0 ixn3,3 ixn2");
@@ -257,8 +257,8 @@ START_TEST(reads_by_time_without_zone)
                 " USING created AT TIME ZONE 'UTC';"
                 "GRANT SELECT ON demo.dated TO udm_test_reader");
     run->window_all = false;
-    ck_assert(udm_text_parse_time(&run->window_from, "2026-01-03T00:00:00Z"));
-    ck_assert(udm_text_parse_time(&run->window_to, "2026-01-04T00:00:00Z"));
+    ck_assert(udm_calendar_parse(&run->window_from, "2026-01-03T00:00:00Z"));
+    ck_assert(udm_calendar_parse(&run->window_to, "2026-01-04T00:00:00Z"));
     ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, run), 2), "- 2");
     type->relation_name = "dated";
     ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, run), 2), "- 2");

@@ -14,7 +14,7 @@
 
 #include <apr_strings.h>
 
-#include "core/text.h"
+#include "core/calendar.h"
 #include "db/installation.h"
 #include "db/job.h"
 #include "db/queue.h"
@@ -246,7 +246,7 @@ START_TEST(infinite_times_are_times)
                                            times[i]),
                               0, NULL));
         ck_assert(i % 2 == 0 ? udm_result_time(row, 0, 1) > 0 : udm_result_time(row, 0, 1) < 0);
-        ck_assert_str_eq(udm_text_time(pool, udm_result_time(row, 0, 0)),
+        ck_assert_str_eq(udm_calendar_text(pool, udm_result_time(row, 0, 0)),
                          i % 2 == 0 ? "9999-12-31T23:59:59.999Z" : "0001-01-01T00:00:00.000Z");
     }
     dbtest_ok(udm_pg_query_text(&row, pool, dbtest_admin(),

@@ -12,9 +12,9 @@
 
 #include <apr_general.h>
 
+#include "core/calendar.h"
 #include "core/json.h"
 #include "core/schedule.h"
-#include "core/text.h"
 
 static void answer(apr_pool_t *p, const char *question, const char *param, apr_time_t now,
                    apr_time_t instant)

@@ -144,6 +144,7 @@ int main(void)
     }
     suite_add_tcase(suite, error_case());
     suite_add_tcase(suite, text_case());
+    suite_add_tcase(suite, calendar_case());
     suite_add_tcase(suite, json_case());
     suite_add_tcase(suite, route_case());
     suite_add_tcase(suite, listing_case());
@@ -158,6 +159,7 @@ int main(void)
     suite_add_tcase(suite, apikey_case());
     suite_add_tcase(suite, token_case());
     suite_add_tcase(suite, link_case());
+    suite_add_tcase(suite, artifact_case());
     suite_add_tcase(suite, redact_case());
     suite_add_tcase(suite, certificate_case());
     suite_add_tcase(suite, certificate_odd_case());

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 
 #include "unit.h"
 #include "core/apikey.h"
-#include "core/text.h"
 
 #define ID     "0123456789ab"
 #define SECRET "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -22,7 +22,7 @@ START_TEST(test_good)
     ck_assert(udm_apikey_parse(&key, KEY));
     ck_assert_str_eq(key.id, ID);
     /* printf '%s' SECRET | sha256sum */
-    ck_assert_str_eq(udm_text_hex(pool, key.secret_sha256, sizeof(key.secret_sha256)),
+    ck_assert_str_eq(apr_pescape_hex(pool, key.secret_sha256, sizeof(key.secret_sha256), 0),
                      "2a8abfa8cb9906290437854193ca6bca41d4d4e26d1d454bd66a35158095e737");
 }
 END_TEST

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_escape.h>
 #include <apr_strings.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -17,7 +18,6 @@
 
 #include "unit.h"
 #include "core/certificate.h"
-#include "core/text.h"
 
 #define DAY 86400
 #define NOW apr_time_from_sec(1795500000) /* 2026-11-24T06:00:00Z */
@@ -152,7 +152,7 @@ START_TEST(test_good)
     ck_assert_int_eq(certificate->not_before, NOW - apr_time_from_sec(DAY));
     ck_assert_int_eq(certificate->not_after, NOW + apr_time_from_sec(365 * DAY));
     X509_digest(x509, EVP_sha256(), digest, &size);
-    ck_assert_str_eq(certificate->fingerprint, udm_text_hex(pool, digest, size));
+    ck_assert_str_eq(certificate->fingerprint, apr_pescape_hex(pool, digest, size, 0));
     ck_assert_uint_eq(ERR_peek_error(), 0);
     X509_free(x509);
     BIO_free(bio);
@@ -300,12 +300,17 @@ START_TEST(test_encryption_words)
     }
     ck_assert_str_eq(udm_encryption_suffix(UDM_ENCRYPTION_SMIME), ".smime");
     ck_assert_str_eq(udm_encryption_suffix(UDM_ENCRYPTION_CMS_GCM), ".p7m");
-    ck_assert_str_eq(udm_encryption_media_type("export-1.zip.smime"),
+    for (e = UDM_ENCRYPTION_SMIME; e <= UDM_ENCRYPTION_CMS_GCM; e++) {
+        udm_encryption same;
+
+        ck_assert(udm_encryption_parse_suffix(&same, udm_encryption_suffix(e)) && same == e);
+    }
+    ck_assert(!udm_encryption_parse_suffix(&e, "") && !udm_encryption_parse_suffix(&e, "p7m") &&
+              !udm_encryption_parse_suffix(&e, ".P7M"));
+    ck_assert_str_eq(udm_encryption_media_type(UDM_ENCRYPTION_SMIME),
                      "application/pkcs7-mime; smime-type=enveloped-data");
-    ck_assert_str_eq(udm_encryption_media_type("export-1.z01.p7m"),
+    ck_assert_str_eq(udm_encryption_media_type(UDM_ENCRYPTION_CMS_GCM),
                      "application/pkcs7-mime; smime-type=authEnveloped-data");
-    ck_assert_str_eq(udm_encryption_media_type("p7m"),
-                     "application/pkcs7-mime; smime-type=enveloped-data");
 }
 END_TEST
 

@@ -3,6 +3,7 @@
  * test_envelope.c: S/MIME text and CMS as `openssl smime` and `openssl cms` read them, and never
  * larger than promised.
  */
+#include <apr_escape.h>
 #include <openssl/cms.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -10,7 +11,6 @@
 #include <openssl/x509.h>
 
 #include "scratch.h"
-#include "core/text.h"
 #include "export/envelope.h"
 #include "export/relay.h"
 
@@ -125,7 +125,7 @@ static udm_buffer_t *wrap(const udm_recipient_t *recipient, const unsigned char 
     unit_ok(udm_envelope_finish(&total, &sha256, pool, envelope));
     ck_assert_int_eq(total, (apr_int64_t)out->size);
     ck_assert_int_eq(EVP_Digest(out->data, out->size, digest, NULL, EVP_sha256(), NULL), 1);
-    ck_assert_str_eq(sha256, udm_text_hex(pool, digest, sizeof(digest)));
+    ck_assert_str_eq(sha256, apr_pescape_hex(pool, digest, sizeof(digest), 0));
     ck_assert_uint_eq(ERR_peek_error(), 0);
     return out;
 }

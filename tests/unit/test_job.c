@@ -8,9 +8,9 @@
 #include <apr_strings.h>
 
 #include "unit.h"
+#include "core/calendar.h"
 #include "core/job.h"
 #include "core/json.h"
-#include "core/text.h"
 
 /* A v10 body that is right, with ' for ". */
 static const char base[] =
@@ -102,8 +102,8 @@ START_TEST(test_whole_job)
     ck_assert_str_eq(job->description, "two\nlines");
     ck_assert_str_eq(job->type, "Contact");
     ck_assert(!job->time_all);
-    ck_assert_str_eq(udm_text_time(pool, job->date_from), "2026-01-01T00:00:00.000Z");
-    ck_assert_str_eq(udm_text_time(pool, job->date_to), "2026-01-31T23:00:00.000Z");
+    ck_assert_str_eq(udm_calendar_text(pool, job->date_from), "2026-01-01T00:00:00.000Z");
+    ck_assert_str_eq(udm_calendar_text(pool, job->date_to), "2026-01-31T23:00:00.000Z");
     ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_ONCE);
     ck_assert_int_eq(job->schedule.start, 1795500000000000);
     ck_assert_str_eq(job->schedule_json, "{\"startDate\":\"2026-11-24T06:00:00Z\"}");
@@ -229,7 +229,7 @@ START_TEST(test_schedule)
     ck_assert_str_eq(takes("{'schedulerParam':{}}")->schedule_json, "{}");
     job = takes("{'schedulerParam':{'immediately':false,'startDate':'2001-01-01'}}");
     ck_assert_int_eq(job->schedule_type, UDM_SCHEDULE_ONCE); /* in the past: due at once */
-    ck_assert_str_eq(udm_text_time(pool, job->schedule.start), "2001-01-01T00:00:00.000Z");
+    ck_assert_str_eq(udm_calendar_text(pool, job->schedule.start), "2001-01-01T00:00:00.000Z");
 
     refuses("{'schedulerParam':'now'}", "/schedulerParam", "must be an object");
     refuses("{'schedulerParam':{'immediately':false}}", "/schedulerParam/immediately",

@@ -9,9 +9,9 @@
 #include <apr_strings.h>
 
 #include "unit.h"
+#include "core/calendar.h"
 #include "core/json.h"
 #include "core/schedule.h"
-#include "core/text.h"
 
 /* A Tuesday. */
 #define NOW "2026-11-24T11:05:00.250Z"
@@ -20,14 +20,14 @@ static apr_time_t instant(const char *text)
 {
     apr_time_t when;
 
-    ck_assert_msg(udm_text_parse_time(&when, text), "no instant: %s", text);
+    ck_assert_msg(udm_calendar_parse(&when, text), "no instant: %s", text);
     return when;
 }
 
 /* Compares with a time in short form; NULL: never. */
 static void is_at(apr_time_t when, const char *expected, const char *what)
 {
-    const char *text = udm_text_time(pool, when);
+    const char *text = udm_calendar_text(pool, when);
 
     if (!expected) {
         ck_assert_msg(when == UDM_NO_TIME, "%s: %s, expected never", what, text ? text : "never");

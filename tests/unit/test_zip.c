@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "scratch.h"
+#include "core/zip_format.h"
 #include "export/names.h"
 #include "export/zip.h"
 
@@ -186,7 +187,7 @@ static void check_split(archive_t *a, apr_int64_t limit, int entries)
 
     for (int i = 0; i < a->files.count; i++) {
         ck_assert_int_le(a->files.size[i], limit);
-        ck_assert_int_ne(a->files.size[i] % UDM_VOLUME_BLOCK, 0);
+        ck_assert_int_ne(a->files.size[i] % UDM_ZIP_VOLUME_BLOCK, 0);
     }
     if (a->files.count == 1) {
         ck_assert_mem_eq(scratch_read(&size, apr_pstrcat(pool, dir, "/a.zip", NULL)), "PK\3\4", 4);

@@ -41,7 +41,9 @@ size_t unit_memory(void);
 char *unit_mutate(uint32_t *state, const char *text);
 
 TCase *apikey_case(void);
+TCase *artifact_case(void);
 TCase *archive_case(void);
+TCase *calendar_case(void);
 TCase *certificate_case(void);
 TCase *certificate_odd_case(void);
 TCase *encode_case(void);
