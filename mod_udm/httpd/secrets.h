@@ -10,7 +10,11 @@
 #ifndef UDM_HTTPD_SECRETS_H
 #define UDM_HTTPD_SECRETS_H
 
+#include <stdbool.h>
+
 #include <httpd.h>
+
+#include "httpd/request.h"
 
 /*
  * The hooks. post_read_request, three times: before mod_log_forensic writes the headers down the
@@ -26,6 +30,15 @@ int udm_secrets_translate(request_rec *r);
 void udm_secrets_refused(request_rec *r);
 /* log_transaction: before any log. */
 int udm_secrets_log(request_rec *r);
+
+/*
+ * @return true where the path below a mount holds a credential, as no path that anybody answers does:
+ * modules that look for a file or a script write down what they do not find
+ */
+bool udm_secrets_in_path(request_rec *r, const udm_request_t *q);
+
+/* Somebody else is about to answer what is below a mount: what he writes of his failures shows none. */
+void udm_secrets_handed_over(request_rec *r);
 
 /* The request was found to go to a mount, whatever its path said when it was read. */
 void udm_secrets_ours(request_rec *r);

@@ -171,6 +171,24 @@ START_TEST(test_spellings)
 }
 END_TEST
 
+/* What may be ours or another's: tokens, but neither pieces nor the words of other links. */
+START_TEST(test_tokens)
+{
+    static const char *const left[] = {"/git/commit/" SECRET, "/app?expires=1&signature=" SIG,
+                                       "/keys/udm_" ID "/" SECRET, "/eyJ/eyJ.a/x", "/a/eyJhbGci"};
+    size_t i;
+
+    no_secret("/docs/" JWT, UDM_REDACT_TOKENS);
+    no_secret("/docs/" JWT ".html", UDM_REDACT_TOKENS);
+    no_secret(encoded("/docs/" JWT, 1, "%25", "0123456789abcdef"), UDM_REDACT_TOKENS);
+    no_secret("/docs/" KEY "/x", UDM_REDACT_TOKENS);
+    no_secret("/docs" LINK "&signature=" SIG, UDM_REDACT_TOKENS);
+    for (i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+        ck_assert_ptr_eq(udm_redact(pool, left[i], UDM_REDACT_TOKENS), left[i]);
+    }
+}
+END_TEST
+
 START_TEST(test_what_is_left)
 {
     static const struct {
@@ -291,6 +309,7 @@ TCase *redact_case(void)
     TCase *tc = unit_case("redact");
 
     tcase_add_test(tc, test_spellings);
+    tcase_add_test(tc, test_tokens);
     tcase_add_test(tc, test_what_is_left);
     tcase_add_test(tc, test_grows_with_the_text_alone);
     tcase_add_test(tc, test_any_text);
