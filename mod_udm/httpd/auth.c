@@ -420,12 +420,16 @@ udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q)
     return NULL;
 }
 
-bool udm_auth_by_others(request_rec *r)
+bool udm_auth_is_others(request_rec *r)
 {
     const char *type = ap_auth_type(r);
 
-    return type && ap_cstr_casecmp(type, AUTH_TYPE) && ap_cstr_casecmp(type, "None") &&
-           r->ap_auth_type && r->user && *r->user;
+    return type && ap_cstr_casecmp(type, AUTH_TYPE) && ap_cstr_casecmp(type, "None");
+}
+
+bool udm_auth_by_others(request_rec *r)
+{
+    return udm_auth_is_others(r) && r->ap_auth_type && r->user && *r->user;
 }
 
 /* Without this an inherited "Require all granted" would switch authentication off. */

@@ -18,6 +18,9 @@
  */
 udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q);
 
+/* @return true when the section says another AuthType than ours */
+bool udm_auth_is_others(request_rec *r);
+
 /* @return true when httpd has let somebody in by another AuthType than ours */
 bool udm_auth_by_others(request_rec *r);
 

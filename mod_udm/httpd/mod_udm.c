@@ -249,6 +249,8 @@ static void udm_register_hooks(apr_pool_t *p)
     ap_hook_translate_name(udm_translate_name, after, NULL, APR_HOOK_LAST);
     ap_hook_map_to_storage(udm_map_to_storage, NULL, proxy, APR_HOOK_FIRST);
     ap_hook_force_authn(udm_auth_force, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_authn(udm_secrets_authn, NULL, NULL, APR_HOOK_REALLY_FIRST,
+                        AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(udm_auth_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_type_checker(udm_handler_guard, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_note_auth_failure(udm_auth_note_failure, NULL, NULL, APR_HOOK_MIDDLE);

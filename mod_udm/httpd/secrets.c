@@ -11,6 +11,7 @@
 
 #include <httpd.h>
 #include <http_core.h>
+#include <http_protocol.h>
 #include <http_request.h>
 #include <scoreboard.h>
 
@@ -18,6 +19,7 @@
 #include <apr_strings.h>
 
 #include "core/redact.h"
+#include "httpd/auth.h"
 #include "httpd/config.h"
 #include "httpd/request.h"
 #include "httpd/secrets.h"
@@ -284,6 +286,41 @@ void udm_secrets_handed_over(request_rec *r)
     if (r->filename && !ap_cstr_casecmpn(r->filename, to_http, sizeof(to_http) - 1)) {
         HIDE(r, r->uri, UDM_REDACT_OURS);
     }
+}
+
+/* @return true where httpd's modules may write a credential that a header holds, or one of its URL */
+static bool tells(request_rec *r, const char *value, udm_redact_scope scope)
+{
+    static const char bearer[] = "Bearer ", digest[] = "Digest";
+    char *from, *to;
+
+    if (!ap_cstr_casecmpn(value, bearer, sizeof(bearer) - 1)) {
+        scope = UDM_REDACT_OTHERS; /* that AuthType may take tokens */
+    }
+    else if (!ap_cstr_casecmpn(value, digest, sizeof(digest) - 1)) {
+        value = from = to = apr_pstrcat(r->pool, value, " ", r->unparsed_uri, NULL);
+        for (; *from; from++) {
+            if (*from != '\\') { /* before any byte of a quoted string */
+                *to++ = *from;
+            }
+        }
+        *to = '\0';
+    }
+    return udm_redact(r->pool, value, scope) != value || is_basic(r, value, scope);
+}
+
+int udm_secrets_authn(request_rec *r)
+{
+    udm_redact_scope scope =
+        udm_config_dir(r)->enabled == 1 ? UDM_REDACT_TOKENS : UDM_REDACT_OTHERS;
+    const char *name = r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
+    const char *value = apr_table_get(r->headers_in, name);
+
+    if (!udm_auth_is_others(r) || !value || !tells(r, value, scope)) {
+        return DECLINED;
+    }
+    ap_note_auth_failure(r);
+    return HTTP_UNAUTHORIZED;
 }
 
 void udm_secrets_refused(request_rec *r)

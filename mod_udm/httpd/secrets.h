@@ -26,6 +26,11 @@ int udm_secrets_release(request_rec *r);
 int udm_secrets_read(request_rec *r);
 /* translate_name: from here on no module that logs a path finds a key in it. */
 int udm_secrets_translate(request_rec *r);
+/*
+ * check_authn, before every AuthType: refuses credentials of ours for another one, which could not use
+ * them and would write down whom it does not know.
+ */
+int udm_secrets_authn(request_rec *r);
 /* insert_error_filter: a request that was refused while it was read has gone through no other hook. */
 void udm_secrets_refused(request_rec *r);
 /* log_transaction: before any log. */

@@ -424,6 +424,39 @@ def test_paths_that_others_look_for(beside, credentials, known):
     assert_hidden(text, *secrets)
 
 
+@pytest.mark.parametrize("path", ["/udm/basic/x", "/udm/basic/gone/x", "/udm/anonymous/x", "/udm/digest/x", "/udm/digest/x?{key}",
+                                  "/udm/digest/x?{token}", "/basic/x"])
+def test_names_that_others_ask_for(beside, credentials, path):
+    """Another AuthType writes down whom it does not know: a credential is nobody's name."""
+    key, token, secrets = credentials
+    beside.httpd.allow_log(OTHERS)
+    names = [key, encode(key), key.upper(), "http://h" + LINK + "&signature=" + SIGNATURE]
+    values = [key, "udm " + key, "Bearer " + key, "Basic dXNlcjpwYXNz, Basic " + base64.b64encode(key.encode()).decode()]
+    if path != "/basic/x":  # where a token may be that application's
+        names.append(token)
+        values += [token, "x\t" + token, "Digest " + token]
+    for name in names:
+        for text in (name, name + ":", name + ":x", "x:" + name, " " + name + ":"):
+            values += [scheme + base64.b64encode(text.encode()).decode()
+                       for scheme in ("Basic ", "basic  ", "BASIC \t ")]
+        for field in () if path == "/basic/x" else ("username", "realm", "nonce", "uri", "opaque", "algorithm", "qop", "nc"):
+            fields = {"username": "u", "realm": "digest", "nonce": "n", "uri": path.split("?")[0], "response": "0" * 32, "cnonce": "c",
+                      "nc": "00000001", "qop": "auth", "algorithm": "MD5", field: name}
+            values.append("Digest " + ", ".join(f'{k}="{v}"' for k, v in fields.items()))
+            values.append("Digest " + ", ".join(f'{k}="{v}"' for k, v in {**fields, field: name[0] + "\\" + name[1:]}.items()))
+    for value in values:
+        answer = talk(beside, f"GET {path.format(key=key, token=token)} HTTP/1.1", ["Authorization: " + value])
+        assert answer.split()[1] in ("401", "400"), (value, answer)
+    text = logs(beside)
+    assert_hidden(text, *secrets, *(base64.b64encode(name.encode()).decode()[:40] for name in names))
+    # who is let in, and who is not, is as it was
+    good = base64.b64encode(b"ann:test").decode()
+    if path in ("/udm/basic/gone/x", "/basic/x"):
+        assert talk(beside, f"GET {path} HTTP/1.1", ["Authorization: Basic " + good]).split()[1] in ("404", "503")
+        talk(beside, f"GET {path} HTTP/1.1", ["Authorization: Basic " + base64.b64encode(b"bob:test").decode()])
+        assert "user bob not found" in logs(beside)
+
+
 def test_odd_requests(beside, credentials):
     """Places of a request that few things use."""
     key, token, secrets = credentials
