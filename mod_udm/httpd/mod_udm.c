@@ -31,6 +31,7 @@
 #include "httpd/supervisor.h"
 
 #define ERROR_FILTER "UDM_PROBLEM"
+#define ANY_METHODS  "DELETE, GET, HEAD, OPTIONS, POST, PUT" /* of what has no list of its own */
 
 /*
  * The record of a request by the sections that hold for its path as it is now, wherever rewriting has
@@ -74,6 +75,13 @@ static int udm_translate_name(request_rec *r)
 /* What no module may be asked for below a mount, whichever would answer. */
 static udm_error_t *forbidden(request_rec *r, udm_request_t *q)
 {
+    if (r->method_number == M_TRACE) {
+        if (!q->allow) {
+            q->allow = ANY_METHODS;
+        }
+        return udm_error_make(r->pool, UDM_E_METHOD,
+                              "TRACE would send credentials back, and is not answered here");
+    }
     if (udm_secrets_in_path(r, q)) {
         return udm_error_make(r->pool, UDM_E_NOT_FOUND,
                               "there is no such resource: a key, a token or a signature has no "
@@ -131,6 +139,9 @@ static apr_status_t udm_problem_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         /* httpd has moved it from the one table to the other by now */
         apr_table_unset(r->err_headers_out, "WWW-Authenticate");
         apr_table_unset(r->headers_out, "WWW-Authenticate");
+    }
+    if (r->status == HTTP_METHOD_NOT_ALLOWED && q->refusal && q->allow) {
+        apr_table_setn(r->headers_out, "Allow", q->allow); /* in place of httpd's own */
     }
     if (r->status == HTTP_RANGE_NOT_SATISFIABLE) {
         apr_table_setn(r->headers_out, "Content-Range",

@@ -385,7 +385,7 @@ def beside(env, request):
         env.account.own(path)
     os.symlink("/etc", os.path.join(docs, "link"))
     httpd.server = [
-        "LogLevel info", f'LogFormat "{FORMAT}" all', "TypesConfig /dev/null", f'DocumentRoot "{docs}"',
+        "LogLevel info", "TraceEnable On", f'LogFormat "{FORMAT}" all', "TypesConfig /dev/null", f'DocumentRoot "{docs}"',
         f'ForensicLog "{os.path.join(httpd.directory, "forensic.log")}"', "RewriteEngine On",
         "RewriteRule ^/short/(.*) /udm/$1 [PT]", '<Location "/status">', "SetHandler server-status", "</Location>"]
     httpd.after = [line.format(docs=docs, users=users) if "{" in line else line for line in NEIGHBOURS]
@@ -455,6 +455,24 @@ def test_names_that_others_ask_for(beside, credentials, path):
         assert talk(beside, f"GET {path} HTTP/1.1", ["Authorization: Basic " + good]).split()[1] in ("404", "503")
         talk(beside, f"GET {path} HTTP/1.1", ["Authorization: Basic " + base64.b64encode(b"bob:test").decode()])
         assert "user bob not found" in logs(beside)
+
+
+def test_trace(beside, credentials):
+    """Below a mount it is no method, whatever TraceEnable says; elsewhere it is httpd's."""
+    key, token, _ = credentials
+    beside.httpd.allow_log(OTHERS)
+    headers = [f"x-api-key: {key}", f"Authorization: Bearer {token}", "Max-Forwards: 0"]
+    for path in ("", "/", "/x", "/docs/file", "/docs", "/cgi/file", "/am/file", "/rf/file", "/gone/x", "/v10/gone/x", "/v10/docs/file",
+                 "/v10/version", "/v10/export/jobs", "/v10/nothing", "/openapi.json", "/download/x", "/basic/x"):
+        for prefix in ("/udm", "/short"):
+            if prefix + path != "/short":
+                answer = talk(beside, f"TRACE {prefix}{path} HTTP/1.1", headers)
+                assert answer.startswith("HTTP/1.1 405 "), (path, answer)
+                allow = re.search(r"^Allow: (.*)\r$", answer, re.M)[1].split(", ")
+                assert "GET" in allow or path == "/v10/nothing", allow
+                assert "TRACE" not in allow and "application/problem+json" in answer
+                assert key not in answer and token not in answer
+    assert "X-Other: echo" in talk(beside, "TRACE /x HTTP/1.1", ["X-Other: echo"])
 
 
 def test_odd_requests(beside, credentials):
