@@ -599,6 +599,35 @@ START_TEST(cursors_survive_deletes)
 }
 END_TEST
 
+/* A page of one list is no place in another, also where both are sorted by the same column. */
+START_TEST(cursors_are_of_one_list)
+{
+    static const udm_list_kind kinds[] = {UDM_LIST_JOBS, UDM_LIST_RUNS, UDM_LIST_FILES};
+    const udm_listing_spec_t *specs[] = {udm_job_listing(), udm_run_listing(), udm_file_listing()};
+    const udm_order_spec_t *a, *b;
+    int i, k, same = 0;
+
+    for (i = 0; i < 3; i++) {
+        for (k = 0; k < 3; k++) {
+            for (a = specs[i]->orders; a->field; a++) {
+                for (b = specs[k]->orders; b->field; b++) {
+                    const char *prints[] = {
+                        parse(pool, kinds[i], apr_pstrcat(pool, "orderField=", a->field, NULL))
+                            ->print,
+                        parse(pool, kinds[k], apr_pstrcat(pool, "orderField=", b->field, NULL))
+                            ->print};
+
+                    ck_assert_msg((a == b) == (strcmp(prints[0], prints[1]) == 0), "%s, %s",
+                                  a->field, b->field);
+                    same += i != k && strcmp(a->expression, b->expression) == 0;
+                }
+            }
+        }
+    }
+    ck_assert_int_gt(same, 0);
+}
+END_TEST
+
 /* A key that PostgreSQL could not read is told the client, and not a fault of the server. */
 START_TEST(cursors_of_nowhere)
 {
@@ -902,6 +931,7 @@ TCase *list_case(void)
     tcase_add_test(tc, restored_rows_are_there);
     tcase_add_loop_test(tc, cursors_make_the_whole, UDM_LIST_JOBS, UDM_LIST_FILES + 1);
     tcase_add_test(tc, cursors_survive_deletes);
+    tcase_add_test(tc, cursors_are_of_one_list);
     tcase_add_test(tc, cursors_of_nowhere);
     tcase_add_test(tc, goes_on_after_an_error);
     tcase_add_test(tc, items_are_what_get_shows);

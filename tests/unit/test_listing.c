@@ -209,6 +209,8 @@ START_TEST(test_cursor)
         fails(apr_pstrcat(pool, others[i], "&after=", text, NULL), "for the same orderField");
     }
     ck_assert_str_ne(print_of("title=a%0A1%0Ab"), print_of("title=a&suspend=true"));
+    /* two that are of one column */
+    ck_assert_str_ne(print_of("startDate=2026-11-24"), print_of("endDate=2026-11-24"));
     fails(apr_pstrcat(pool, "title=a&from=1&after=", text, NULL), "from must be 0 beside after");
     fails(apr_pstrcat(pool, "title=a&size=0&after=", text, NULL), "size must be at least 1");
     fails("cursor=true&size=0", "size must be at least 1");
