@@ -55,7 +55,8 @@ def test_help_is_no_error(option):
     assert "udm-migrate [--to N] CONNINFO" in done.stdout and "CREATEROLE" in done.stdout
 
 
-@pytest.mark.parametrize("args", [[], ["a", "b"], ["--unknown", "a"], ["--to"], ["--to", "1"], ["--to", "x", "a"]])
+@pytest.mark.parametrize("args", [[], ["a", "b"], ["--unknown", "a"], ["--to"], ["--to", "1"], ["--to", "x", "a"],
+                                  ["--to", "10000", "a"], ["--to", "99999999999999999999", "a"]])
 def test_misuse_is_one(args):
     done = run(*args)
     assert (done.returncode, done.stdout) == (2, "")
@@ -97,6 +98,11 @@ def test_folder_of_migrations_may_be_relative(fresh, tmp_path):
 
 
 # What it refuses, before anything is changed
+
+def test_a_folder_without_migrations(fresh, tmp_path):
+    done = run(fresh[1], env=clean_environment(UDM_MIGRATIONS=str(tmp_path)))
+    assert (done.returncode, done.stderr) == (1, f"udm-migrate: there are no migrations in {tmp_path}\n")
+
 
 def test_a_version_that_it_does_not_know(env, fresh, tmp_path):
     name, dsn = fresh
@@ -304,6 +310,17 @@ def test_a_login_that_may_not(cluster, owned):
     cluster.sql(f"GRANT udm_owner TO {login}")
     done = run(cluster.dsn(name, login))
     assert done.returncode == 0 and "ALTER ROLE udm_httpd SET search_path" in done.stderr
+
+
+@pytest.mark.parametrize("role", ["udm_httpd", "udm_worker"])
+def test_a_program_by_mistake(cluster, owned, role):
+    """It is not told to let in those that are kept out."""
+    _, name = owned
+    for number in ("1", str(NUMBERS[-2])):
+        assert run("--to", number, cluster.dsn(name)).returncode == 0
+        done = run(cluster.dsn(name, role))
+        assert done.returncode != 0 and f"role {role} is that of a program" in done.stderr
+        assert "GRANT" not in done.stderr
 
 
 def test_a_database_of_another_one(cluster, owned):
