@@ -222,12 +222,26 @@ END_TEST
 /* Texts that were never made here. */
 START_TEST(test_bad_cursors)
 {
-    static const char *const snapshots[] = {
-        "",          "1",       "1:2",    "x",
-        "0:5:",      "5:4:",    "5:9:4",  "5:9:9",
-        "5:9:7,6",   "5:9:7,7", "5:9:7,", "5:9:,7",
-        "5:9: 7",    "-1:9:",   "5:9:7;", "18446744073709551616:18446744073709551617:",
-        "5:9:7,8'--"};
+    static const char *const snapshots[] = {"",
+                                            "1",
+                                            "1:2",
+                                            "x",
+                                            "0:5:",
+                                            "5:4:",
+                                            "5:9:4",
+                                            "5:9:9",
+                                            "5:9:7,6",
+                                            "5:9:7,7",
+                                            "5:9:7,",
+                                            "5:9:,7",
+                                            "5:9: 7",
+                                            "-1:9:",
+                                            "5:9:7;",
+                                            "18446744073709551616:18446744073709551617:",
+                                            "5:9:7,8'--",
+                                            "4294967296:4294967297:",
+                                            "5:4294967296:",
+                                            "5:8589934592:4294967296"};
     static const char *const texts[] = {"x",
                                         "!",
                                         "a=b",
@@ -239,7 +253,8 @@ START_TEST(test_bad_cursors)
                                         "WyJhIiwtMSwiMToxOiIsImsiLDFd",
                                         "WyJhIiwxLCIxOjE6IiwiayIsMF0",
                                         "\xc3\xa4",
-                                        "WyJhIiwxLCIxOjE6IixudWxsLDFd"};
+                                        "WyJhIiwxLCIxOjE6IixudWxsLDFd",
+                                        "WyJhIiwwLCIxOjE6IiwiayIsMV0"};
     udm_cursor_t good = {"a", 1, "5:9:6,8", "k", 1}, cursor = {NULL, -1, NULL, NULL, -1};
     uint32_t state = 4711;
     const char *text;
@@ -263,7 +278,7 @@ START_TEST(test_bad_cursors)
         char *changed = unit_mutate(&state, text);
 
         if (udm_cursor_parse(&cursor, pool, changed)) {
-            ck_assert(cursor.id > 0 && cursor.count >= 0);
+            ck_assert(cursor.id > 0 && cursor.count > 0);
         }
         free(changed);
         apr_pool_clear(pool);
