@@ -105,7 +105,7 @@ static udm_key_cache_t *cache_of(apr_interval_time_t *lifetime, const udm_reques
     udm_child_t *child = udm_config_main()->child;
 
     *lifetime = udm_config_key_cache(q->dir);
-    return *lifetime > 0 && child ? child->key_cache : NULL;
+    return *lifetime > 0 && child && !q->anew ? child->key_cache : NULL;
 }
 
 /* Which database a request goes to: a VirtualHost may have its own. */
@@ -418,6 +418,13 @@ udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q)
     r->user = user_name(r->pool, q->who);
     r->ap_auth_type = apr_pstrdup(r->pool, AUTH_TYPE);
     return NULL;
+}
+
+udm_error_t *udm_auth_anew(request_rec *r, udm_request_t *q)
+{
+    q->anew = true;
+    q->who = NULL;
+    return udm_auth_find(r, q);
 }
 
 bool udm_auth_is_others(request_rec *r)
