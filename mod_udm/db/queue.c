@@ -519,6 +519,15 @@ static const udm_statement_t installation_lock = {"udm_queue_installation_lock",
 static const udm_statement_t begin_store = {"udm_queue_begin_store",
                                             "UPDATE udm.installation SET store_since = now()"};
 
+static udm_error_t *no_installation(apr_pool_t *p)
+{
+    return udm_error_make(p, UDM_E_INTERNAL,
+                          "the database has no row in udm.installation: run udm-migrate again");
+}
+
+static const udm_statement_t channel = {"udm_queue_channel",
+                                        "SELECT channel FROM udm.installation"};
+
 static udm_error_t *read_installation(const char **id, bool *has_store, apr_pool_t *p, udm_db_t *db,
                                       const udm_statement_t *statement)
 {
@@ -529,14 +538,27 @@ static udm_error_t *read_installation(const char **id, bool *has_store, apr_pool
     *has_store = false;
     error = udm_db_query(&result, p, db, statement, 0, NULL);
     if (!error && result->rows == 0) {
-        return udm_error_make(p, UDM_E_INTERNAL,
-                              "the database has no row in udm.installation: run udm-migrate again");
+        return no_installation(p);
     }
     if (!error) {
         *id = udm_result_text(result, 0, 0);
         *has_store = udm_result_bool(result, 0, 1);
     }
     return error;
+}
+
+udm_error_t *udm_queue_listen(apr_pool_t *p, udm_db_t *db)
+{
+    udm_result_t *result;
+    udm_error_t *error = udm_db_query(&result, p, db, &channel, 0, NULL);
+
+    if (!error && result->rows == 0) {
+        error = no_installation(p);
+    }
+    /* Of a-z, 0-9 and _, as the column says. */
+    return error
+               ? error
+               : udm_db_exec(p, db, apr_pstrcat(p, "LISTEN ", udm_result_text(result, 0, 0), NULL));
 }
 
 udm_error_t *udm_queue_installation(const char **id, bool *has_store, apr_pool_t *p, udm_db_t *db)

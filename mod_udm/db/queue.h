@@ -145,6 +145,12 @@ typedef struct udm_orphan_t {
 udm_error_t *udm_queue_orphans(apr_array_header_t **orphans, apr_pool_t *p, udm_db_t *db,
                                const apr_array_header_t *names);
 
+/*
+ * Has this session LISTEN where workers are told that there may be something to do. A hint only, with
+ * nothing in it: whoever gets one looks.
+ */
+udm_error_t *udm_queue_listen(apr_pool_t *p, udm_db_t *db);
+
 /* The id of this installation, for the mark in the store, and whether it has a store. */
 udm_error_t *udm_queue_installation(const char **id, bool *has_store, apr_pool_t *p, udm_db_t *db);
 

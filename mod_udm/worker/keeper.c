@@ -23,6 +23,7 @@
 
 #include "core/text.h"
 #include "db/heartbeat.h"
+#include "db/queue.h"
 #include "export/spool.h"
 #include "worker/purge.h"
 #include "worker/storage.h"
@@ -273,7 +274,7 @@ static void connect_database(keeper_t *k)
     apr_pool_clear(k->db_pool);
     error = udm_worker_connect(&k->db, k->db_pool, k->worker);
     if (!error) {
-        error = udm_db_exec(k->turn, k->db, "LISTEN udm_run");
+        error = udm_queue_listen(k->turn, k->db);
     }
     if (!error && k->worker->slot_count == 0) {
         error = start_slots(k);

@@ -420,7 +420,7 @@ START_TEST(the_worker_is_told)
     for (i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
         apr_int64_t id = make(tests[i].from);
 
-        dbtest_ok(udm_db_exec(pool, dbtest_worker(), "LISTEN udm_run"));
+        dbtest_ok(udm_queue_listen(pool, dbtest_worker()));
         while ((notify = PQnotifies(conn))) {
             PQfreemem(notify);
         }
@@ -430,7 +430,7 @@ START_TEST(the_worker_is_told)
         notify = PQnotifies(conn);
         ck_assert_msg(notify, "test %d: nobody was told", (int)i);
         PQfreemem(notify);
-        dbtest_ok(udm_db_exec(pool, dbtest_worker(), "UNLISTEN udm_run"));
+        dbtest_ok(udm_db_exec(pool, dbtest_worker(), "UNLISTEN *"));
         while ((notify = PQnotifies(conn))) {
             PQfreemem(notify);
         }

@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "db/job.h"
+#include "db/queue.h"
 
 static udm_job_info_t *create(const udm_job_t *job, const udm_principal_t *who)
 {
@@ -234,12 +235,12 @@ START_TEST(tells_the_worker)
     PGnotify *notification;
     udm_job_t *job;
 
-    dbtest_ok(udm_db_exec(pool, worker, "LISTEN udm_run"));
+    dbtest_ok(udm_queue_listen(pool, worker));
     create(dbtest_job(), who);
     dbtest_ok(udm_db_exec(pool, worker, "SELECT 1"));
     notification = PQnotifies(worker->conn);
     ck_assert_ptr_nonnull(notification);
-    ck_assert_str_eq(notification->relname, "udm_run");
+    ck_assert_str_eq(notification->relname, dbtest_value("SELECT channel FROM udm.installation"));
     PQfreemem(notification);
     dbtest_ok(udm_job_check(&job, &cipher, pool, dbtest_httpd(), dbtest_job(), who));
     new[0] = new[1] = (udm_job_new_t){.pool = pool, .job = job, .audit = dbtest_audit(who)};

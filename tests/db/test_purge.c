@@ -121,7 +121,7 @@ START_TEST(removal_is_notified)
     udm_db_t *db = dbtest_worker();
 
     files(1, 1, "now() + interval '1 hour'");
-    dbtest_ok(udm_db_exec(pool, db, "LISTEN udm_run"));
+    dbtest_ok(udm_queue_listen(pool, db));
     ck_assert_int_eq(to_purge(10), 0);
     ck_assert(!dbtest_notified(db));
     dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'deleted'");

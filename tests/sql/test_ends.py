@@ -452,7 +452,7 @@ def test_a_long_history_is_left_to_the_workers(world):
 
 @pytest.mark.parametrize("role", ["udm_httpd", "udm_worker"])
 def test_the_services_may_do_no_more_than_they_need(world, role):
-    may = {"udm_httpd": {"rights", "is_registered", "may_certificate", "audit_write"},
+    may = {"udm_httpd": {"rights", "is_registered", "may_certificate", "audit_write", "begin_retry"},
            "udm_worker": {"is_registered", "hold_gone", "end_tenants", "purge_runs", "purge_jobs", "purge_files",
                           "purge_audit", "forget_gone_types", "audit_write"}}[role]
     functions = {r[0] for r in world.sql(

@@ -156,6 +156,41 @@ def test_a_schema_of_somebody_else(env, fresh, roles, what):
     assert done.returncode == 1 and "is none that udm-migrate made" in done.stderr
 
 
+# Who may be in its way
+
+@pytest.mark.parametrize("to", [0, NUMBERS[-2]])
+def test_who_holds_its_lock_is_named(env, fresh, roles, to):
+    """Where there is nothing yet, anybody may hold it: it ends, and says who. Later that takes a right."""
+    name, dsn = fresh
+    stranger = roles("stranger", "LOGIN")
+    dsn += " options='-c lock_timeout=200'"
+    if to:
+        assert run("--to", str(to), dsn).returncode == 0
+        env.postgres.sql(f"GRANT CONNECT ON DATABASE {name} TO {stranger}")
+    with env.postgres.connect(name, stranger) as db:
+        db.execute("SELECT pg_advisory_lock(hashtext('udm-migrate'))")
+        done = run(dsn)
+        if to:
+            assert done.returncode == 0, done.stderr
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                db.execute("BEGIN; LOCK TABLE udm.schema_version IN ACCESS SHARE MODE")
+        else:
+            assert done.returncode != 0 and "pg_terminate_backend" in done.stderr
+            assert f"another session has the lock of udm-migrate: process {db.info.backend_pid} of role {stranger}" \
+                in done.stderr
+    assert run(dsn).returncode == 0
+
+
+def test_another_one_at_work_is_named(env, fresh):
+    name, dsn = fresh
+    dsn += " options='-c lock_timeout=200'"
+    assert run("--to", str(NUMBERS[-2]), dsn).returncode == 0
+    with env.postgres.connect(name, autocommit=False) as db:
+        db.execute("LOCK TABLE udm.schema_version IN EXCLUSIVE MODE")
+        done = run(dsn)
+        assert done.returncode != 0 and f"process {db.info.backend_pid} of role udm_admin" in done.stderr
+
+
 # Whose functions it calls
 
 SHADOWS = """

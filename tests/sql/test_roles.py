@@ -66,7 +66,7 @@ RIGHTS = {
     },
 }
 FUNCTIONS = {
-    "udm_httpd": {"audit_write", "is_registered", "may_certificate", "rights"},
+    "udm_httpd": {"audit_write", "begin_retry", "is_registered", "may_certificate", "rights"},
     "udm_worker": {"audit_write", "end_tenants", "forget_gone_types", "hold_gone", "is_registered",
                    "purge_audit", "purge_files", "purge_jobs", "purge_runs"},
 }

@@ -241,3 +241,34 @@ def test_what_may_be_set(queue, setting, words):
     process = queue.spawn(settings=setting)
     text, _ = process.communicate(timeout=30)
     assert process.returncode != 0 and "is not allowed" in text and words in text, text
+
+
+# Who may wake a worker
+
+def looks(queue, tell):
+    """How often a worker's sessions ask the database something, while it is told again and again."""
+    seen = set()
+    for _ in range(40):
+        tell()
+        seen.update(queue.sql("SELECT pid, query_start FROM pg_stat_activity WHERE datname = %s"
+                              " AND usename = 'udm_worker'", [queue.database]))
+        time.sleep(0.05)
+    return len(seen)
+
+
+def test_a_stranger_does_not_wake_it(queue):
+    role = queue.env.unique("stranger")
+    queue.sql(f"CREATE ROLE {role} LOGIN")
+    queue.sql(f"GRANT CONNECT ON DATABASE {queue.database} TO {role}")
+    started(queue)
+    wait_state(queue, "ready")
+    try:
+        with queue.connect(role) as stranger:
+            by_stranger = looks(queue, lambda: stranger.execute(
+                "SELECT pg_notify('udm_run', n || repeat('x', 7000)) FROM generate_series(1, 500) n"))
+        by_us = looks(queue, queue.hint)
+        # Told without an end it still looks only now and then: every 200 ms, in each of its sessions.
+        assert by_stranger * 2 < by_us < 150
+    finally:
+        queue.sql(f"REVOKE CONNECT ON DATABASE {queue.database} FROM {role}")
+        queue.sql(f"DROP ROLE {role}")

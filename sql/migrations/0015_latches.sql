@@ -1,0 +1,109 @@
+-- What a stranger may hold up: nothing. Whoever may connect to the database may take any advisory lock
+-- and notify on any channel whose name they know, so nothing of ours waits for the one or listens for
+-- the other.
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL ROLE udm_owner;
+
+-- ---- one at a time ----
+
+-- Locked, never written: by the functions of this schema, which have their owner's rights.
+CREATE TABLE udm.latch (name text PRIMARY KEY);
+INSERT INTO udm.latch (name) VALUES ('purge'), ('end_tenants');
+COMMENT ON TABLE udm.latch IS
+    'Who has locked a row does what its name says, and nobody else meanwhile. Nobody waits for one.';
+
+-- Whether the caller has the latch now, to the end of its transaction.
+CREATE FUNCTION udm.take_latch(name text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM udm.latch l WHERE l.name = $1 FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+        RETURN true;
+    END IF;
+    IF NOT EXISTS (SELECT FROM udm.latch l WHERE l.name = $1) THEN
+        RAISE EXCEPTION 'udm.latch has lost its row "%"', $1
+            USING HINT = format('INSERT INTO udm.latch (name) VALUES (%L);', $1);
+    END IF;
+    RETURN false;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION udm.end_tenants(batch integer) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    one  text;
+    more boolean := false;
+BEGIN
+    IF NOT EXISTS (SELECT FROM udm.tenant t WHERE t.ending_since IS NOT NULL)
+       OR NOT udm.take_latch('end_tenants') THEN
+        RETURN false;
+    END IF;
+    FOR one IN SELECT t.ccid FROM udm.tenant t WHERE t.ending_since IS NOT NULL ORDER BY t.ccid
+                  FOR NO KEY UPDATE SKIP LOCKED LOOP
+        more := udm.end_tenant_step(one, $1) OR more;
+    END LOOP;
+    RETURN more;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION udm.may_purge(days integer, fewest integer, what text) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF $1 IS NULL OR $1 < $2 THEN
+        RAISE EXCEPTION '% is kept for % days at least', $3, $2 USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN udm.take_latch('purge');
+END
+$$;
+
+-- The first request with a key writes its record before anything else, and completes it at its end, so
+-- that another one meets it: with `mine` false while the first has not ended, with what was answered
+-- then (`job_id` is not NULL) afterwards. A record is good for 24 hours. Runs as the caller.
+CREATE FUNCTION udm.begin_retry(
+    ccid text, version text, key text, body_sha256 text, OUT mine boolean, OUT sent_sha256 text,
+    OUT job_id bigint, OUT source text, OUT type text, OUT answer text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
+DECLARE
+    r udm.idempotency;
+BEGIN
+    INSERT INTO udm.idempotency AS i (ccid, version, key, body_sha256, job_id, source, type, answer)
+    VALUES ($1, $2, $3, $4, 0, '', '', '')
+    ON CONFLICT ON CONSTRAINT idempotency_pkey DO UPDATE SET created_at = i.created_at
+    RETURNING i.* INTO r;
+    mine := true;
+    IF r.job_id <> 0 AND r.created_at > now() - interval '24 hours' THEN
+        sent_sha256 := r.body_sha256;
+        job_id := r.job_id;
+        source := r.source;
+        type := r.type;
+        answer := r.answer;
+    END IF;
+EXCEPTION WHEN lock_not_available THEN
+    mine := false;
+END
+$$;
+
+-- ---- hints for the workers ----
+
+-- Nobody else can read the name of the channel, so nobody else can wake the workers.
+ALTER TABLE udm.installation ADD COLUMN channel text NOT NULL
+    DEFAULT 'udm_run_' || replace(gen_random_uuid()::text, '-', '') CHECK (channel ~ '^[a-z0-9_]{1,63}$');
+COMMENT ON COLUMN udm.installation.channel IS
+    'Where the workers LISTEN. Only who may read it can wake them: SELECT pg_notify(channel, '''').';
+
+CREATE OR REPLACE FUNCTION udm.run_notify() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_setting('udm.notifies_later', true) IS DISTINCT FROM 'on' THEN
+        PERFORM pg_notify(i.channel, '') FROM udm.installation i;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+REVOKE ALL ON FUNCTION udm.take_latch(text), udm.begin_retry(text, text, text, text)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION udm.begin_retry(text, text, text, text) TO udm_httpd;
+
+RESET ROLE;
