@@ -1,6 +1,6 @@
 -- What a stranger may hold up: nothing. Whoever may connect to the database may take any advisory lock
 -- and notify on any channel whose name they know, so nothing of ours waits for the one or listens for
--- the other.
+-- the other. And what an admin does to the catalog past our functions is refused or said, as it is there.
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE udm_owner;
@@ -102,7 +102,29 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION udm.take_latch(text), udm.begin_retry(text, text, text, text)
+-- ---- attachments that were registered ----
+
+ALTER TABLE udm.data_type ADD COLUMN attachments_removed_at timestamptz;
+COMMENT ON COLUMN udm.data_type.attachments_removed_at IS
+    'Since when the type has no attachments any more: a run that asks for them fails and says so. NULL '
+    'where it has some, and where it never had any, which makes no difference to a job.';
+
+CREATE FUNCTION udm.attachments_end() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NEW.attachment_relation IS NOT NULL THEN
+        NEW.attachments_removed_at := NULL;
+    ELSIF OLD.attachment_relation IS NOT NULL THEN
+        NEW.attachments_removed_at := now();
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER attachments_end BEFORE UPDATE ON udm.data_type
+    FOR EACH ROW EXECUTE FUNCTION udm.attachments_end();
+
+REVOKE ALL ON FUNCTION udm.take_latch(text), udm.begin_retry(text, text, text, text),
+    udm.attachments_end()
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION udm.begin_retry(text, text, text, text) TO udm_httpd;
 

@@ -358,6 +358,25 @@ START_TEST(attachments_of_a_type_without)
 }
 END_TEST
 
+/* Who still asks for them is told, before an export could lack them. */
+START_TEST(attachments_of_a_type_that_lost_them)
+{
+    udm_job_t *job = dbtest_job();
+    udm_job_cipher_t cipher;
+    udm_job_t *checked;
+
+    job->type = "Interaction";
+    job->export_attachments = true;
+    create(job, dbtest_principal("acme"));
+    dbtest_exec("SELECT udm.remove_attachments('UCS', 'Interaction', true)");
+    dbtest_fault(
+        udm_job_check(&checked, &cipher, pool, dbtest_httpd(), job, dbtest_principal("acme")),
+        "/jobParams/exportAttachments", "not registered any more");
+    job->export_attachments = false;
+    create(job, dbtest_principal("acme"));
+}
+END_TEST
+
 START_TEST(family_follows_from_the_source)
 {
     udm_job_t *job = dbtest_job();
@@ -801,6 +820,7 @@ TCase *job_case(void)
     tcase_add_test(tc, faults_come_together);
     tcase_add_test(tc, media_that_are_alike);
     tcase_add_test(tc, attachments_of_a_type_without);
+    tcase_add_test(tc, attachments_of_a_type_that_lost_them);
     tcase_add_test(tc, family_follows_from_the_source);
     tcase_add_test(tc, outside_the_role);
     tcase_add_test(tc, certificate_is_needed);

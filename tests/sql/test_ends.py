@@ -352,6 +352,24 @@ def test_what_jobs_name_of_a_type(world, call, more, reason):
     assert world.value("SELECT count(*) FROM udm.audit WHERE action LIKE 'catalog.%-removed'") == 1
 
 
+def test_attachments_that_were_there_are_missed(world):
+    """A type that never had any is another thing than one that has lost them, however it did."""
+    def lost(name):
+        return world.value("SELECT attachments_removed_at IS NOT NULL FROM udm.data_type WHERE source = 'Src'"
+                           " AND name = %s", [name])
+    again = ("SELECT udm.register_attachments('Src', 'T', 'ends.attached', 'id', 'entity', 'name', 'mime',"
+             " 'content', 'ccid')")
+    assert not lost("T") and not lost("U")
+    world.sql("SELECT udm.remove_attachments('Src', 'T')")
+    assert lost("T")
+    world.sql("UPDATE udm.data_type SET label = 'x'")
+    assert lost("T") and not lost("U")
+    world.sql(again)
+    assert not lost("T")
+    world.sql("SELECT udm.register_type('Src', 'T', 'ends.one', 'id', tenant_column => 'ccid')")
+    assert lost("T")
+
+
 def test_a_sub_type_is_removed(world):
     world.job("QUEUED")
     assert world.value("SELECT udm.remove_sub_type('Src', 'T', 'Kind')") == "Kind"

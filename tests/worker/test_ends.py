@@ -243,6 +243,29 @@ def test_what_may_be_set(queue, setting, words):
     assert process.returncode != 0 and "is not allowed" in text and words in text, text
 
 
+# What a type has lost
+
+def test_a_run_without_the_attachments_it_asks_for_fails(queue):
+    queue.sql("CREATE TABLE gated.files (id int, entity int, ccid text, name text, mime text, content bytea)")
+    queue.sql("SELECT udm.register_attachments('Gated', 'Plain', 'gated.files', 'id', 'entity', 'name', 'mime',"
+              " 'content', 'ccid'), udm.remove_attachments('Gated', 'Plain')")
+    asks, plain = queue.add("Plain"), queue.add("Plain")
+    queue.set_run(asks, "export_attachments = true")
+    worker = queue.start_worker()
+    worker.allow_log("UDM0214.*attachments")
+    assert queue.wait_status(asks, "FAILED", "COMPLETED")["reason"] == \
+        "attachments, which this job asks for, are not registered any more"
+    assert queue.run(asks)["job"] == "FAILED"
+    queue.wait_status(plain, "COMPLETED")
+
+
+def test_a_run_asks_a_type_that_never_had_any(queue):
+    run = queue.add("Plain")
+    queue.set_run(run, "export_attachments = true")
+    queue.start_worker()
+    queue.wait_status(run, "COMPLETED")
+
+
 # Who may wake a worker
 
 def looks(queue, tell):
