@@ -123,8 +123,122 @@ $$;
 CREATE TRIGGER attachments_end BEFORE UPDATE ON udm.data_type
     FOR EACH ROW EXECUTE FUNCTION udm.attachments_end();
 
+-- ---- contact centres that leave ----
+
+-- Nothing new is said of one that is being removed.
+CREATE FUNCTION udm.who_stays() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    named   text[];
+    leaving text;
+BEGIN
+    IF TG_TABLE_NAME = 'data_type' THEN
+        named := NEW.tenants;
+        IF TG_OP = 'UPDATE' THEN
+            named := ARRAY(SELECT unnest(NEW.tenants) EXCEPT SELECT unnest(OLD.tenants));
+        END IF;
+    ELSE
+        named := ARRAY[NEW.ccid];
+    END IF;
+    SELECT string_agg(format('"%s"', t.ccid), ', ' ORDER BY t.ccid) INTO leaving
+      FROM udm.tenant t WHERE t.ccid = ANY (named) AND t.ending_since IS NOT NULL;
+    IF leaving IS NOT NULL THEN
+        RAISE EXCEPTION 'contact centre % is being removed', leaving
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'SELECT udm.remove_tenant(...) says what is left to do.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER who_stays BEFORE INSERT OR UPDATE ON udm.tenant
+    FOR EACH ROW EXECUTE FUNCTION udm.who_stays();
+CREATE TRIGGER who_stays BEFORE INSERT OR UPDATE OF tenants ON udm.data_type
+    FOR EACH ROW EXECUTE FUNCTION udm.who_stays();
+
+-- ---- texts of the catalog ----
+
+-- Whatever text is written to the catalog, also one of an array: it has a length that a person reads.
+CREATE FUNCTION udm.texts_fit() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    was  jsonb := CASE TG_OP WHEN 'UPDATE' THEN to_jsonb(OLD) ELSE '{}' END;
+    long record;
+BEGIN
+    SELECT c.key, length(x.value) AS has INTO long
+      FROM jsonb_each(to_jsonb(NEW)) c
+     CROSS JOIN LATERAL jsonb_array_elements_text(
+               CASE jsonb_typeof(c.value) WHEN 'array' THEN c.value ELSE jsonb_build_array(c.value) END) x
+     WHERE c.value IS DISTINCT FROM was -> c.key AND length(x.value) > 255
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% of udm.% has at most 255 characters, and this one has %', long.key, TG_TABLE_NAME, long.has
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- ---- what is deleted ----
+
+-- The functions that remove something say so themselves; whatever is deleted past them, this says. (What
+-- goes with something else, by a foreign key, needs no word of its own.) The arguments are the action and
+-- what the object is called by.
+CREATE FUNCTION udm.says_removed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    callers text;
+    gone    jsonb := '{}';
+    object  text;
+BEGIN
+    GET DIAGNOSTICS callers = PG_CONTEXT;
+    IF callers ~ '\mudm\.(remove_|rename_|carry_names|end_tenant)\w*\(' THEN
+        RETURN NULL;
+    END IF;
+    IF TG_LEVEL = 'ROW' THEN
+        gone := to_jsonb(OLD);
+        SELECT string_agg(coalesce(gone ->> k.name, '*'), '/' ORDER BY k.n) INTO object
+          FROM unnest(TG_ARGV[1:]) WITH ORDINALITY k (name, n);
+    END IF;
+    INSERT INTO udm.audit (ccid, subject, action, object, detail)
+    VALUES (gone ->> 'ccid', session_user, TG_ARGV[0], object, jsonb_build_object('statement', TG_OP));
+    RETURN NULL;
+END
+$$;
+
+DO $$
+DECLARE
+    t record;
+BEGIN
+    FOR t IN VALUES
+        ('source', 'catalog.source-removed', 'name'),
+        ('data_type', 'catalog.type-removed', 'source, name'),
+        ('sub_type', 'catalog.sub-type-removed', 'source, type, name'),
+        ('media', 'catalog.media-removed', 'source, type, name'),
+        ('attribute', 'catalog.attribute-removed', 'source, type, name'),
+        ('role', 'role.remove', 'name'),
+        ('role_grant', 'role.grant-removed', 'role, family, source, type'),
+        ('tenant', 'tenant.removed', 'ccid'),
+        ('api_key', 'api-key.remove', 'key_id'),
+        ('certificate', 'certificate.remove', 'ccid')
+    LOOP
+        -- Of a type its own trigger says it, see udm.data_type_ends(); a certificate has limits of its own.
+        IF t.column1 <> 'data_type' THEN
+            EXECUTE format('CREATE TRIGGER says_removed AFTER DELETE ON udm.%I FOR EACH ROW'
+                           ' WHEN (pg_catalog.pg_trigger_depth() = 0) EXECUTE FUNCTION udm.says_removed(%L, %s)',
+                           t.column1, t.column2, t.column3);
+        END IF;
+        EXECUTE format('CREATE TRIGGER says_truncated AFTER TRUNCATE ON udm.%I FOR EACH STATEMENT'
+                       ' EXECUTE FUNCTION udm.says_removed(%L)', t.column1, t.column2);
+        IF t.column1 <> 'certificate' THEN
+            EXECUTE format('CREATE TRIGGER texts_fit BEFORE INSERT OR UPDATE ON udm.%I'
+                           ' FOR EACH ROW EXECUTE FUNCTION udm.texts_fit()', t.column1);
+        END IF;
+    END LOOP;
+END
+$$;
+
 REVOKE ALL ON FUNCTION udm.take_latch(text), udm.begin_retry(text, text, text, text),
-    udm.attachments_end()
+    udm.attachments_end(), udm.who_stays(), udm.texts_fit(), udm.says_removed()
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION udm.begin_retry(text, text, text, text) TO udm_httpd;
 

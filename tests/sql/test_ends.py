@@ -370,6 +370,46 @@ def test_attachments_that_were_there_are_missed(world):
     assert lost("T")
 
 
+# What the audit says when a row is deleted past the functions. None: the programs delete there and say so
+# themselves, or it follows from something else.
+DELETED = {
+    "api_key": ("api-key.remove", "{key}"), "attribute": ("catalog.attribute-removed", "Src/T/medium"),
+    "certificate": ("certificate.remove", "acme"), "data_type": ("catalog.type-removed", "Src/T"),
+    "media": ("catalog.media-removed", "Src/T/Email"), "role": ("role.remove", "OneType"),
+    "role_grant": ("role.grant-removed", "OneType/DataSync/Src/T"), "source": ("catalog.source-removed", "More"),
+    "sub_type": ("catalog.sub-type-removed", "Src/T/Kind"), "tenant": ("tenant.removed", "typo"),
+    "file": None, "idempotency": None, "job": None, "run": None, "run_progress": None, "worker": None,
+    "audit": None, "gone_type": None, "installation": None, "latch": None, "rights_generation": None,
+    "run_count": None, "schema_version": None,
+}
+
+
+def test_whatever_is_deleted_is_said(world):
+    """No table is forgotten here."""
+    tables = {r[0] for r in world.sql("SELECT relname FROM pg_class WHERE relnamespace = 'udm'::regnamespace"
+                                      " AND relkind IN ('r', 'p')")}
+    assert tables == set(DELETED)
+    filled(world)
+    world.sql("SELECT udm.create_tenant('typo')")
+    key = world.value("SELECT key_id FROM udm.api_key")
+    statements = {
+        "data_type": "name = 'T' AND source = 'Src'", "role": "name = 'OneType'", "role_grant": "role = 'OneType'",
+        "source": "name = 'More'", "tenant": "ccid = 'typo'", "attribute": "name = 'medium'"}
+    world.sql("DELETE FROM udm.data_type WHERE source = 'More'")
+    for table, said in DELETED.items():
+        if said is None:
+            continue
+        last = world.value("SELECT max(id) FROM udm.audit")
+        with world.db.transaction(force_rollback=True):
+            world.sql(f"DELETE FROM udm.{table} WHERE {statements.get(table, 'true')}")
+            found = world.sql("SELECT action, object, subject = session_user FROM udm.audit WHERE id > %s"
+                              " AND action <> 'job.suspend'", [last])
+            assert found == [(said[0], said[1].format(key=key), True)], table
+        with world.db.transaction(force_rollback=True):
+            world.sql(f"TRUNCATE udm.{table} CASCADE")
+            assert (said[0], None) in world.sql("SELECT action, object FROM udm.audit WHERE id > %s", [last]), table
+
+
 def test_a_sub_type_is_removed(world):
     world.job("QUEUED")
     assert world.value("SELECT udm.remove_sub_type('Src', 'T', 'Kind')") == "Kind"
@@ -451,6 +491,42 @@ def test_called_again_it_says_how_far_it_is(world):
     assert "1 file" in world.value("SELECT udm.remove_tenant('acme')")
     world.refused("SELECT udm.rename_tenant('acme', 'x')", "being removed")
     world.refused("SELECT udm.create_api_key('acme', 'again', '{*}')", "being removed")
+    world.sql("UPDATE udm.file SET purged_at = now()")
+    assert world.value("SELECT udm.remove_tenant('acme')") == "removed" and left(world) == set()
+
+
+# The functions that are told of a contact centre, with what each is called with for one that leaves: it
+# refuses. None: for another reason.
+OF_CENTRES = {
+    "create_tenant": "'acme'",
+    "create_api_key": "'acme', 'again', '{*}'",
+    "rename_tenant": "'acme', 'x'",
+    "set_encryption": "'acme', 'cms-gcm'",
+    "register_type": "'Src', 'New', 'ends.one', 'id', tenants => ARRAY['other', 'acme']",
+    "remove_tenant": None,  # goes on
+    "end_tenant_step": None, "is_registered": None, "rights": None, "run_count_fold": None,  # of the programs
+    "audit_write": None, "begin_retry": None, "end_all": None, "goes_on": None,
+}
+
+
+def test_nothing_new_of_one_that_leaves(world):
+    """No function that takes a contact centre is forgotten here."""
+    named = {r[0] for r in world.sql(
+        "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'udm'::regnamespace"
+        " AND p.proargnames[1:p.pronargs] && '{ccid,new_ccid,p_ccid,tenants,tenant}'")}
+    assert named == set(OF_CENTRES)
+    world.job("COMPLETED", file=True)
+    world.sql("SELECT udm.register_type('Src', 'Old', 'ends.one', 'id', tenants => ARRAY['acme', 'other'])")
+    assert "1 file" in world.value("SELECT udm.remove_tenant('acme', true)")
+    for function, arguments in OF_CENTRES.items():
+        if arguments:
+            world.refused(f"SELECT udm.{function}({arguments})", 'contact centre "acme" is being removed')
+    for statement in ("UPDATE udm.tenant SET ending_since = NULL WHERE ccid = 'acme'",
+                      "UPDATE udm.data_type SET tenants = tenants || '{acme}'::text[], tenant_column = NULL"
+                      " WHERE name = 'T'"):
+        world.refused(statement, 'contact centre "acme" is being removed')
+    # Where it is named already it goes on to be, until it is gone.
+    world.sql("UPDATE udm.data_type SET label = 'x', tenants = tenants WHERE name = 'Old'")
     world.sql("UPDATE udm.file SET purged_at = now()")
     assert world.value("SELECT udm.remove_tenant('acme')") == "removed" and left(world) == set()
 

@@ -222,11 +222,11 @@ def test_service_roles_cannot_look(env, shop, role, call):
     ("register_type('R', 'N', 'shop.t', 'id', tenant_column => 'ccid', columns => '{id,NULL}')",
      errors.InvalidParameterValue, "columns must name each column"),
     ("register_media('S', 'Files', 'v', '')", errors.CheckViolation, "media_name"),
-    ("register_media('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "media_name"),
+    ("register_media('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "at most 255 characters, and this one has 256"),
     ("register_sub_type('S', 'Files', 'v', '')", errors.CheckViolation, "sub_type_name"),
-    ("register_sub_type('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "sub_type_name"),
+    ("register_sub_type('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "at most 255 characters, and this one has 256"),
     ("register_source('N', 'UCS', alias => '')", errors.CheckViolation, "source_alias"),
-    ("register_source('N', 'UCS', alias => repeat('m', 256))", errors.CheckViolation, "source_alias"),
+    ("register_source('N', 'UCS', alias => repeat('m', 256))", errors.CheckViolation, "alias of udm.source has at most 255"),
     ("register_source('N', 'UCS', alias => 'S')", errors.UniqueViolation, "the name of another source"),
     ("register_source('R', 'UCS', alias => 'S')", errors.UniqueViolation, "the name of another source"),
     ("register_source('first', 'UCS')", errors.UniqueViolation, 'is the alias of source "second"'),
@@ -246,3 +246,69 @@ def test_names_that_are_some(env, shop):
         connection.execute("SELECT udm.rename_source('second', 'first')")  # its own alias
         connection.execute("SELECT udm.register_source('first', 'UCS', alias => 'second')")
         connection.rollback()
+
+
+# Every function that an admin calls with texts, with arguments that are good. Those that write nothing of
+# what they are given say that there is no such thing.
+CALLS = {
+    "create_tenant": "'new', 'New'",
+    "create_api_key": "'acme', 'label', '{*}'",
+    "revoke_api_key": "'0123456789ab'",
+    "remove_api_key": "'0123456789ab'",
+    "set_encryption": "'acme', 'smime'",
+    "register_source": "'New', 'UCS', 'lines', 'new', 'label', 'alias'",
+    "register_type": "'R', 'New', 'far.t', 'id', NULL, '{acme}', 'at', 'kind', 'm', '{id}', 'label', 60, false, '{shop}'",
+    "register_attachments": "'R', 'T', 'far.f', 'id', 'entity', 'name', 'mime', 'content', 'ccid'",
+    "register_attribute": "'R', 'T', 'x', 'name', 'label', 'string'",
+    "register_attributes": "'S', 'Files'",
+    "register_media": "'S', 'Files', 'v', 'name', 'label'",
+    "register_sub_type": "'S', 'Files', 'v', 'name', 'label'",
+    "rename_type": "'S', 'Files', 'New'",
+    "rename_source": "'S', 'New'",
+    "rename_tenant": "'acme', 'new'",
+    "remove_type": "'S', 'Files'",
+    "remove_source": "'S', true",
+    "remove_attribute": "'R', 'T', 'there'",
+    "remove_media": "'S', 'Files', 'm'",
+    "remove_sub_type": "'S', 'Files', 'k'",
+    "remove_attachments": "'R', 'T'",
+    "remove_role": "'iWD Administrator'",
+    "remove_tenant": "'acme'",
+}
+# What the others and the programs call: their texts come from these, or have limits before they come here.
+INSIDE = {"audit_write", "begin_retry", "carry_names", "check_column",
+          "check_new_name", "check_search_path", "counted", "end_all", "end_tenant_step",
+          "gone_reason", "goes_on", "hold_gone", "hold_jobs", "is_registered", "may_certificate", "may_purge",
+          "rights", "run_count_fold", "suspend_gone", "take_latch"}
+
+
+def test_no_text_is_without_a_limit(env, shop):
+    """No function is forgotten here: each text of it, made long, is refused."""
+    functions = {name: types.split(",") for name, types in env.postgres.sql(
+        "SELECT p.proname, (SELECT string_agg(t::regtype::text, ',' ORDER BY n) FROM unnest(p.proargtypes) WITH"
+        " ORDINALITY a (t, n)) FROM pg_proc p WHERE p.pronamespace = 'udm'::regnamespace"
+        " AND p.proargtypes::regtype[] && '{text,text[]}'::regtype[]", dbname=shop)}
+    assert set(functions) == set(CALLS) | INSIDE
+    with env.postgres.connect(shop, autocommit=False) as db:
+        db.execute("SELECT udm.register_type('R', 'T', 'far.t', 'id', tenant_column => 'ccid', columns => '{id}'),"
+                   " udm.register_attribute('R', 'T', 'there', kind => 'string'),"
+                   " udm.register_attachments('R', 'T', 'far.f', 'id', 'entity', 'name', 'mime', 'content', 'ccid'),"
+                   " udm.register_media('S', 'Files', 'm', 'm'), udm.register_sub_type('S', 'Files', 'k', 'k')")
+        for function, arguments in CALLS.items():
+            with db.transaction(force_rollback=True):
+                values = list(db.execute(f"SELECT {arguments}").fetchone())
+            types = functions[function][:len(values)]
+            call = f"SELECT udm.{function}({', '.join('%s::' + t for t in types)})"
+            with db.transaction(force_rollback=True):
+                db.execute(call, values)
+            for i, kind in enumerate(types):
+                if kind not in ("text", "text[]"):
+                    continue
+                much = list(values)
+                much[i] = ["x" * 100000] if kind == "text[]" else "x" * 100000
+                try:
+                    with db.transaction(force_rollback=True):
+                        assert db.execute(call, much).fetchone() == (False,), (function, i)
+                except psycopg.Error as error:
+                    assert error.sqlstate not in ("54000", "XX000"), (function, i, str(error)[:100])
+        db.rollback()
