@@ -237,9 +237,126 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION udm.take_latch(text), udm.begin_retry(text, text, text, text),
-    udm.attachments_end(), udm.who_stays(), udm.texts_fit(), udm.says_removed()
-    FROM PUBLIC;
+-- ---- renaming ----
+
+-- What is over is carried along first, while others write: they do not touch it, or wait for this row
+-- alone. What is left when udm.begin_rename() stops them is little.
+CREATE FUNCTION udm.carry_history(p_source text, p_type text, new_source text, new_type text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM set_config('udm.renames', 'on', true);
+    UPDATE udm.run r SET source = $3, type = coalesce($4, r.type)
+     WHERE r.source = $1 AND (r.type = $2 OR $2 IS NULL) AND r.status IN ('COMPLETED', 'FAILED', 'CANCELLED');
+    UPDATE udm.job j SET source = $3, type = coalesce($4, j.type)
+     WHERE j.source = $1 AND (j.type = $2 OR $2 IS NULL) AND j.next_run_at IS NULL
+       AND j.status IN ('COMPLETED', 'FAILED', 'CANCELLED');
+    UPDATE udm.file f SET source = $3, type = coalesce($4, f.type)
+     WHERE f.source = $1 AND (f.type = $2 OR $2 IS NULL);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION udm.rename_type(source text, name text, new_name text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM udm.data_type d WHERE d.source = $1 AND d.name = $2 FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no data type %/%', $1, $2
+            USING HINT = (SELECT 'There are: ' || coalesce(string_agg(d.source || '/' || d.name, ', ' ORDER BY d.source, d.name), 'none')
+                            FROM udm.data_type d);
+    END IF;
+    PERFORM udm.check_new_name($3, EXISTS (SELECT FROM udm.data_type d WHERE d.source = $1 AND d.name = $3),
+                               EXISTS (SELECT FROM udm.gone_type g WHERE g.source = $1 AND g.type = $3));
+    PERFORM udm.carry_history($1, $2, $1, $3);
+    PERFORM udm.begin_rename();
+    UPDATE udm.data_type d SET name = $3, label = CASE WHEN d.label = $2 THEN $3 ELSE d.label END
+     WHERE d.source = $1 AND d.name = $2;
+    PERFORM udm.carry_names($1, $2, $1, $3);
+    INSERT INTO udm.audit (subject, action, object, detail)
+    VALUES (session_user, 'catalog.type-renamed', $1 || '/' || $3, jsonb_build_object('old', $1 || '/' || $2));
+    PERFORM set_config('udm.renames', 'off', true);
+    RETURN $1 || '/' || $3;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION udm.rename_source(name text, new_name text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM udm.source s WHERE s.name = $1 FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no source "%"', $1
+            USING HINT = (SELECT 'There are: ' || coalesce(string_agg(s.name, ', ' ORDER BY s.name), 'none') FROM udm.source s);
+    END IF;
+    -- Whoever sends another source's alias means that one.
+    PERFORM udm.check_new_name($2, EXISTS (SELECT FROM udm.source s WHERE s.name = $2
+                                              OR (s.alias = $2 AND s.name <> $1)),
+                               EXISTS (SELECT FROM udm.gone_type g WHERE g.source = $2));
+    PERFORM udm.carry_history($1, NULL, $2, NULL);
+    PERFORM udm.begin_rename();
+    -- Whoever sends the old name goes on finding the source, unless it has an alias that is used.
+    UPDATE udm.source s
+       SET name = $2, label = CASE WHEN s.label = $1 THEN $2 ELSE s.label END,
+           alias = CASE WHEN s.alias = $2 THEN $1
+                        WHEN s.alias IS NULL AND NOT EXISTS (SELECT FROM udm.source o WHERE o.alias = $1) THEN $1
+                        ELSE s.alias END
+     WHERE s.name = $1;
+    PERFORM udm.carry_names($1, NULL, $2, NULL);
+    INSERT INTO udm.audit (subject, action, object, detail)
+    VALUES (session_user, 'catalog.source-renamed', $2, jsonb_build_object('old', $1));
+    PERFORM set_config('udm.renames', 'off', true);
+    RETURN $2;
+END
+$$;
+
+-- The rows of the contact centre in what is exported are not ours: they must say the new id, too.
+CREATE OR REPLACE FUNCTION udm.rename_tenant(ccid text, new_ccid text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ending timestamptz;
+BEGIN
+    SELECT t.ending_since INTO ending FROM udm.tenant t WHERE t.ccid = $1 FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no contact centre "%"', $1;
+    ELSIF ending IS NOT NULL THEN
+        RAISE EXCEPTION 'contact centre "%" is being removed', $1;
+    END IF;
+    PERFORM udm.check_new_name($2, EXISTS (SELECT FROM udm.tenant t WHERE t.ccid = $2), false);
+    PERFORM set_config('udm.renames', 'on', true);
+    INSERT INTO udm.tenant
+    SELECT (jsonb_populate_record(t, jsonb_build_object('ccid', $2, 'name', CASE t.name WHEN $1 THEN $2 ELSE t.name END))).*
+      FROM udm.tenant t WHERE t.ccid = $1;
+    -- What is over, while others write: see udm.carry_history().
+    UPDATE udm.run r SET ccid = $2 WHERE r.ccid = $1 AND r.status IN ('COMPLETED', 'FAILED', 'CANCELLED');
+    UPDATE udm.job j SET ccid = $2 WHERE j.ccid = $1 AND j.next_run_at IS NULL
+       AND j.status IN ('COMPLETED', 'FAILED', 'CANCELLED');
+    UPDATE udm.file f SET ccid = $2 WHERE f.ccid = $1;
+    PERFORM udm.begin_rename();
+    PERFORM FROM udm.tenant t WHERE t.ccid = $1 FOR UPDATE;
+    UPDATE udm.run r
+       SET ccid = $2,
+           status = CASE r.status WHEN 'IN_PROGRESS' THEN 'QUEUED' ELSE r.status END,
+           worker_id = CASE r.status WHEN 'IN_PROGRESS' THEN NULL ELSE r.worker_id END,
+           attempt = CASE r.status WHEN 'IN_PROGRESS' THEN greatest(r.attempt - 1, 0) ELSE r.attempt END
+     WHERE r.ccid = $1;
+    UPDATE udm.job j SET ccid = $2, status = CASE j.status WHEN 'IN_PROGRESS' THEN 'QUEUED' ELSE j.status END
+     WHERE j.ccid = $1;
+    UPDATE udm.file f SET ccid = $2 WHERE f.ccid = $1;
+    UPDATE udm.idempotency i SET ccid = $2 WHERE i.ccid = $1;
+    UPDATE udm.api_key k SET ccid = $2 WHERE k.ccid = $1;
+    UPDATE udm.certificate c SET ccid = $2 WHERE c.ccid = $1;
+    UPDATE udm.run_count c SET ccid = $2 WHERE c.ccid = $1;
+    UPDATE udm.data_type d SET tenants = array_replace(d.tenants, $1, $2) WHERE $1 = ANY (d.tenants);
+    UPDATE udm.gone_type g SET tenants = array_replace(g.tenants, $1, $2) WHERE $1 = ANY (g.tenants);
+    DELETE FROM udm.tenant t WHERE t.ccid = $1;
+    INSERT INTO udm.audit (ccid, subject, action, object, detail)
+    VALUES ($1, session_user, 'tenant.rename', $2, jsonb_build_object('old', $1, 'new', $2)),
+           ($2, session_user, 'tenant.rename', $2, jsonb_build_object('old', $1, 'new', $2));
+    PERFORM set_config('udm.renames', 'off', true);
+    RETURN $2;
+END
+$$;
+
+REVOKE ALL ON FUNCTION udm.take_latch(text), udm.begin_retry(text, text, text, text), udm.attachments_end(),
+    udm.who_stays(), udm.texts_fit(), udm.says_removed(), udm.carry_history(text, text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION udm.begin_retry(text, text, text, text) TO udm_httpd;
 
 RESET ROLE;

@@ -261,6 +261,47 @@ def test_a_rename_waits_for_who_is_at_work(world):
     world.counted()
 
 
+@pytest.mark.parametrize("rename", ["type('Src', 'T', 'New')", "source('Src', 'New')", "tenant('acme', 'New')"])
+def test_others_write_while_a_long_history_is_renamed(world, rename):
+    """Whoever renames is stopped at the last row of what is over: others write meanwhile, and so they do of it."""
+    world.sql("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all, status)"
+              " SELECT 0, 'acme', 'Src', 'T', 't', true, 'COMPLETED' FROM generate_series(1, 100)")
+    job, run = world.job("COMPLETED", file=True)
+    going, _ = world.job("IN_PROGRESS")
+    errors = []
+
+    def change():
+        with world.connect() as db:
+            try:
+                db.execute(f"SELECT udm.rename_{rename}")
+            except psycopg.Error as error:
+                errors.append(error)
+    with world.connect(autocommit=False) as reader, world.connect("udm_httpd") as writer:
+        reader.execute("SELECT FROM udm.file WHERE run_id = %s FOR UPDATE", [run])
+        thread = threading.Thread(target=change)
+        thread.start()
+        wait_for(lambda: world.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), 30, "the rename to wait", 0.01)
+        writer.execute("SET lock_timeout = '5s'")
+        for ccid, source in ((OTHER, "More"), (CCID, "Src")):
+            new = writer.execute(
+                "INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type, schedule, status)"
+                " VALUES (%s, 'UCS', %s, 'T', 't', true, 'once', '{}', 'FAILED') RETURNING id", [ccid, source]).fetchone()[0]
+            writer.execute("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all)"
+                           " VALUES (%s, %s, %s, 'T', 't', true)", [new, ccid, source])
+            writer.execute("UPDATE udm.job SET suspended = true WHERE id = %s", [going])
+        reader.rollback()
+        thread.join()
+    assert errors == []
+    # What was written meanwhile has the new name, too.
+    column = {"t": "type", "s": "source"}.get(rename[0]) if not rename.startswith("tenant") else "ccid"
+    old = {"type": "T", "source": "Src", "ccid": "acme"}[column]
+    assert world.value(f"SELECT count(*) FROM udm.run WHERE {column} = 'New'") == 103
+    assert world.value(f"SELECT count(*) FROM udm.run WHERE {column} = %s AND source <> 'More'", [old]) == 0
+    assert world.states(new)[{"type": 3, "source": 2, "ccid": 6}[column]] == "New"
+    assert world.states(going)[0] == "QUEUED"
+    world.counted()
+
+
 # Removing
 
 def test_a_type_in_use_is_not_removed(world):
