@@ -21,6 +21,8 @@ static const udm_statement_t retry_end = {
 
 enum { RETRY_MINE, RETRY_SENT, RETRY_JOB, RETRY_SOURCE, RETRY_TYPE, RETRY_ANSWER };
 
+#define SQLSTATE_NO_SUCH_KEY "23503"
+
 #define RETRY_BEGIN_VALUES 4
 #define RETRY_VALUES       8
 
@@ -65,6 +67,9 @@ static udm_error_t *create_once(apr_pool_t *p, udm_db_t *db, void *baton)
     const char *answer;
 
     error = udm_db_query(&row, p, db, &retry_begin, RETRY_BEGIN_VALUES, values);
+    if (error && strcmp(error->sqlstate, SQLSTATE_NO_SUCH_KEY) == 0) {
+        return udm_tenant_unknown(p); /* what was shown was remembered from before */
+    }
     if (error) {
         return error;
     }
