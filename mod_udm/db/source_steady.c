@@ -17,7 +17,11 @@
 
 #include "db/source_private.h"
 
-/* Nothing of the session may depend on how the reader's role or its database is set up. */
+/*
+ * Nothing of the session may depend on how the reader's role or its database is set up: neither how a
+ * value is written, nor which value a text is in a view, nor (gin_fuzzy_search_limit) which rows there
+ * are.
+ */
 #define SETTINGS                                                                                   \
     "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL TimeZone = 'UTC';"                     \
     " SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres';"                     \
@@ -26,7 +30,10 @@
     " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL client_encoding = 'UTF8';"      \
     " SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on;"          \
     " SET LOCAL array_nulls = on; SET LOCAL transform_null_equals = off;"                          \
-    " SET LOCAL xmlbinary = 'base64'; SET LOCAL xmloption = 'content';"
+    " SET LOCAL xmlbinary = 'base64'; SET LOCAL xmloption = 'content';"                            \
+    " SET LOCAL lc_monetary = 'C'; SET LOCAL lc_numeric = 'C'; SET LOCAL lc_time = 'C';"           \
+    " SET LOCAL timezone_abbreviations = 'Default'; SET LOCAL backslash_quote = 'safe_encoding';"  \
+    " SET LOCAL gin_fuzzy_search_limit = 0;"
 
 /* clang-format off */
 /* So many partitions are not locked that need not be read: there is not room for any number of locks. */
