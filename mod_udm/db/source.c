@@ -538,7 +538,7 @@ static udm_error_t *end_copy(udm_source_t *s)
     PGresult *result;
     udm_error_t *error;
     bool ended = false, changed = false;
-    apr_int64_t foreign = 0;
+    apr_int64_t late = 0;
 
     for (;;) {
         error = next_result(&result, s);
@@ -551,7 +551,7 @@ static udm_error_t *end_copy(udm_source_t *s)
         if (PQresultStatus(result) == PGRES_TUPLES_OK) {
             ended = true;
             changed = *PQgetvalue(result, 0, 0) == 't';
-            foreign = apr_atoi64(PQgetvalue(result, 0, 1));
+            late = apr_atoi64(PQgetvalue(result, 0, 1));
         }
         else if (PQresultStatus(result) != PGRES_COMMAND_OK) {
             return refused_row(s, read_error(s, result));
@@ -565,7 +565,7 @@ static udm_error_t *end_copy(udm_source_t *s)
         return udm_source_changed(s, s->reading->shown);
     }
     /* What functions read no plan shows. */
-    if (s->run->moves_watermark && foreign > s->foreign_before) {
+    if (s->run->moves_watermark && late > s->late_before) {
         return udm_source_check_window(s, s->reading, true);
     }
     s->reading = NULL;

@@ -54,7 +54,7 @@ static const char look_at_both_sql[] =
  * another query since the snapshot, or became part of another or ceased to be one; whether a function was
  * replaced where a view calls any, for what they call nobody knows; whether words of an enum, or members of
  * a composite type, were renamed, and others came or went.
- * And how many of the relations are on other servers. The functions look at the catalog as it is now, the
+ * And how many of the relations have late rows (see source_plan.c). The functions look at the catalog as it is now, the
  * tables are as the snapshot shows them: what has another place (ctid) was changed. Every name is
  * qualified, for the search_path may be the source's; a view may have set a timeout, too.
  */
@@ -126,7 +126,10 @@ const char udm_source_changed_sql[] =
     "  AND EXISTS (SELECT FROM pg_catalog.pg_proc f"
     "     WHERE f.oid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid"
     "      AND (pg_catalog.pg_function_is_visible(f.oid) IS NULL OR " MOVED("pg_proc", "f") "))),"
-    " pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog.\"char\")"
+    " pg_catalog.count(*) FILTER (WHERE c.relkind"
+    "    OPERATOR(pg_catalog.=) ANY ('{f,m}'::pg_catalog.\"char\"[])"
+    "   OR EXISTS (SELECT FROM pg_catalog.pg_subscription_rel s"
+    "    WHERE s.srrelid OPERATOR(pg_catalog.=) c.oid))"
     " FROM locked c";
 /* clang-format on */
 

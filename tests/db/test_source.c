@@ -301,7 +301,8 @@ static const char other_settings[] =
     " SELECT unnest(s.enumvals) UNION ALL"
     " SELECT unnest('{on,off}'::text[]) WHERE s.vartype = 'bool' UNION ALL"
     " SELECT unnest(ARRAY[s.min_val, s.max_val]) UNION ALL"
-    " SELECT '1' WHERE s.vartype = 'integer' AND 1 BETWEEN s.min_val::numeric AND s.max_val::numeric"
+    " SELECT '1' WHERE s.vartype = 'integer' AND 1 BETWEEN s.min_val::numeric AND "
+    "s.max_val::numeric"
     "  AND s.unit IS NULL UNION ALL"
     " SELECT t.value FROM (VALUES ('DateStyle', 'SQL, DMY'), ('DateStyle', 'German'),"
     "  ('DateStyle', 'Postgres, MDY'), ('TimeZone', 'Asia/Kathmandu'), ('TimeZone', '<x>-13'),"
@@ -333,8 +334,10 @@ START_TEST(values_are_the_same_in_any_session)
         " '1234567.89'::money AS money, ARRAY['-1.5'::money] AS moneys, 1.1::float8 / 3 AS f8,"
         " 1.1::float4 / 3 AS f4, point(0.1::float8 / 3, 2) AS point, '\\x005cff'::bytea AS bytes,"
         " ARRAY['\\x005cff'::bytea] AS bytess, timestamptz '2026-07-01 12:00Z' AS tz,"
-        " timestamp '2026-02-01 12:00' AS ts, date '2026-02-01' AS d, '1 day 2 hours'::interval AS i,"
-        " time '12:00' AS t, timetz '12:00+01' AS ttz, tstzrange('2026-02-01Z', '2026-03-01Z') AS r,"
+        " timestamp '2026-02-01 12:00' AS ts, date '2026-02-01' AS d, '1 day 2 hours'::interval AS "
+        "i,"
+        " time '12:00' AS t, timetz '12:00+01' AS ttz, tstzrange('2026-02-01Z', '2026-03-01Z') AS "
+        "r,"
         " ROW(1, '1 mon -1 sec')::demo.pair AS pair, ARRAY[date '2026-02-01'] AS ds,"
         " xmlelement(name x, '\\x00ff'::bytea) AS x, 'demo.gin'::regclass AS class,"
         " 'demo.pair'::regtype AS typ, to_jsonb(now() - now()) AS j, 'a b'::tsvector AS v,"
@@ -342,7 +345,8 @@ START_TEST(values_are_the_same_in_any_session)
         " to_char(1234.5, 'L9G999D99') AS n, to_char(date '2026-02-01', 'TMMonth') AS mon,"
         " current_setting('lc_monetary') AS lcm, current_setting('lc_numeric') AS lcn,"
         " current_setting('lc_time') AS lct,"
-        " demo.said($$'02/03/04'::date$$) AS s1, demo.said($$'2026-02-01 12:00 EST'::timestamptz$$),"
+        " demo.said($$'02/03/04'::date$$) AS s1, demo.said($$'2026-02-01 12:00 "
+        "EST'::timestamptz$$),"
         " demo.said($$'2026-02-01'::timestamptz$$) AS s3, demo.said($$'a\\b'$$) AS s4,"
         " demo.said($$'{NULL}'::text[]$$) AS s5, demo.said($$NULL = NULL$$) AS s6,"
         " demo.said($$e'\\''$$) AS s7, demo.said($$xml 'a'$$) AS s8;"
@@ -357,8 +361,7 @@ START_TEST(values_are_the_same_in_any_session)
                 " current_database()); EXECUTE format('ALTER DATABASE %I SET jit = off',"
                 " current_database()); END $$");
     plain = bytes_of(type);
-    dbtest_ok(
-        udm_db_query_text(&settings, pool, dbtest_admin(), other_settings, 0, NULL));
+    dbtest_ok(udm_db_query_text(&settings, pool, dbtest_admin(), other_settings, 0, NULL));
     ck_assert_int_gt(settings->rows, 100);
     for (int i = 0; i < settings->rows; i++) {
         const char *name = udm_result_text(settings, i, 0);

@@ -30,6 +30,12 @@ CREATE VIEW shop.both AS SELECT * FROM shop.near UNION ALL SELECT id, ccid, at F
 CREATE VIEW shop.over_both AS SELECT id, (SELECT max(ccid) FROM shop.both) AS ccid, at FROM shop.t;
 CREATE MATERIALIZED VIEW shop.kept AS SELECT * FROM shop.both WITH NO DATA;
 CREATE VIEW shop.over_kept AS SELECT * FROM shop.kept;
+CREATE MATERIALIZED VIEW shop.yesterday AS SELECT * FROM shop.near;
+CREATE VIEW shop.over_yesterday AS SELECT * FROM shop.yesterday;
+CREATE TABLE shop.replica (id integer, ccid text, at timestamptz);
+CREATE VIEW shop.over_replica AS SELECT * FROM shop.replica;
+-- As CREATE SUBSCRIPTION would have it, if there were a publisher.
+INSERT INTO pg_subscription_rel VALUES (1, 'shop.replica'::regclass, 'r', NULL);
 CREATE TABLE shop.parted (id integer, ccid text, at timestamptz) PARTITION BY RANGE (at);
 CREATE TABLE shop.parted_more PARTITION OF shop.parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')
     PARTITION BY RANGE (at);
@@ -38,6 +44,10 @@ CREATE FOREIGN TABLE shop.parted_far PARTITION OF shop.parted_more
 CREATE SCHEMA open_to_all; GRANT CREATE ON SCHEMA open_to_all TO PUBLIC;
 CREATE SCHEMA open_to_one; GRANT CREATE ON SCHEMA open_to_one TO udm_worker;
 CREATE SCHEMA "Closed";
+CREATE SCHEMA left_behind;
+DO $$ BEGIN CREATE ROLE udm_test_planter; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE FUNCTION left_behind.f() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+ALTER FUNCTION left_behind.f() OWNER TO udm_test_planter;
 SELECT udm.create_tenant('acme');
 SELECT udm.register_source('S', 'DataSync'), udm.register_source('R', 'DataSync', remote => true);
 SELECT udm.register_type('S', 'Files', 'shop.t', 'id', tenant_column => 'ccid', time_column => 'at',
@@ -123,6 +133,20 @@ def test_moving_windows_over_another_server(env, shop, relation, found):
     assert said(env, shop, call + ", time_column => 'at', moving_window => false)") == []
 
 
+@pytest.mark.parametrize("relation, words", [
+    ("yesterday", "next refresh of a materialized view on: shop.yesterday"),
+    ("over_yesterday", "next refresh of a materialized view on: shop.yesterday"),
+    ("replica", "come by a subscription, later than they were written: shop.replica"),
+    ("over_replica", "come by a subscription, later than they were written: shop.replica")])
+def test_moving_windows_over_late_rows(env, shop, relation, words):
+    call = T.format(f"'shop.{relation}'") + ", columns => '{id}'"
+    with pytest.raises(errors.FeatureNotSupported, match=words) as error:
+        said(env, shop, call + ", time_column => 'at')")
+    assert "moving_window => false" in error.value.diag.message_hint
+    assert said(env, shop, call + ")") == []
+    assert said(env, shop, call + ", time_column => 'at', moving_window => false)") == []
+
+
 def test_attachments_of_another_server(env, shop):
     call = "attachments('S', '{}', 'shop.{}', 'id', 'entity', 'name', 'mime', 'content', 'ccid')"
     with pytest.raises(errors.FeatureNotSupported, match="shop.far_files"):
@@ -160,6 +184,14 @@ def test_time_may_be_a_domain(env, shop):
 def test_search_paths_that_are_refused(env, shop, path, words):
     with pytest.raises(psycopg.Error, match=words):
         said(env, shop, T.format("'shop.t'") + f", search_path => {path})")
+
+
+def test_what_others_have_left_in_a_search_path(env, shop):
+    (severity, words, hint), = said(env, shop, T.format("'shop.t'")
+                                    + ", columns => '{id}', search_path => '{left_behind}')")
+    assert severity == "WARNING" and "Exports fail" in hint
+    assert words == ("schema left_behind in the search_path holds what others than its owner have made:"
+                     " function left_behind.f() of udm_test_planter")
 
 
 def test_search_path(env, shop):

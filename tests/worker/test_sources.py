@@ -153,6 +153,27 @@ def test_what_would_leave(queue):
     assert any("columns are not given" in line for line in plain)
 
 
+def test_rows_that_come_late(queue):
+    with queue.connect() as connection:
+        connection.execute("""
+            CREATE MATERIALIZED VIEW gated.m AS SELECT * FROM gated.plain;
+            CREATE VIEW gated.over_m AS SELECT * FROM gated.m;
+            CREATE FUNCTION gated.one() RETURNS integer LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END';
+            CREATE VIEW gated.calls AS SELECT *, gated.one() FROM gated.plain;
+            GRANT SELECT ON gated.m, gated.over_m, gated.calls TO udm_test_gated;
+            SELECT udm.register_source('Late', 'DataSync', connection => 'gated', remote => true);
+            SELECT udm.register_type('Late', name, 'gated.' || relation, 'id', tenant_column => 'ccid',
+                                     time_column => 'at', columns => '{id}', moving_window => moves)
+              FROM (VALUES ('Over', 'over_m', true), ('Calls', 'calls', true), ('Still', 'calls', false),
+                           ('Plain', 'plain', true)) t (name, relation, moves)""")
+    done = check(queue, "Late")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {part.split('"')[0]: part for part in done.stdout.split('  type "')[1:]}
+    assert "materialized view (gated.m), which has them only from its next refresh on: jobs that" in found["Over"]
+    assert "warning: a view calls functions" in found["Calls"]
+    assert "warning" not in found["Still"] and "warning" not in found["Plain"]
+
+
 def test_what_cannot_be_read(queue):
     with queue.connect() as connection:
         connection.execute("""
