@@ -59,10 +59,12 @@ struct udm_source_t {
     const char *to;
     const char *rows_sql;
     const char *files_sql;
-    const char *slice_sql;
-    const char *twins_sql; /* how many contents an entity, id and size stand for; NULL: by place */
-    apr_int64_t max_row;   /* 0: no limit */
-    const char *large_sql; /* which row is too large; NULL: none can be */
+    const char *slice_sql; /* makes a cursor of the slices of a content */
+    apr_int64_t slice_at;  /* which it gives next; 0: there is none */
+    const char *twin_sql; /* up to two rows that an entity, id and size stand for; NULL: by place */
+    const char *twins_sql;          /* how many contents they stand for */
+    apr_int64_t max_row;            /* 0: no limit */
+    const char *large_sql;          /* which row is too large; NULL: none can be */
     apr_array_header_t *wide_names; /* of const char *: columns, by the number that it gives */
     bool swollen;                   /* the connection holds more memory than it needs */
     bool foreign;            /* some of the rows, or of the files, come from another server */
