@@ -119,9 +119,12 @@ def test_moving_window_through_a_pooler(queue):
     before = sessions(pooler, queue.database, "udm_test_stream", 1)
     job = stream.job()
     with queue.connect() as connection:
-        connection.execute("INSERT INTO stream.event (ccid, at) VALUES ('acme', clock_timestamp())")
+        at = connection.execute("INSERT INTO stream.event (ccid, at) VALUES ('acme', clock_timestamp())"
+                                " RETURNING at").fetchone()[0]
     worker = queue.start_worker()
     stream.wait_runs(job, 2)
+    # The first windows may have ended before the row, where it took long to come here.
+    stream.wait_watermark(job, at)
     worker.stop()
     assert sum(run["row_count"] or 0 for run in stream.runs(job)) == 1
     after = sessions(pooler, queue.database, "udm_test_stream", 1)
