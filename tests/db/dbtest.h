@@ -103,6 +103,7 @@ TCase *replace_case(void);
 TCase *race_case(void);
 TCase *file_case(void);
 TCase *list_case(void);
+TCase *list_cursor_case(void);
 TCase *queue_case(void);
 TCase *queue_schedule_case(void);
 TCase *purge_case(void);
@@ -114,6 +115,8 @@ TCase *source_hold_case(void);
 TCase *source_steady_case(void);
 TCase *source_terms_case(void);
 TCase *export_case(void);
+TCase *export_limits_case(void);
+TCase *export_attachments_case(void);
 TCase *recurring_case(void);
 TCase *settle_case(void);
 
