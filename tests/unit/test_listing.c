@@ -222,26 +222,14 @@ END_TEST
 /* Texts that were never made here. */
 START_TEST(test_bad_cursors)
 {
-    static const char *const snapshots[] = {"",
-                                            "1",
-                                            "1:2",
-                                            "x",
-                                            "0:5:",
-                                            "5:4:",
-                                            "5:9:4",
-                                            "5:9:9",
-                                            "5:9:7,6",
-                                            "5:9:7,7",
-                                            "5:9:7,",
-                                            "5:9:,7",
-                                            "5:9: 7",
-                                            "-1:9:",
-                                            "5:9:7;",
-                                            "18446744073709551616:18446744073709551617:",
-                                            "5:9:7,8'--",
-                                            "4294967296:4294967297:",
-                                            "5:4294967296:",
-                                            "5:8589934592:4294967296"};
+    static const char *const snapshots[] = {
+        "", "1", "1:2", "x", "0:5:", "5:4:", "5:9:4", "5:9:9", "5:9:7,6", "5:9:7,7", "5:9:7,",
+        "5:9:,7", "5:9: 7", "-1:9:", "5:9:7;",
+        "18446744073709551616:18446744073709551617:", "5:9:7,8'--",
+        "4294967296:4294967297:", "5:4294967296:", "5:8589934592:4294967296",
+        /* what would be small again in 64 bits */
+        "18446744073709551617:18446744073709551618:", "1:18446744073709551625:",
+        "5:9:18446744073709551622"};
     static const char *const texts[] = {"x",
                                         "!",
                                         "a=b",
@@ -272,6 +260,16 @@ START_TEST(test_bad_cursors)
         ck_assert_msg(!udm_cursor_parse(&cursor, pool, text), "%s", snapshots[i]);
     }
     ck_assert_int_eq(cursor.count, -1);
+    good.snapshot = "18446744073709551614:18446744073709551615:";
+    ck_assert(udm_cursor_parse(&cursor, pool, udm_cursor_text(pool, &good)));
+    cursor.count = -1;
+    /* One character more than whole bytes take. */
+    for (good.key = ""; strlen(text = udm_cursor_text(pool, &good)) % 4 != 0;) {
+        good.key = apr_pstrcat(pool, good.key, "k", NULL);
+    }
+    ck_assert(!udm_cursor_parse(&cursor, pool, apr_pstrcat(pool, text, "A", NULL)));
+    ck_assert_int_eq(cursor.count, -1);
+    good.key = "k";
     good.snapshot = "5:9:";
     text = udm_cursor_text(pool, &good);
     for (i = 0; i < 20000; i++) {
