@@ -3,7 +3,6 @@
  * main.c: udm-decrypt: the order of the work, signals, and the exit status.
  */
 #ifdef HAVE_CONFIG_H
-#include "core/text.h"
 #include "config.h"
 #endif
 
@@ -17,6 +16,7 @@
 #include <apr_strings.h>
 
 #include "archive.h"
+#include "core/text.h"
 #include "key.h"
 #include "options.h"
 
