@@ -42,6 +42,10 @@ START_TEST(too_many_parts)
     b->run.export_id = "0b3c7c1e-1111-4222-8333-444455556667";
     dbtest_ok(exporttest_try(b, b->run.source, "Interaction"));
     ck_assert_int_eq(b->parts->nelts, b->settings.max_parts);
+    b->settings.max_parts--;
+    b->run.export_id = "0b3c7c1e-1111-4222-8333-444455556668";
+    dbtest_fails(exporttest_try(b, b->run.source, "Interaction"), UDM_E_INVALID,
+                 "the export would");
 }
 END_TEST
 
