@@ -29,7 +29,10 @@ const char *udm_cursor_text(apr_pool_t *p, const udm_cursor_t *cursor)
     return copy;
 }
 
-/* Reads a transaction id and steps over it. @return 0 when there is none */
+/*
+ * Reads the number of a transaction, of its epoch and 32 bits of which PostgreSQL gives no transaction 0,
+ * and steps over it. @return 0 when there is none
+ */
 static apr_uint64_t read_xid(const char **text)
 {
     apr_uint64_t xid = 0;
@@ -42,7 +45,7 @@ static apr_uint64_t read_xid(const char **text)
         }
         xid = xid * 10 + digit;
     }
-    return xid;
+    return xid & APR_UINT32_MAX ? xid : 0;
 }
 
 /* Whether PostgreSQL takes the text as a pg_snapshot: "least:next:running,running", in order. */
@@ -55,7 +58,7 @@ static bool is_snapshot(const char *text)
         return false;
     }
     next = read_xid(&text);
-    if (next < least || *text++ != ':') {
+    if (next == 0 || next < least || *text++ != ':') {
         return false;
     }
     for (last = 0; *text; last = xid) {
@@ -88,7 +91,7 @@ bool udm_cursor_parse(udm_cursor_t *cursor, apr_pool_t *p, const char *text)
     good = !udm_json_parse(&json, p, (const char *)decoded, size) &&
            json_unpack(json, "[s, I, s, s, I!]", &read.list, &count, &read.snapshot, &read.key,
                        &id) == 0 &&
-           count >= 0 && id > 0 && is_snapshot(read.snapshot);
+           count > 0 && id > 0 && is_snapshot(read.snapshot);
     free(decoded);
     if (good) {
         read.count = count;

@@ -53,6 +53,7 @@ typedef struct udm_data_type_t {
     const char *attachment_name_column;
     const char *attachment_mime_column;
     const char *attachment_content_column;
+    bool attachments_removed;        /* it had attachments, and has none any more */
     apr_array_header_t *sub_types;   /* of udm_value_t, by value */
     apr_array_header_t *media;       /* of udm_value_t, by value */
     apr_array_header_t *attributes;  /* of udm_attribute_t, by name */

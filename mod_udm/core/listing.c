@@ -229,19 +229,21 @@ static const char *const *known_names(apr_pool_t *p, const udm_listing_spec_t *s
 }
 
 /* What tells a list with its order and filters from others: a page of one is no place in another. */
-static const char *print_of(apr_pool_t *p, const udm_listing_t *listing)
+static const char *print_of(apr_pool_t *p, const udm_listing_spec_t *spec,
+                            const udm_listing_t *listing)
 {
     apr_array_header_t *parts = apr_array_make(p, 8, sizeof(const char *));
     const char *text;
     int i;
 
     /* with the length of each value, for that may hold the character between the parts */
-    APR_ARRAY_PUSH(parts, const char *) = listing->order->expression;
+    APR_ARRAY_PUSH(parts, const char *) = spec->orders->expression; /* the id, of one table */
+    APR_ARRAY_PUSH(parts, const char *) = listing->order->field;
     APR_ARRAY_PUSH(parts, const char *) = listing->descending ? "desc" : "asc";
     for (i = 0; i < listing->filters->nelts; i++) {
         const udm_filter_t *filter = &APR_ARRAY_IDX(listing->filters, i, udm_filter_t);
 
-        APR_ARRAY_PUSH(parts, const char *) = filter->spec->expression;
+        APR_ARRAY_PUSH(parts, const char *) = filter->spec->parameter;
         APR_ARRAY_PUSH(parts, const char *) = apr_psprintf(p, "%d", (int)strlen(filter->value));
         APR_ARRAY_PUSH(parts, const char *) = filter->value;
     }
@@ -311,7 +313,7 @@ udm_error_t *udm_listing_parse(udm_listing_t **listing, apr_pool_t *p,
             }
         }
     }
-    made->print = print_of(p, made);
+    made->print = print_of(p, spec, made);
     error = version == UDM_V10 ? read_cursor(made, p, query) : NULL;
     if (!error) {
         *listing = made;

@@ -206,7 +206,7 @@ static bool find_key(span_t *span, const view_t *v, apr_size_t at, udm_redact_sc
     }
     at = id + UDM_APIKEY_ID_SIZE;
     span->from = at;
-    if (scope == UDM_REDACT_OTHERS) {
+    if (scope != UDM_REDACT_OURS) {
         if (v->text[at] != '_' || hex_end(v, at + 1) - at <= WHOLE_SECRET) {
             return false;
         }
@@ -301,7 +301,7 @@ static apr_array_header_t *find_all(apr_pool_t *p, const view_t *v, udm_redact_s
             found = find_key(&span, v, at, scope);
             break;
         case 'e':
-            found = ours && find_token(&span, v, at);
+            found = scope != UDM_REDACT_OTHERS && find_token(&span, v, at);
             break;
         case '/':
             link = link || is_link(v, at);

@@ -14,6 +14,8 @@
 typedef enum {
     /* What belongs to a request to the API: whatever may be a credential, or a piece of one. */
     UDM_REDACT_OURS,
+    /* What may be meant for us or for somebody else: what is hidden of the latter, and tokens. */
+    UDM_REDACT_TOKENS,
     /* What belongs to somebody else: whole API keys and links to files, and nothing that could be
      * another application's. */
     UDM_REDACT_OTHERS

@@ -31,7 +31,8 @@ static const udm_statement_t type_select = {
     " FROM udm.media v WHERE v.source = t.source AND v.type = t.name)::text,"
     " (SELECT json_agg(json_build_array(a.name, a.column_name, a.label, a.kind) ORDER BY a.name)"
     " FROM udm.attribute a WHERE a.source = t.source AND a.type = t.name)::text,"
-    " t.row_security, to_json(t.search_path)::text, t.moving_window"
+    " t.row_security, to_json(t.search_path)::text, t.moving_window,"
+    " t.attachments_removed_at IS NOT NULL"
     " FROM udm.source s JOIN udm.data_type t ON t.source = s.name"
     " WHERE (s.name = $1 OR s.alias = $1) AND t.name = $2 ORDER BY s.name = $1 DESC LIMIT 1"};
 /* clang-format on */
@@ -146,6 +147,7 @@ udm_error_t *udm_catalog_type(udm_data_type_t **type, apr_pool_t *p, udm_pg_t *d
     found->row_security = udm_result_bool(row, 0, c++);
     found->search_path = read_names(p, row, c++);
     found->moving_window = udm_result_bool(row, 0, c++);
+    found->attachments_removed = udm_result_bool(row, 0, c++);
     if (!error) {
         *type = found;
     }

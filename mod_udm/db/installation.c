@@ -4,6 +4,8 @@
  */
 #include "db/installation.h"
 
+#include <apr_strings.h>
+
 #include "pg/transaction.h"
 
 /* How long the version of the schema is taken for what it was. */
@@ -100,6 +102,12 @@ static const udm_statement_t installation_lock = {"udm_installation_lock",
 static const udm_statement_t begin_store = {"udm_installation_begin_store",
                                             "UPDATE udm.installation SET store_since = now()"};
 
+static udm_error_t *no_installation(apr_pool_t *p)
+{
+    return udm_error_make(p, UDM_E_INTERNAL,
+                          "the database has no row in udm.installation: run udm-migrate again");
+}
+
 static udm_error_t *read_installation(const char **id, bool *has_store, apr_pool_t *p, udm_pg_t *db,
                                       const udm_statement_t *statement)
 {
@@ -110,8 +118,7 @@ static udm_error_t *read_installation(const char **id, bool *has_store, apr_pool
     *has_store = false;
     error = udm_pg_query(&result, p, db, statement, 0, NULL);
     if (!error && result->rows == 0) {
-        return udm_error_make(p, UDM_E_INTERNAL,
-                              "the database has no row in udm.installation: run udm-migrate again");
+        return no_installation(p);
     }
     if (!error) {
         *id = udm_result_text(result, 0, 0);
@@ -156,6 +163,23 @@ udm_error_t *udm_installation_begin_store(apr_pool_t *p, udm_pg_t *db, udm_insta
 }
 
 /* ---- workers ---- */
+
+static const udm_statement_t channel = {"udm_installation_channel",
+                                        "SELECT channel FROM udm.installation"};
+
+udm_error_t *udm_installation_listen(apr_pool_t *p, udm_pg_t *db)
+{
+    udm_result_t *result;
+    udm_error_t *error = udm_pg_query(&result, p, db, &channel, 0, NULL);
+
+    if (!error && result->rows == 0) {
+        error = no_installation(p);
+    }
+    /* Of a-z, 0-9 and _, as the column says. */
+    return error
+               ? error
+               : udm_pg_exec(p, db, apr_pstrcat(p, "LISTEN ", udm_result_text(result, 0, 0), NULL));
+}
 
 /* The row that is there is only updated, in columns without an index: its page is all that changes. */
 static const udm_statement_t beat = {

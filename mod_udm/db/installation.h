@@ -35,6 +35,12 @@ typedef udm_error_t *udm_installation_mark(apr_pool_t *p, const char *id, void *
 udm_error_t *udm_installation_begin_store(apr_pool_t *p, udm_pg_t *db, udm_installation_mark *mark,
                                           void *baton);
 
+/*
+ * Has this session LISTEN where workers are told that there may be something to do. A hint only, with
+ * nothing in it: whoever gets one looks.
+ */
+udm_error_t *udm_installation_listen(apr_pool_t *p, udm_pg_t *db);
+
 /* Who was not seen for 30 seconds is gone: see row.h. */
 #define UDM_HEARTBEAT_SECONDS 10
 

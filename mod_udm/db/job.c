@@ -215,7 +215,8 @@ udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_pg_t *db, apr_int64_t id,
     return udm_pg_query(&row, p, db, &job_replace, PLAN_VALUES, columns);
 }
 
-static const udm_statement_t hint = {"udm_job_hint", "SELECT pg_notify('udm_run', '')"};
+static const udm_statement_t hint = {"udm_job_hint",
+                                     "SELECT pg_notify(channel, '') FROM udm.installation"};
 
 /* What the API shows of a job that was stored a moment ago. */
 static udm_job_info_t *new_info(const udm_job_new_t *new, const udm_result_t *rows, int row)

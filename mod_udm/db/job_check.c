@@ -25,7 +25,8 @@ static const udm_statement_t check_select = {
     " c.ccid IS NOT NULL, coalesce(c.not_after <= now(), false)," UDM_PG_TIME("c.not_after") ","
     UDM_PG_TIME("now()") ", c.pem, (SELECT encryption FROM udm.tenant WHERE ccid = $3),"
     " t.moving_window,"
-    " EXISTS (SELECT FROM udm.tenant WHERE ccid = $3 AND ending_since IS NULL)"
+    " EXISTS (SELECT FROM udm.tenant WHERE ccid = $3 AND ending_since IS NULL),"
+    " t.attachments_removed_at IS NOT NULL"
     " FROM (SELECT) one"
     " LEFT JOIN LATERAL (SELECT name, family FROM udm.source o WHERE (name = $1 OR alias = $1)"
     " AND EXISTS (SELECT FROM udm.data_type d WHERE d.source = o.name"
@@ -51,7 +52,8 @@ enum {
     CHECK_PEM,
     CHECK_ENCRYPTION,
     CHECK_MAY_MOVE,
-    CHECK_HAS_TENANT
+    CHECK_HAS_TENANT,
+    CHECK_LOST_ATTACHMENTS
 };
 
 /*
@@ -303,6 +305,11 @@ udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_po
     if (!job->time_all && !udm_result_bool(row, 0, CHECK_HAS_TIME)) {
         udm_error_fault(&error, p, "/timeFrame",
                         "data of type \"%s\" has no time to choose by: send {\"all\":true}", type);
+    }
+    /* Of a type that never had any, to ask for them means nothing. */
+    if (job->export_attachments && udm_result_bool(row, 0, CHECK_LOST_ATTACHMENTS)) {
+        udm_error_fault(&error, p, "/jobParams/exportAttachments",
+                        "attachments of type \"%s\" are not registered any more: send false", type);
     }
     (*checked)->media = check_media(&error, p, job, row);
     check_schedule(&error, p, *checked, udm_result_time(row, 0, CHECK_NOW));

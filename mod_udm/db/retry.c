@@ -8,28 +8,23 @@
 #include "db/job_private.h"
 #include "pg/transaction.h"
 
-/* The lock of a key, held to the end of the transaction. An array of JSON keeps the parts apart. */
-static const udm_statement_t retry_lock = {
-    "udm_retry_lock",
-    "SELECT pg_try_advisory_xact_lock(hashtextextended(json_build_array('udm.idempotency',"
-    " $1::text, $2::text, $3::text)::text, 0))"};
+/* The record of the key, held to the end of the transaction; whoever finds it held does not wait. */
+static const udm_statement_t retry_begin = {"udm_retry_begin",
+                                            "SELECT mine, sent_sha256, job_id, source, type, answer"
+                                            " FROM udm.begin_retry($1, $2, $3, $4)"};
 
-static const udm_statement_t retry_select = {
-    "udm_retry_select", "SELECT body_sha256, job_id, source, type, answer FROM udm.idempotency"
-                        " WHERE ccid = $1 AND version = $2 AND key = $3"
-                        " AND created_at > now() - interval '24 hours'"};
+/* An older record is no longer good for an answer: this one takes its place. */
+static const udm_statement_t retry_end = {
+    "udm_retry_end", "UPDATE udm.idempotency SET body_sha256 = $4, job_id = $5::bigint,"
+                     " source = $6, type = $7, answer = $8, created_at = now()"
+                     " WHERE ccid = $1 AND version = $2 AND key = $3"};
 
-/* An older record is no longer good for an answer, only in the way. */
-static const udm_statement_t retry_insert = {
-    "udm_retry_insert",
-    "INSERT INTO udm.idempotency (ccid, version, key, body_sha256, job_id, source, type, answer)"
-    " VALUES ($1, $2, $3, $4, $5::bigint, $6, $7, $8)"
-    " ON CONFLICT (ccid, version, key) DO UPDATE SET body_sha256 = excluded.body_sha256,"
-    " job_id = excluded.job_id, source = excluded.source, type = excluded.type,"
-    " answer = excluded.answer, created_at = now()"};
+enum { RETRY_MINE, RETRY_SENT, RETRY_JOB, RETRY_SOURCE, RETRY_TYPE, RETRY_ANSWER };
 
-#define RETRY_KEY_VALUES 3
-#define RETRY_VALUES     8
+#define SQLSTATE_NO_SUCH_KEY "23503"
+
+#define RETRY_BEGIN_VALUES 4
+#define RETRY_VALUES       8
 
 /* What one attempt works on. */
 typedef struct once_t {
@@ -43,20 +38,20 @@ typedef struct once_t {
 /* Gives the answer of then again, to whoever might have asked for it then. */
 static udm_error_t *answer_again(once_t *once, apr_pool_t *p, const udm_result_t *row)
 {
-    const char *source = udm_result_text(row, 0, 2);
-    const char *type = udm_result_text(row, 0, 3);
+    const char *source = udm_result_text(row, 0, RETRY_SOURCE);
+    const char *type = udm_result_text(row, 0, RETRY_TYPE);
 
     if (!udm_principal_may(once->audit->who, source, type, true)) {
         return udm_error_make(p, UDM_E_FORBIDDEN,
                               "this Idempotency-Key was sent before for data outside your role");
     }
-    if (strcmp(udm_result_text(row, 0, 0), once->retry->body_sha256) != 0) {
+    if (strcmp(udm_result_text(row, 0, RETRY_SENT), once->retry->body_sha256) != 0) {
         return udm_error_make(p, UDM_E_UNPROCESSABLE,
                               "this Idempotency-Key was sent before with another body: send a new "
                               "key with a new request");
     }
-    *once->id = udm_result_int(row, 0, 1);
-    *once->answer = udm_result_text(row, 0, 4);
+    *once->id = udm_result_int(row, 0, RETRY_JOB);
+    *once->answer = udm_result_text(row, 0, RETRY_ANSWER);
     return NULL;
 }
 
@@ -71,19 +66,18 @@ static udm_error_t *create_once(apr_pool_t *p, udm_pg_t *db, void *baton)
     udm_error_t *error;
     const char *answer;
 
-    error = udm_pg_query(&row, p, db, &retry_lock, RETRY_KEY_VALUES, values);
+    error = udm_pg_query(&row, p, db, &retry_begin, RETRY_BEGIN_VALUES, values);
+    if (error && strcmp(error->sqlstate, SQLSTATE_NO_SUCH_KEY) == 0) {
+        return udm_tenant_unknown(p); /* what was shown was remembered from before */
+    }
     if (error) {
         return error;
     }
-    if (!udm_result_bool(row, 0, 0)) {
+    if (!udm_result_bool(row, 0, RETRY_MINE)) {
         return udm_error_make(p, UDM_E_CONFLICT,
                               "a request with this Idempotency-Key is still running");
     }
-    error = udm_pg_query(&row, p, db, &retry_select, RETRY_KEY_VALUES, values);
-    if (error) {
-        return error;
-    }
-    if (row->rows > 0) {
+    if (udm_result_text(row, 0, RETRY_ANSWER)) {
         return answer_again(once, p, row);
     }
     error = udm_job_create(&info, p, db, once->job, once->audit);
@@ -95,7 +89,7 @@ static udm_error_t *create_once(apr_pool_t *p, udm_pg_t *db, void *baton)
     values[5] = info->source;
     values[6] = info->type;
     values[7] = answer;
-    error = udm_pg_query(&row, p, db, &retry_insert, RETRY_VALUES, values);
+    error = udm_pg_query(&row, p, db, &retry_end, RETRY_VALUES, values);
     if (!error) {
         *once->id = info->id;
         *once->answer = answer;

@@ -212,7 +212,8 @@ static udm_error_t *end_plain(udm_tokens_t *t)
     t->text[t->size] = '\0';
     word = strcmp(t->text, "true") == 0 || strcmp(t->text, "false") == 0 ||
            strcmp(t->text, "null") == 0;
-    if (strlen(t->text) != t->size || (!word && !is_number(t->text))) {
+    /* What is cut may be no number behind that. */
+    if (t->cut || strlen(t->text) != t->size || (!word && !is_number(t->text))) {
         return broken(t);
     }
     t->inside = IN_NONE;
@@ -296,6 +297,7 @@ static udm_error_t *outside(udm_tokens_t *t, char c)
             return broken(t);
         }
         t->inside = IN_PLAIN;
+        t->cut = false;
         t->size = 0;
         add(t, c);
         return NULL;

@@ -13,7 +13,7 @@
 /* Deepest nesting. */
 #define UDM_TOKENS_DEPTH 96
 
-/* What is told of a string or number; the rest of a longer one is passed over. */
+/* What is told of a string; the rest of a longer one is passed over. A longer number is refused. */
 #define UDM_TOKENS_TEXT 4096
 
 typedef enum {

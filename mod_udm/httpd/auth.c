@@ -108,7 +108,7 @@ static udm_lookups_t *lookups_of(apr_interval_time_t *lifetime, request_rec *r,
                                  const udm_request_t *q)
 {
     *lifetime = udm_config_key_cache(q->dir);
-    return *lifetime > 0 ? udm_child_of(r)->lookups : NULL;
+    return *lifetime > 0 && !q->anew ? udm_child_of(r)->lookups : NULL;
 }
 
 static void *copy_claims(apr_pool_t *p, const void *value)
@@ -412,12 +412,23 @@ udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q)
     return NULL;
 }
 
-bool udm_auth_by_others(request_rec *r)
+udm_error_t *udm_auth_anew(request_rec *r, udm_request_t *q)
+{
+    q->anew = true;
+    q->who = NULL;
+    return udm_auth_find(r, q);
+}
+
+bool udm_auth_is_others(request_rec *r)
 {
     const char *type = ap_auth_type(r);
 
-    return type && ap_cstr_casecmp(type, AUTH_TYPE) && ap_cstr_casecmp(type, "None") &&
-           r->ap_auth_type && r->user && *r->user;
+    return type && ap_cstr_casecmp(type, AUTH_TYPE) && ap_cstr_casecmp(type, "None");
+}
+
+bool udm_auth_by_others(request_rec *r)
+{
+    return udm_auth_is_others(r) && r->ap_auth_type && r->user && *r->user;
 }
 
 /* Without this an inherited "Require all granted" would switch authentication off. */

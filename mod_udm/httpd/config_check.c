@@ -217,6 +217,9 @@ static int check_worker(const udm_server_t *conf, server_rec *s, apr_pool_t *p, 
         if (access(program, X_OK) != 0) {
             FAULT(s, "UDM0017: UDMWorker On: %s cannot be executed: %s", program, strerror(errno));
         }
+        else if (is_directory(p, program)) {
+            FAULT(s, "UDM0450: UDMWorker On: %s is a directory, and no program", program);
+        }
         if (geteuid() == 0 && ap_unixd_config.user_id == 0) {
             FAULT(s, "UDM0018: UDMWorker On: needs User, so that the worker does not run as root");
         }

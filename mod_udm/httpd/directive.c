@@ -261,6 +261,16 @@ static const char *set_link_key_file(cmd_parms *cmd, void *dirv, const char *arg
     return error ? error : read_key_file(cmd, &server_conf(cmd)->link_keys, UDM_KEY_FILE_LINK, arg);
 }
 
+/* @return false for a path that httpd makes another one of before it looks for sections */
+static bool is_plain_path(apr_pool_t *p, const char *path)
+{
+    char *tidied = apr_pstrdup(p, path);
+
+    ap_getparents(tidied);
+    ap_no2slash(tidied);
+    return strcmp(tidied, path) == 0 && !apr_fnmatch_test(path);
+}
+
 /* The path of the section is where the API begins, so it must be one path and no pattern. */
 static const char *set_udm(cmd_parms *cmd, void *dirv, const char *arg)
 {
@@ -275,7 +285,7 @@ static const char *set_udm(cmd_parms *cmd, void *dirv, const char *arg)
         return error;
     }
     if (!section || ap_cstr_casecmp(section->directive, "<Location") || !cmd->path ||
-        cmd->path[0] != '/' || apr_fnmatch_test(cmd->path)) {
+        cmd->path[0] != '/' || !is_plain_path(cmd->temp_pool, cmd->path)) {
         return apr_psprintf(cmd->pool,
                             "%s On: must stand in a section <Location \"/path\"> of a plain path, "
                             "which is then where the API begins",

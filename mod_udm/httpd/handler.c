@@ -16,6 +16,7 @@
 #include "core/text.h"
 #include "httpd/auth.h"
 #include "httpd/handler.h"
+#include "httpd/secrets.h"
 
 #define IDS_MAX 1000 /* in one request */
 
@@ -94,8 +95,15 @@ int udm_handler_guard(request_rec *r)
         return DECLINED;
     }
     q = udm_request_guarded(r);
-    error = udm_request_of_others(r, q) ? let_in(r, q) : NULL;
-    return error ? udm_respond_refuse(r, error) : DECLINED;
+    if (!udm_request_of_others(r, q)) {
+        return DECLINED;
+    }
+    error = let_in(r, q);
+    if (error) {
+        return udm_respond_refuse(r, error);
+    }
+    udm_secrets_handed_over(r);
+    return DECLINED;
 }
 
 int udm_handler(request_rec *r)

@@ -21,6 +21,7 @@
 #include "db/file.h"
 #include "db/job.h"
 #include "db/list.h"
+#include "httpd/auth.h"
 #include "httpd/dbd.h"
 #include "httpd/handler.h"
 
@@ -174,6 +175,10 @@ static int handle_list(request_rec *r, udm_request_t *q, udm_list_kind kind,
 
     if (!error) {
         error = udm_listing_parse(&listing, r->pool, spec, q->route->version, query);
+    }
+    if (!error && listing->after) {
+        /* under names from before a rename this would be the end of the list */
+        error = udm_auth_anew(r, q);
     }
     if (!error) {
         read.listing = listing;

@@ -32,6 +32,16 @@
 #include "httpd/supervisor.h"
 
 #define ERROR_FILTER "UDM_PROBLEM"
+#define ANY_METHODS  "DELETE, GET, HEAD, OPTIONS, POST, PUT" /* of what has no list of its own */
+
+/*
+ * The record of a request by the sections that hold for its path as it is now, wherever rewriting has
+ * led it; NULL when it is none of ours. Leaves those sections in force.
+ */
+static udm_request_t *request_here(request_rec *r)
+{
+    return ap_location_walk(r) == OK ? udm_request_get(r) : NULL;
+}
 
 /* Notes what is ours, after mod_rewrite and mod_alias had their say. */
 static int udm_translate_name(request_rec *r)
@@ -48,10 +58,11 @@ static int udm_translate_name(request_rec *r)
                                    HTTP_EXPECTATION_FAILED,
                                    HTTP_INTERNAL_SERVER_ERROR,
                                    HTTP_SERVICE_UNAVAILABLE};
+    ap_conf_vector_t *before = r->per_dir_config;
+    udm_request_t *q = request_here(r);
     apr_size_t i;
 
-    udm_request_t *q = udm_request_get(r);
-
+    r->per_dir_config = before;
     if (!q) {
         return DECLINED;
     }
@@ -62,12 +73,36 @@ static int udm_translate_name(request_rec *r)
     return OK;
 }
 
+/* What no module may be asked for below a mount, whichever would answer. */
+static udm_error_t *forbidden(request_rec *r, udm_request_t *q)
+{
+    if (r->method_number == M_TRACE) {
+        if (!q->allow) {
+            q->allow = ANY_METHODS;
+        }
+        return udm_error_make(r->pool, UDM_E_METHOD,
+                              "TRACE would send credentials back, and is not answered here");
+    }
+    if (udm_secrets_in_path(r, q)) {
+        return udm_error_make(r->pool, UDM_E_NOT_FOUND,
+                              "there is no such resource: a key, a token or a signature has no "
+                              "place in a path");
+    }
+    return NULL;
+}
+
 /* Nothing of ours is below the document root, so no directory is walked. */
 static int udm_map_to_storage(request_rec *r)
 {
-    const udm_request_t *q = udm_request_known(r);
+    ap_conf_vector_t *before = r->per_dir_config;
+    udm_request_t *q = request_here(r);
+    udm_error_t *error = q ? forbidden(r, q) : NULL;
 
-    if (!q || !q->path || !q->located || r->proxyreq != PROXYREQ_NONE) {
+    if (error) {
+        return udm_respond_refuse(r, error); /* with the headers of its section */
+    }
+    r->per_dir_config = before;
+    if (!q || r->proxyreq != PROXYREQ_NONE || (!q->located && udm_request_of_others(r, q))) {
         return DECLINED;
     }
     /* no slash and no dot: no other module finds a directory or an extension in it */
@@ -105,6 +140,9 @@ static apr_status_t udm_problem_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         /* httpd has moved it from the one table to the other by now */
         apr_table_unset(r->err_headers_out, "WWW-Authenticate");
         apr_table_unset(r->headers_out, "WWW-Authenticate");
+    }
+    if (r->status == HTTP_METHOD_NOT_ALLOWED && q->refusal && q->allow) {
+        apr_table_setn(r->headers_out, "Allow", q->allow); /* in place of httpd's own */
     }
     if (r->status == HTTP_RANGE_NOT_SATISFIABLE) {
         apr_table_setn(r->headers_out, "Content-Range",
@@ -183,6 +221,7 @@ static void udm_register_hooks(apr_pool_t *p)
 {
     static const char *const after[] = {"mod_rewrite.c", "mod_alias.c", "mod_proxy.c", NULL};
     static const char *const others[] = {"mod_cache.c", "mod_proxy.c", NULL};
+    static const char *const proxy[] = {"mod_proxy.c", NULL};
     static const char *const info[] = {"mod_info.c", NULL};
     static const char *const forensic[] = {"mod_log_forensic.c", NULL};
 
@@ -197,8 +236,10 @@ static void udm_register_hooks(apr_pool_t *p)
     ap_hook_post_read_request(udm_secrets_read, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_translate_name(udm_secrets_translate, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(udm_translate_name, after, NULL, APR_HOOK_LAST);
-    ap_hook_map_to_storage(udm_map_to_storage, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_map_to_storage(udm_map_to_storage, NULL, proxy, APR_HOOK_FIRST);
     ap_hook_force_authn(udm_auth_force, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_authn(udm_secrets_authn, NULL, NULL, APR_HOOK_REALLY_FIRST,
+                        AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(udm_auth_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_type_checker(udm_handler_guard, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_note_auth_failure(udm_auth_note_failure, NULL, NULL, APR_HOOK_MIDDLE);

@@ -22,6 +22,9 @@
 
 #define REQUEST_ID_MAX 128
 
+/* Bytes of a body that are made room for before any of it has come. */
+#define BODY_ANNOUNCED 1048576
+
 /* The id that the client sent, if it is harmless in a header, a log line and the audit: no key. */
 static const char *request_id(request_rec *r)
 {
@@ -310,7 +313,8 @@ udm_error_t *udm_request_body(const char **data, apr_size_t *size, request_rec *
         return too_large;
     }
     if (length) {
-        capacity = (apr_size_t)announced; /* so it never has to move */
+        /* so it never has to move; what is larger gets its room as it comes, and not for the asking */
+        capacity = (apr_size_t)(announced < BODY_ANNOUNCED ? announced : BODY_ANNOUNCED);
     }
     buffer = apr_palloc(r->pool, capacity + 1);
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);

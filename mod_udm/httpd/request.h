@@ -28,6 +28,7 @@ typedef struct udm_request_t {
     udm_need need;              /* which credentials are asked for, if the module answers */
     udm_need rest_need;         /* the same if another handler does: never none */
     const udm_principal_t *who; /* NULL until somebody was found */
+    bool anew;                  /* nothing that was found before is used again */
     udm_audit_t audit;
     bool located;               /* no other module has said where it goes */
     bool ours;                  /* the response is made by the module: no error page replaces it */

@@ -11,6 +11,7 @@
 
 #include <httpd.h>
 #include <http_core.h>
+#include <http_protocol.h>
 #include <http_request.h>
 #include <scoreboard.h>
 
@@ -18,6 +19,7 @@
 #include <apr_strings.h>
 
 #include "core/redact.h"
+#include "httpd/auth.h"
 #include "httpd/config.h"
 #include "httpd/request.h"
 #include "httpd/secrets.h"
@@ -32,12 +34,14 @@ static const char *const credentials[] = {"x-api-key", "Authorization", "Proxy-A
 typedef struct secrets_t {
     udm_redact_scope scope;
     char *unparsed_uri;       /* NULL: nothing to put back */
+    char *the_request;        /* likewise */
     apr_array_header_t *held; /* of held_t; NULL: none */
+    bool in_path;             /* there was one in the path, too */
 } secrets_t;
 
 /* A header that was put away. */
 typedef struct held_t {
-    char *value, *shown;
+    char *name, *value, *shown;
 } held_t;
 
 /* Replaces a text that httpd has of a request. */
@@ -93,8 +97,8 @@ static bool is_ours(request_rec *r)
     apr_size_t size;
     int i;
 
-    if (!path) {
-        return true;
+    if (!path || *path != '/') {
+        return true; /* "*" is the whole server */
     }
     if (strchr(path, '%') || strstr(path, "//") || strstr(path, "/.")) {
         path = apr_pstrdup(r->pool, path);
@@ -129,6 +133,7 @@ static void hide_header(request_rec *r, const char *name, udm_redact_scope scope
 static void hide_early(request_rec *r, udm_redact_scope scope)
 {
     HIDE(r, r->the_request, scope);
+    HIDE(r, r->parsed_uri.user, scope); /* httpd makes a line of these where there is a password */
     hide_header(r, "Referer", scope);
     hide_header(r, "User-Agent", scope);
 }
@@ -143,19 +148,21 @@ static bool is_credential(const char *name)
     return i < CREDENTIAL_COUNT;
 }
 
-/* @return true where an API key was sent as a name or a password: nobody else has such ones */
-static bool is_basic_key(request_rec *r, const char *value)
+/* @return true where a credential was sent as a name or a password, in any of several headers */
+static bool is_basic(request_rec *r, const char *value, udm_redact_scope scope)
 {
-    static const char scheme[] = "Basic ";
+    static const char scheme[] = "Basic";
     const char *plain;
 
-    if (ap_cstr_casecmpn(value, scheme, sizeof(scheme) - 1)) {
-        return false;
+    while ((value = ap_strcasestr(value, scheme)) != NULL) {
+        for (value += sizeof(scheme) - 1; *value == ' ' || *value == '\t'; value++) {
+        }
+        plain = ap_pbase64decode(r->pool, value);
+        if (udm_redact(r->pool, plain, scope) != plain) {
+            return true;
+        }
     }
-    for (value += sizeof(scheme) - 1; *value == ' '; value++) {
-    }
-    plain = ap_pbase64decode(r->pool, value);
-    return udm_redact(r->pool, plain, UDM_REDACT_OTHERS) != plain;
+    return false;
 }
 
 /* Replaces the headers by what may be written of them. What they were is kept in `held`, if given. */
@@ -167,15 +174,19 @@ static void hide_headers(request_rec *r, udm_redact_scope scope, bool whole,
 
     for (i = 0; i < all->nelts; i++) {
         apr_table_entry_t *header = &APR_ARRAY_IDX(all, i, apr_table_entry_t);
-        held_t change = {header->val, NULL};
+        held_t change = {header->key, header->val, NULL};
 
-        change.shown = is_credential(header->key) && (whole || is_basic_key(r, header->val))
-                           ? apr_pstrdup(r->pool, UDM_REDACTED)
-                           : (char *)udm_redact(r->pool, header->val, scope);
-        if (change.shown != change.value && held) {
+        change.shown =
+            is_credential(header->key) && (whole || is_basic(r, header->val, UDM_REDACT_OTHERS))
+                ? apr_pstrdup(r->pool, UDM_REDACTED)
+                : (char *)udm_redact(r->pool, header->val, scope);
+        header->val = change.shown;
+        if (held) { /* no format names a header that is called so */
+            HIDE(r, header->key, scope);
+        }
+        if (held && (change.shown != change.value || header->key != change.name)) {
             APR_ARRAY_PUSH(held, held_t) = change;
         }
-        header->val = change.shown;
     }
 }
 
@@ -189,8 +200,13 @@ int udm_secrets_hold(request_rec *r)
     }
     hide_early(r, state->scope);
     if (udm_config_main()->log_forensic) {
+        bool ours = state->scope == UDM_REDACT_OURS;
+
+        /* rewriting may yet lead here what now looks like another's */
+        state->the_request = r->the_request;
+        HIDE(r, r->the_request, ours ? UDM_REDACT_OURS : UDM_REDACT_TOKENS);
         state->held = apr_array_make(r->pool, 4, sizeof(held_t));
-        hide_headers(r, state->scope, state->scope == UDM_REDACT_OURS, state->held);
+        hide_headers(r, ours ? UDM_REDACT_OURS : UDM_REDACT_TOKENS, ours, state->held);
     }
     return DECLINED;
 }
@@ -208,11 +224,13 @@ int udm_secrets_release(request_rec *r)
             held_t *change = &APR_ARRAY_IDX(state->held, k, held_t);
 
             if (header->val == change->shown) { /* else somebody has changed it meanwhile */
+                header->key = change->name;
                 header->val = change->value;
             }
         }
     }
-    if (state) {
+    if (state && state->held) {
+        r->the_request = state->the_request;
         state->held = NULL;
     }
     return DECLINED;
@@ -237,10 +255,72 @@ int udm_secrets_translate(request_rec *r)
         state->unparsed_uri = NULL;
     }
     if (state && state->scope == UDM_REDACT_OURS) {
-        /* no path of ours holds a key; what else looks like a secret may be a name of a proxied one */
-        HIDE(r, r->uri, UDM_REDACT_OTHERS);
+        const char *uri = r->uri;
+
+        /* no path of ours holds one; what else looks like a secret may be a name of a proxied one */
+        HIDE(r, r->uri, UDM_REDACT_TOKENS);
+        state->in_path = r->uri != uri;
     }
     return DECLINED;
+}
+
+bool udm_secrets_in_path(request_rec *r, const udm_request_t *q)
+{
+    /* a hash looks like a piece of one: a certificate may be named by it, and what a proxy answers */
+    bool named =
+        r->proxyreq != PROXYREQ_NONE || (q->route ? q->route->operation == UDM_OP_CERTIFICATE_UPLOAD
+                                                  : q->route_error->kind == UDM_E_METHOD);
+    const secrets_t *state = state_of(r);
+
+    return (state && state->in_path) ||
+           udm_redact(r->pool, q->path, named ? UDM_REDACT_TOKENS : UDM_REDACT_OURS) != q->path;
+}
+
+void udm_secrets_handed_over(request_rec *r)
+{
+    static const char to_http[] = "proxy:http";
+
+    /* what mod_speling makes its message of; scripts and proxies have r->args */
+    HIDE(r, r->parsed_uri.query, UDM_REDACT_OURS);
+    /* other protocols tell the server behind what stands here */
+    if (r->filename && !ap_cstr_casecmpn(r->filename, to_http, sizeof(to_http) - 1)) {
+        HIDE(r, r->uri, UDM_REDACT_OURS);
+    }
+}
+
+/* @return true where httpd's modules may write a credential that a header holds, or one of its URL */
+static bool tells(request_rec *r, const char *value, udm_redact_scope scope)
+{
+    static const char bearer[] = "Bearer ", digest[] = "Digest";
+    char *from, *to;
+
+    if (!ap_cstr_casecmpn(value, bearer, sizeof(bearer) - 1)) {
+        scope = UDM_REDACT_OTHERS; /* that AuthType may take tokens */
+    }
+    else if (!ap_cstr_casecmpn(value, digest, sizeof(digest) - 1)) {
+        value = from = to = apr_pstrcat(r->pool, value, " ", r->unparsed_uri, NULL);
+        for (; *from; from++) {
+            if (*from != '\\') { /* before any byte of a quoted string */
+                *to++ = *from;
+            }
+        }
+        *to = '\0';
+    }
+    return udm_redact(r->pool, value, scope) != value || is_basic(r, value, scope);
+}
+
+int udm_secrets_authn(request_rec *r)
+{
+    udm_redact_scope scope =
+        udm_config_dir(r)->enabled == 1 ? UDM_REDACT_TOKENS : UDM_REDACT_OTHERS;
+    const char *name = r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
+    const char *value = apr_table_get(r->headers_in, name);
+
+    if (!udm_auth_is_others(r) || !value || !tells(r, value, scope)) {
+        return DECLINED;
+    }
+    ap_note_auth_failure(r);
+    return HTTP_UNAUTHORIZED;
 }
 
 void udm_secrets_refused(request_rec *r)
@@ -271,7 +351,7 @@ static void hide_table(request_rec *r, const apr_table_t *table, udm_redact_scop
         apr_table_entry_t *entry = &APR_ARRAY_IDX(all, i, apr_table_entry_t);
 
         /* it may be the copy of a header */
-        if (entry->val && is_basic_key(r, entry->val)) {
+        if (entry->val && is_basic(r, entry->val, UDM_REDACT_OTHERS)) {
             entry->val = apr_pstrdup(r->pool, UDM_REDACTED);
         }
         HIDE(r, entry->val, scope);
@@ -293,6 +373,9 @@ static void hide_all(request_rec *r, udm_redact_scope scope)
     HIDE(r, r->canonical_filename, scope);
     HIDE(r, r->path_info, scope);
     HIDE(r, r->args, scope);
+    HIDE(r, r->parsed_uri.scheme, scope);
+    HIDE(r, r->parsed_uri.user, scope);
+    HIDE(r, r->parsed_uri.hostname, scope);
     HIDE(r, r->parsed_uri.path, scope);
     HIDE(r, r->parsed_uri.query, scope);
     HIDE(r, r->parsed_uri.fragment, scope);

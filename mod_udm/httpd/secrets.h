@@ -10,7 +10,11 @@
 #ifndef UDM_HTTPD_SECRETS_H
 #define UDM_HTTPD_SECRETS_H
 
+#include <stdbool.h>
+
 #include <httpd.h>
+
+#include "httpd/request.h"
 
 /*
  * The hooks. post_read_request, three times: before mod_log_forensic writes the headers down the
@@ -22,10 +26,24 @@ int udm_secrets_release(request_rec *r);
 int udm_secrets_read(request_rec *r);
 /* translate_name: from here on no module that logs a path finds a key in it. */
 int udm_secrets_translate(request_rec *r);
+/*
+ * check_authn, before every AuthType: refuses credentials of ours for another one, which could not use
+ * them and would write down whom it does not know.
+ */
+int udm_secrets_authn(request_rec *r);
 /* insert_error_filter: a request that was refused while it was read has gone through no other hook. */
 void udm_secrets_refused(request_rec *r);
 /* log_transaction: before any log. */
 int udm_secrets_log(request_rec *r);
+
+/*
+ * @return true where the path below a mount holds a credential, as no path that anybody answers does:
+ * modules that look for a file or a script write down what they do not find
+ */
+bool udm_secrets_in_path(request_rec *r, const udm_request_t *q);
+
+/* Somebody else is about to answer what is below a mount: what he writes of his failures shows none. */
+void udm_secrets_handed_over(request_rec *r);
 
 /* The request was found to go to a mount, whatever its path said when it was read. */
 void udm_secrets_ours(request_rec *r);

@@ -82,7 +82,8 @@ static bool has_text(const relation_t *relation, const char *name)
 }
 
 /* What the relations and the session are like, as far as it can bring surprises. */
-static void add_warnings(udm_source_trial_t *trial, const udm_source_t *s)
+static void add_warnings(udm_source_trial_t *trial, const udm_source_t *s,
+                         const udm_source_late_t *late)
 {
     const udm_data_type_t *t = s->type;
 
@@ -99,19 +100,20 @@ static void add_warnings(udm_source_trial_t *trial, const udm_source_t *s)
              "row-level security is meant to hold: what its policies hide does not leave, and "
              "no run says so");
     }
-    if (t->time_column && s->foreign) {
+    if (t->time_column && late->why) {
         warn(trial,
-             "rows come from another server (a foreign table): jobs that take what came since "
-             "their last run fail");
+             apr_psprintf(s->pool, "rows %s: jobs that take what came since their last run fail",
+                          late->why));
+    }
+    else if (t->time_column && t->moving_window && late->calls) {
+        warn(trial,
+             "a view calls functions: if any of them reads from another server, of which nothing "
+             "is seen here, the type must be registered with moving_window => false");
     }
     if (s->foreign) {
         warn(trial,
              "a table that is filled anew on its own server while an export begins may show as "
              "empty");
-    }
-    if (s->rows.kind == 'm') {
-        warn(trial, "a materialized view is as old as its last refresh: rows that a refresh brings "
-                    "late are missed by jobs that take what came since their last run");
     }
     if (s->pooled) {
         warn(trial, "the source is reached through a pooler: its connections are not kept from one "
@@ -187,6 +189,7 @@ udm_error_t *udm_source_try(udm_source_trial_t *trial, apr_pool_t *p, const char
                             const udm_data_type_t *type, const char *ccid)
 {
     udm_run_t *run = apr_pcalloc(p, sizeof(*run));
+    udm_source_late_t late;
     udm_source_t *s;
     udm_error_t *error;
 
@@ -206,12 +209,13 @@ udm_error_t *udm_source_try(udm_source_trial_t *trial, apr_pool_t *p, const char
     trial->columns = apr_array_make(p, 32, sizeof(const char *));
     trial->warnings = apr_array_make(p, 4, sizeof(const char *));
     error = look_at_server(trial, s);
+    error = error ? error : udm_source_find_late(&late, s, s->foreign);
     if (error) {
         return error;
     }
     add_roles(trial, s);
     add_columns(trial, s);
-    add_warnings(trial, s);
+    add_warnings(trial, s, &late);
     add_attributes(trial, s);
     error = read_one(trial, s, s->rows_sql, &s->rows);
     if (!error && s->files_sql && PQtransactionStatus(s->db->conn) == PQTRANS_INTRANS) {

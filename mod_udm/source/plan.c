@@ -144,44 +144,81 @@ udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
 }
 
 /*
- * How many relations of other servers are locked: a rewritten view has locked what is in it, be it read
- * or not. And whether a materialized view is read that has its rows from one.
+ * What is locked, for a rewritten view has locked what is in it, be it read or not: how many relations
+ * whose rows may be older than they have been there, a materialized view and a table of a subscription
+ * of them, whether a view calls functions of dblink, and whether one calls others that no extension has.
  */
-static const char foreign_sql[] =
-    "WITH RECURSIVE locked AS (SELECT c.oid, c.relkind FROM pg_catalog.pg_locks l"
-    "  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.relation"
+static const char late_sql[] =
+    "WITH locked AS (SELECT c.oid, c.relkind, EXISTS (SELECT FROM pg_catalog.pg_subscription_rel s"
+    "   WHERE s.srrelid OPERATOR(pg_catalog.=) c.oid) AS subscribed"
+    "  FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c"
+    "    ON c.oid OPERATOR(pg_catalog.=) l.relation"
     "  WHERE l.locktype OPERATOR(pg_catalog.=) 'relation'"
     "   AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()),"
-    " stored AS (SELECT oid, relkind FROM locked"
-    "   WHERE relkind OPERATOR(pg_catalog.=) 'm'::pg_catalog.\"char\""
-    "  UNION SELECT c.oid, c.relkind FROM stored s CROSS JOIN LATERAL ("
-    "    SELECT i.inhrelid FROM pg_catalog.pg_inherits i"
-    "     WHERE i.inhparent OPERATOR(pg_catalog.=) s.oid"
-    "    UNION ALL SELECT d.refobjid FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d"
-    "       ON d.classid OPERATOR(pg_catalog.=)"
-    "        'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid"
-    "      AND d.objid OPERATOR(pg_catalog.=) w.oid AND d.refclassid OPERATOR(pg_catalog.=)"
-    "        'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid"
-    "     WHERE w.ev_class OPERATOR(pg_catalog.=) s.oid) x (oid)"
-    "   JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) x.oid)"
-    "SELECT (SELECT pg_catalog.count(*) FROM locked"
-    "   WHERE relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog.\"char\"),"
-    " EXISTS (SELECT FROM stored WHERE relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog.\"char\")";
+    " called AS (SELECT x.extname FROM locked v JOIN pg_catalog.pg_rewrite w"
+    "    ON w.ev_class OPERATOR(pg_catalog.=) v.oid"
+    "  JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=)"
+    "    'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid"
+    "   AND d.objid OPERATOR(pg_catalog.=) w.oid AND d.refclassid OPERATOR(pg_catalog.=)"
+    "    'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid"
+    "   AND d.refobjid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid"
+    "  LEFT JOIN pg_catalog.pg_depend e ON e.classid OPERATOR(pg_catalog.=) d.refclassid"
+    "   AND e.objid OPERATOR(pg_catalog.=) d.refobjid"
+    "   AND e.deptype OPERATOR(pg_catalog.=) 'e'::pg_catalog.\"char\""
+    "  LEFT JOIN pg_catalog.pg_extension x ON x.oid OPERATOR(pg_catalog.=) e.refobjid"
+    "  WHERE v.relkind OPERATOR(pg_catalog.=) 'v'::pg_catalog.\"char\")"
+    "SELECT pg_catalog.count(*) FILTER (WHERE subscribed"
+    "   OR relkind OPERATOR(pg_catalog.=) ANY ('{f,m}'::pg_catalog.\"char\"[])),"
+    " pg_catalog.min(oid::pg_catalog.regclass::pg_catalog.text)"
+    "  FILTER (WHERE relkind OPERATOR(pg_catalog.=) 'm'::pg_catalog.\"char\"),"
+    " pg_catalog.min(oid::pg_catalog.regclass::pg_catalog.text) FILTER (WHERE subscribed),"
+    " EXISTS (SELECT FROM called WHERE extname OPERATOR(pg_catalog.=) 'dblink'::pg_catalog.name),"
+    " EXISTS (SELECT FROM called WHERE extname IS NULL) FROM locked";
 
-static udm_error_t *look_for_foreign(bool *stored, udm_source_t *s)
+udm_error_t *udm_source_find_late(udm_source_late_t *late, udm_source_t *s, bool foreign)
 {
     udm_result_t *result;
-    udm_error_t *error = udm_source_query(&result, s, "its session", foreign_sql, 0, NULL);
+    udm_error_t *error = udm_source_query(&result, s, "its session", late_sql, 0, NULL);
+    const char *stored, *subscribed;
 
-    if (!error) {
-        s->foreign_before = udm_result_int(result, 0, 0);
-        *stored = udm_result_bool(result, 0, 1);
+    memset(late, 0, sizeof(*late));
+    if (error) {
+        return error;
     }
-    return error;
+    s->late_before = udm_result_int(result, 0, 0);
+    stored = udm_result_text(result, 0, 1);
+    subscribed = udm_result_text(result, 0, 2);
+    late->calls = udm_result_bool(result, 0, 4);
+    late->instead = "register a source that reads from that server itself";
+    if (stored) {
+        late->why = apr_psprintf(s->pool,
+                                 "are those of a materialized view (%s), which has them only from "
+                                 "its next refresh on",
+                                 stored);
+        late->instead = "register what it is made of";
+    }
+    else if (subscribed) {
+        late->why = apr_psprintf(s->pool,
+                                 "come from another server (by a subscription, to %s), and later "
+                                 "than they were written there",
+                                 subscribed);
+    }
+    else if (udm_result_bool(result, 0, 3)) {
+        late->why = "come from another server (by dblink), where it is not known what is still "
+                    "being written";
+    }
+    else if (foreign) {
+        late->why = "come from another server (a foreign table), where it is not known what is "
+                    "still being written";
+    }
+    return NULL;
 }
 
 udm_error_t *udm_source_check_window(udm_source_t *s, const relation_t *relation, bool foreign)
 {
+    udm_source_late_t late;
+    udm_error_t *error;
+
     if (!s->run->moves_watermark) {
         return NULL;
     }
@@ -193,21 +230,13 @@ udm_error_t *udm_source_check_window(udm_source_t *s, const relation_t *relation
                            "{\"all\":true}",
                            s->type->name, s->type->source));
     }
-    if (!foreign) {
-        udm_error_t *error = look_for_foreign(&foreign, s);
-
-        if (error) {
-            return error;
-        }
+    error = udm_source_find_late(&late, s, foreign);
+    if (error || !late.why) {
+        return error;
     }
-    if (foreign) {
-        return udm_source_lasting(udm_error_make(
-            s->pool, UDM_E_SOURCE,
-            "rows of %s in source \"%s\" come from another server (a foreign table), where it is "
-            "not known what is still being written: a job cannot take what came since its last "
-            "run, give it a dateTo or {\"all\":true}, or register a source that reads from that "
-            "server itself",
-            relation->shown, s->type->source));
-    }
-    return NULL;
+    return udm_source_lasting(
+        udm_error_make(s->pool, UDM_E_SOURCE,
+                       "rows of %s in source \"%s\" %s: a job cannot take what came since its last "
+                       "run, give it a dateTo or {\"all\":true}, or %s",
+                       relation->shown, s->type->source, late.why, late.instead));
 }

@@ -59,15 +59,16 @@ struct udm_source_t {
     const char *to;
     const char *rows_sql;
     const char *files_sql;
-    const char *slice_sql;
-    const char *twins_sql; /* how many contents an entity, id and size stand for; NULL: by place */
-    apr_int64_t max_row;   /* 0: no limit */
-    const char *large_sql; /* which row is too large; NULL: none can be */
+    const char *slice_sql; /* makes a cursor of the slices of a content */
+    apr_int64_t slice_at;  /* which it gives next; 0: there is none */
+    const char *twin_sql; /* up to two rows that an entity, id and size stand for; NULL: by place */
+    const char *twins_sql;          /* how many contents they stand for */
+    apr_int64_t max_row;            /* 0: no limit */
+    const char *large_sql;          /* which row is too large; NULL: none can be */
     apr_array_header_t *wide_names; /* of const char *: columns, by the number that it gives */
     bool swollen;                   /* the connection holds more memory than it needs */
-    bool foreign; /* some of the rows, or of the files, come from another server */
-    apr_int64_t
-        foreign_before; /* relations of other servers that are locked before rows are read */
+    bool foreign;            /* some of the rows, or of the files, come from another server */
+    apr_int64_t late_before; /* relations of late rows that are locked before rows are read */
     const char *snapshot;
     const char *exported; /* snapshot id for the second connection */
     apr_int64_t estimate;
@@ -100,7 +101,7 @@ udm_error_t *udm_source_begin(udm_source_t *s, bool files);
 udm_error_t *udm_source_join(udm_source_t *s, udm_pg_t *db);
 
 /* Statements of which the last says, run after one that reads rows, whether they may be of another moment than the
- * snapshot (true; NULL is false), and how many relations of other servers were read by then; and the error that the
+ * snapshot (true; NULL is false), and how many relations of late rows were read by then; and the error that the
  * first is; `rel` as above. */
 extern const char udm_source_changed_sql[];
 udm_error_t *udm_source_changed(const udm_source_t *s, const char *rel);
@@ -115,6 +116,16 @@ udm_error_t *udm_source_set_path(udm_source_t *s, udm_pg_t *db);
  * any of them come from another server. */
 udm_error_t *udm_source_plan(apr_int64_t *rows, bool *foreign, udm_source_t *s,
                              const relation_t *relation, const char *sql);
+
+/* Whether rows may come that are older than others which were there before them. */
+typedef struct udm_source_late_t {
+    const char *why;     /* "come ..."; NULL where it is not known that they do */
+    const char *instead; /* what to do: "register ..." */
+    bool calls;          /* a view calls functions, of which it cannot be known */
+} udm_source_late_t;
+
+/* Looks for that in what is locked by now; sets s->late_before. `foreign`: as the plan says. */
+udm_error_t *udm_source_find_late(udm_source_late_t *late, udm_source_t *s, bool foreign);
 
 /* Refuses a window that goes on where the last one ended, where late rows could be missed. */
 udm_error_t *udm_source_check_window(udm_source_t *s, const relation_t *relation, bool foreign);

@@ -620,12 +620,27 @@ static udm_error_t *make_files_sql(udm_source_t *s)
     that = apr_pstrcat(p, " FROM ", f->sql, " a WHERE ", that, " AND pg_catalog.octet_length(",
                        content, ") OPERATOR(pg_catalog.=) $3::integer", tenant ? " AND " : "",
                        tenant ? tenant : "", NULL);
-    s->slice_sql =
-        apr_pstrcat(p, "SELECT substring(", content, " FROM $4::integer FOR $5::integer)", that,
-                    " LIMIT $6::bigint", NULL);
-    s->twins_sql = places ? NULL
-                          : apr_pstrcat(p, "SELECT pg_catalog.count(DISTINCT pg_catalog.md5(",
-                                        content, "))", that, NULL);
+    /*
+     * One value for all slices: to find the row again, to convert a text, or to unpack what is compressed
+     * from its beginning on, for each slice, takes longer the longer the content is. What is stored as it
+     * is stays where it is.
+     */
+    s->slice_sql = apr_pstrcat(
+        p,
+        "DECLARE udm_slices NO SCROLL CURSOR FOR SELECT pg_catalog.substring(y.c, g.at, "
+        "$4::integer)"
+        " FROM (SELECT CASE WHEN pg_catalog.pg_column_size(z.c) OPERATOR(pg_catalog.<)"
+        " pg_catalog.octet_length(z.c) THEN pg_catalog.substring(z.c, 1) ELSE z.c END AS c"
+        " FROM (SELECT ",
+        content, " AS c", that,
+        " LIMIT 1) z OFFSET 0) y, pg_catalog.generate_series(1, pg_catalog.octet_length(y.c),"
+        " $4::integer) g (at)",
+        NULL);
+    if (!places) {
+        s->twins_sql = apr_pstrcat(p, "SELECT pg_catalog.count(DISTINCT pg_catalog.md5(", content,
+                                   "))", that, NULL);
+        s->twin_sql = apr_pstrcat(p, "SELECT 1", that, " LIMIT 2", NULL);
+    }
     return NULL;
 }
 

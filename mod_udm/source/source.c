@@ -545,7 +545,7 @@ static udm_error_t *end_copy(udm_source_t *s)
     PGresult *result;
     udm_error_t *error;
     bool ended = false, changed = false;
-    apr_int64_t foreign = 0;
+    apr_int64_t late = 0;
 
     for (;;) {
         error = next_result(&result, s);
@@ -558,7 +558,7 @@ static udm_error_t *end_copy(udm_source_t *s)
         if (PQresultStatus(result) == PGRES_TUPLES_OK) {
             ended = true;
             changed = *PQgetvalue(result, 0, 0) == 't';
-            foreign = apr_atoi64(PQgetvalue(result, 0, 1));
+            late = apr_atoi64(PQgetvalue(result, 0, 1));
         }
         else if (PQresultStatus(result) != PGRES_COMMAND_OK) {
             return refused_row(s, read_error(s, result));
@@ -572,7 +572,7 @@ static udm_error_t *end_copy(udm_source_t *s)
         return udm_source_changed(s, s->reading->shown);
     }
     /* What functions read no plan shows. */
-    if (s->run->moves_watermark && foreign > s->foreign_before) {
+    if (s->run->moves_watermark && late > s->late_before) {
         return udm_source_check_window(s, s->reading, true);
     }
     s->reading = NULL;
@@ -680,28 +680,96 @@ static udm_error_t *twins_error(udm_source_t *s, const udm_content_t *of)
     return error;
 }
 
-/* More than one row has what is known of a content: a view may well show the same one twice. */
-static udm_error_t *check_twins(udm_source_t *s, const udm_content_t *of)
+/* A statement on the second connection, whose result is binary. */
+static PGresult *ask_slices(udm_source_t *s, const char *sql, int count, const char *const *values)
 {
-    const char *values[] = {of->entity, of->id, of->size};
-    udm_result_t *result;
-    udm_error_t *error = udm_pg_query_text(&result, s->pool, s->slices, s->twins_sql, 3, values);
+    return udm_pg_answer(
+        s->slices, PQsendQueryParams(s->slices->conn, sql, count, NULL, values, NULL, NULL, 1));
+}
 
-    if (error) {
-        return udm_source_explain_error(s, error, s->files.shown);
+static udm_error_t *slices_error(udm_source_t *s, PGresult *result)
+{
+    return udm_source_explain_error(s, udm_pg_error(s->pool, s->slices, result), s->files.shown);
+}
+
+/*
+ * No pool here and below, unless there is an error: there may be many attachments, and the pool lives as
+ * long as the run.
+ */
+static udm_error_t *close_content(udm_source_t *s)
+{
+    PGresult *result = ask_slices(s, "CLOSE udm_slices", 0, NULL);
+    udm_error_t *error = NULL;
+
+    s->slice_at = 0;
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        error = slices_error(s, result);
     }
-    return udm_result_int(result, 0, 0) > 1 ? twins_error(s, of) : NULL;
+    PQclear(result);
+    return error;
+}
+
+/* More than one row has what is known of a content: a view may well show the same one twice. */
+static udm_error_t *check_twins(udm_source_t *s, const udm_content_t *of, const char *const *values)
+{
+    PGresult *result = ask_slices(s, s->twin_sql, 3, values);
+    udm_result_t *contents;
+    udm_error_t *error = NULL;
+
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+        error = slices_error(s, result);
+    }
+    else if (PQntuples(result) > 1) {
+        error = udm_pg_query_text(&contents, s->pool, s->slices, s->twins_sql, 3, values);
+        if (error) {
+            error = udm_source_explain_error(s, error, s->files.shown);
+        }
+        else if (udm_result_int(contents, 0, 0) > 1) {
+            error = twins_error(s, of);
+        }
+    }
+    PQclear(result);
+    return error;
+}
+
+static udm_error_t *open_content(udm_source_t *s, const udm_content_t *of, apr_size_t size)
+{
+    const char *values[4];
+    char length[32];
+    udm_error_t *error = NULL;
+    PGresult *result;
+
+    if (!s->slices) {
+        error = open_slices(s);
+    }
+    else if (s->slice_at > 0) {
+        error = close_content(s);
+    }
+    apr_snprintf(length, sizeof(length), "%" APR_SIZE_T_FMT, size);
+    values[0] = s->twin_sql ? of->entity : of->table;
+    values[1] = s->twin_sql ? of->id : of->place;
+    values[2] = of->size;
+    values[3] = length;
+    if (!error && s->twin_sql) {
+        error = check_twins(s, of, values);
+    }
+    if (error) {
+        return error;
+    }
+    result = ask_slices(s, s->slice_sql, 4, values);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        error = slices_error(s, result);
+    }
+    PQclear(result);
+    return error;
 }
 
 udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t *source,
                               const udm_content_t *of, apr_int64_t offset, apr_size_t size)
 {
     udm_source_t *s = source;
-    bool places = s->twins_sql == NULL;
-    const char *values[6];
-    char from[32], length[32];
     udm_error_t *error = NULL;
-    PGresult *result = NULL;
+    PGresult *result;
 
     *got = 0;
     if (!s->exported) {
@@ -711,36 +779,30 @@ udm_error_t *udm_source_slice(unsigned char *data, apr_size_t *got, udm_source_t
     if (udm_stop_raised(s->stop)) {
         return stopped(s);
     }
-    if (!s->slices) {
-        error = open_slices(s);
-        if (error) {
-            return error;
-        }
+    if (offset == 0) {
+        error = open_content(s, of, size);
     }
-    /* No pool here: an attachment may have many slices, and the pool lives as long as the run. */
-    apr_snprintf(from, sizeof(from), "%" APR_INT64_T_FMT, offset + 1);
-    apr_snprintf(length, sizeof(length), "%" APR_SIZE_T_FMT, size);
-    values[0] = places ? of->table : of->entity;
-    values[1] = places ? of->place : of->id;
-    values[2] = of->size;
-    values[3] = from;
-    values[4] = length;
-    /* A second one is looked for once: the snapshot stays as it is. */
-    values[5] = offset == 0 && !places ? "2" : "1";
-    result = udm_pg_answer(s->slices, PQsendQueryParams(s->slices->conn, s->slice_sql, 6, NULL,
-                                                        values, NULL, NULL, 1));
-    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+    else if (offset != s->slice_at) {
         error =
-            udm_source_explain_error(s, udm_pg_error(s->pool, s->slices, result), s->files.shown);
+            udm_error_make(s->pool, UDM_E_INTERNAL, "the slices of a content are read in order");
     }
-    else if (PQntuples(result) > 1) {
-        error = check_twins(s, of);
+    if (error) {
+        return error;
     }
-    if (!error && PQntuples(result) > 0 && !PQgetisnull(result, 0, 0) &&
-        (apr_size_t)PQgetlength(result, 0, 0) <= size) {
+    result = ask_slices(s, "FETCH udm_slices", 0, NULL);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+        error = slices_error(s, result);
+    }
+    else if (PQntuples(result) > 0 && !PQgetisnull(result, 0, 0) &&
+             (apr_size_t)PQgetlength(result, 0, 0) <= size) {
         *got = (apr_size_t)PQgetlength(result, 0, 0);
         memcpy(data, PQgetvalue(result, 0, 0), *got);
     }
     PQclear(result);
+    s->slice_at = offset + (apr_int64_t)*got;
+    /* The source has it in memory. */
+    if (!error && s->slice_at > 0 && s->slice_at >= apr_atoi64(of->size)) {
+        error = close_content(s);
+    }
     return error;
 }

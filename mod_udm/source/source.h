@@ -156,7 +156,8 @@ typedef struct udm_content_t {
 /*
  * Reads `size` bytes from `offset` (0-based) of one attachment's content into `data`, in the same
  * snapshot but over a second connection, so that it works while rows are being read. The first slice is
- * the one from 0. `got` gets how many there were.
+ * the one from 0, and each other one follows the one before it and is as large, but for the last, which may
+ * be smaller: the source has the content ready in the meantime. `got` gets how many bytes there were.
  * @return also a lasting UDM_E_SOURCE at the first slice when it cannot be told from another one: same
  * entity, id and size in a relation whose rows have no place, and other content
  */

@@ -17,7 +17,11 @@
 
 #include "source/private.h"
 
-/* Nothing of the session may depend on how the reader's role or its database is set up. */
+/*
+ * Nothing of the session may depend on how the reader's role or its database is set up: neither how a
+ * value is written, nor which value a text is in a view, nor (gin_fuzzy_search_limit) which rows there
+ * are.
+ */
 #define SETTINGS                                                                                   \
     "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL TimeZone = 'UTC';"                     \
     " SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres';"                     \
@@ -26,7 +30,10 @@
     " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL client_encoding = 'UTF8';"      \
     " SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on;"          \
     " SET LOCAL array_nulls = on; SET LOCAL transform_null_equals = off;"                          \
-    " SET LOCAL xmlbinary = 'base64'; SET LOCAL xmloption = 'content';"
+    " SET LOCAL xmlbinary = 'base64'; SET LOCAL xmloption = 'content';"                            \
+    " SET LOCAL lc_monetary = 'C'; SET LOCAL lc_numeric = 'C'; SET LOCAL lc_time = 'C';"           \
+    " SET LOCAL timezone_abbreviations = 'Default'; SET LOCAL backslash_quote = 'safe_encoding';"  \
+    " SET LOCAL gin_fuzzy_search_limit = 0;"
 
 /* clang-format off */
 /* So many partitions are not locked that need not be read: there is not room for any number of locks. */
@@ -45,8 +52,9 @@ static const char look_at_both_sql[] =
 /*
  * Whether a relation that this transaction has locked, and so has read, was made, filled anew or given
  * another query since the snapshot, or became part of another or ceased to be one; whether a function was
- * replaced where a view calls any, for what they call nobody knows; whether words of an enum were renamed.
- * And how many of the relations are on other servers. The functions look at the catalog as it is now, the
+ * replaced where a view calls any, for what they call nobody knows; whether words of an enum, or members of
+ * a composite type, were renamed, and others came or went.
+ * And how many of the relations have late rows (see source_plan.c). The functions look at the catalog as it is now, the
  * tables are as the snapshot shows them: what has another place (ctid) was changed. Every name is
  * qualified, for the search_path may be the source's; a view may have set a timeout, too.
  */
@@ -54,13 +62,22 @@ static const char look_at_both_sql[] =
     "pg_catalog.currtid2('pg_catalog." table "', " row ".ctid) OPERATOR(pg_catalog.<>) " row ".ctid"
 const char udm_source_changed_sql[] =
     "SET LOCAL statement_timeout = 0;"
-    "WITH locked AS MATERIALIZED (SELECT l.relation, c.oid, c.relkind, c.relfilenode,"
+    "WITH RECURSIVE locked AS MATERIALIZED (SELECT l.relation, c.oid, c.relkind, c.relfilenode,"
     "   c.relispartition, c.relhassubclass"
     "  FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_class c"
     "    ON c.oid OPERATOR(pg_catalog.=) l.relation"
     "  WHERE l.locktype OPERATOR(pg_catalog.=) 'relation'"
     "   AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
-    "   AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid)"
+    "   AND l.relation OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid),"
+    " used (oid) AS (SELECT a.atttypid FROM locked l JOIN pg_catalog.pg_attribute a"
+    "    ON a.attrelid OPERATOR(pg_catalog.=) l.oid"
+    "  WHERE a.atttypid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid"
+    "  UNION SELECT x.oid FROM used u JOIN pg_catalog.pg_type t"
+    "    ON t.oid OPERATOR(pg_catalog.=) u.oid"
+    "   CROSS JOIN LATERAL (SELECT pg_catalog.unnest(ARRAY[t.typelem, t.typbasetype])"
+    "    UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a"
+    "     WHERE a.attrelid OPERATOR(pg_catalog.=) t.typrelid) x (oid)"
+    "  WHERE x.oid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid)"
     "SELECT pg_catalog.bool_or(CASE WHEN c.oid IS NULL"
     "  THEN (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass,"
     "        c.relation, 0)).type OPERATOR(pg_catalog.=)"
@@ -90,6 +107,14 @@ const char udm_source_changed_sql[] =
     "          WHERE o.relation OPERATOR(pg_catalog.=) i.inhrelid))"
     "  ELSE false END)"
     " OR EXISTS (SELECT FROM pg_catalog.pg_enum e WHERE " MOVED("pg_enum", "e") ")"
+    /* A table whose row another one has for a value is locked by nobody. */
+    " OR EXISTS (SELECT FROM pg_catalog.pg_class y"
+    "     WHERE y.oid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid"
+    "      AND (y.relkind OPERATOR(pg_catalog.=) 'c'::pg_catalog.\"char\""
+    "       OR y.reltype OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT u.oid FROM used u)))"
+    "      AND (" MOVED("pg_class", "y")
+    "       OR EXISTS (SELECT FROM pg_catalog.pg_attribute a"
+    "        WHERE a.attrelid OPERATOR(pg_catalog.=) y.oid AND " MOVED("pg_attribute", "a") ")))"
     " OR (EXISTS (SELECT FROM locked v JOIN pg_catalog.pg_rewrite w"
     "     ON w.ev_class OPERATOR(pg_catalog.=) v.oid JOIN pg_catalog.pg_depend d"
     "     ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid"
@@ -101,7 +126,10 @@ const char udm_source_changed_sql[] =
     "  AND EXISTS (SELECT FROM pg_catalog.pg_proc f"
     "     WHERE f.oid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid"
     "      AND (pg_catalog.pg_function_is_visible(f.oid) IS NULL OR " MOVED("pg_proc", "f") "))),"
-    " pg_catalog.count(*) FILTER (WHERE c.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog.\"char\")"
+    " pg_catalog.count(*) FILTER (WHERE c.relkind"
+    "    OPERATOR(pg_catalog.=) ANY ('{f,m}'::pg_catalog.\"char\"[])"
+    "   OR EXISTS (SELECT FROM pg_catalog.pg_subscription_rel s"
+    "    WHERE s.srrelid OPERATOR(pg_catalog.=) c.oid))"
     " FROM locked c";
 /* clang-format on */
 

@@ -275,7 +275,7 @@ static void connect_database(keeper_t *k)
     apr_pool_clear(k->db_pool);
     error = udm_worker_connect(&k->db, k->db_pool, k->worker);
     if (!error) {
-        error = udm_pg_exec(k->turn, k->db, "LISTEN udm_run");
+        error = udm_installation_listen(k->turn, k->db);
     }
     if (!error && k->worker->slot_count == 0) {
         error = start_slots(k);

@@ -22,6 +22,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "core/text.h"
 #include "worker/check.h"
 #include "worker/keeper.h"
 
@@ -132,16 +133,34 @@ static udm_error_t *write_pid(apr_pool_t *p, const char *path)
     return NULL;
 }
 
-/* A name, or "#" and a number as httpd's User and Group take it. */
+/* "#" and a number, as httpd's User and Group take it. @return false for what is none, and for -1 */
+static bool find_number(unsigned int *id, const char *name)
+{
+    apr_int64_t number;
+
+    if (strcmp(name, "#0") == 0) {
+        *id = 0;
+        return true;
+    }
+    if (!udm_text_parse_id(&number, name + 1) || number >= APR_UINT32_MAX) {
+        return false;
+    }
+    *id = (unsigned int)number;
+    return true;
+}
+
+/* A name, or "#" and a number. */
 static bool find_user(uid_t *uid, gid_t *gid, const char *name)
 {
     const struct passwd *entry;
 
     if (*name == '#') {
-        *uid = (uid_t)strtoul(name + 1, NULL, 10);
+        if (!find_number(uid, name)) {
+            return false;
+        }
         entry = getpwuid(*uid);
         *gid = entry ? entry->pw_gid : (gid_t)*uid;
-        return name[1] != '\0';
+        return true;
     }
     entry = getpwnam(name);
     if (entry) {
@@ -156,8 +175,7 @@ static bool find_group(gid_t *gid, const char *name)
     const struct group *entry;
 
     if (*name == '#') {
-        *gid = (gid_t)strtoul(name + 1, NULL, 10);
-        return name[1] != '\0';
+        return find_number(gid, name);
     }
     entry = getgrnam(name);
     if (entry) {

@@ -420,6 +420,10 @@ static udm_error_t *export(apr_array_header_t **parts, apr_int64_t *rows, bool *
                               "type \"%s\" of source \"%s\" is not registered any more", run->type,
                               run->source);
     }
+    if (!error && run->export_attachments && type->attachments_removed) {
+        error = udm_error_make(d->run_pool, UDM_E_INVALID,
+                               "attachments, which this job asks for, are not registered any more");
+    }
     if (error) {
         return error;
     }

@@ -524,6 +524,7 @@ int main(void)
         suite_add_tcase(suite, race_case());
         suite_add_tcase(suite, file_case());
         suite_add_tcase(suite, list_case());
+        suite_add_tcase(suite, list_cursor_case());
         suite_add_tcase(suite, queue_case());
         suite_add_tcase(suite, queue_schedule_case());
         suite_add_tcase(suite, purge_case());
@@ -535,6 +536,8 @@ int main(void)
         suite_add_tcase(suite, source_terms_case());
         suite_add_tcase(suite, source_filter_case());
         suite_add_tcase(suite, export_case());
+        suite_add_tcase(suite, export_limits_case());
+        suite_add_tcase(suite, export_attachments_case());
         suite_add_tcase(suite, recurring_case());
         suite_add_tcase(suite, settle_case());
         suite_add_tcase(suite, waits_case());

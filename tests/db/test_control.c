@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "db/control.h"
 #include "db/queue.h"
+#include "db/installation.h"
 
 #define NO_ID 9223372036854775807
 
@@ -420,7 +421,7 @@ START_TEST(the_worker_is_told)
     for (i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
         apr_int64_t id = make(tests[i].from);
 
-        dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "LISTEN udm_run"));
+        dbtest_ok(udm_installation_listen(pool, dbtest_worker()));
         while ((notify = PQnotifies(conn))) {
             PQfreemem(notify);
         }
@@ -430,7 +431,7 @@ START_TEST(the_worker_is_told)
         notify = PQnotifies(conn);
         ck_assert_msg(notify, "test %d: nobody was told", (int)i);
         PQfreemem(notify);
-        dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "UNLISTEN udm_run"));
+        dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "UNLISTEN *"));
         while ((notify = PQnotifies(conn))) {
             PQfreemem(notify);
         }

@@ -10,6 +10,8 @@
 
 #include "db/download.h"
 #include "db/file.h"
+#include "db/queue.h"
+#include "db/installation.h"
 
 #define FILE_NAME "export-01234567-89ab-cdef-0123-456789abcdef.zip.smime"
 
@@ -336,7 +338,7 @@ START_TEST(deletion_tells_the_worker)
     PGnotify *notify;
 
     make_files();
-    dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "LISTEN udm_run"));
+    dbtest_ok(udm_installation_listen(pool, dbtest_worker()));
     delete_many("a0 a1", dbtest_principal("acme"), "");
     dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "SELECT 1"));
     ck_assert(PQconsumeInput(conn));

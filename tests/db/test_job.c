@@ -11,6 +11,8 @@
 #include "core/json.h"
 #include "core/calendar.h"
 #include "db/job.h"
+#include "db/queue.h"
+#include "db/installation.h"
 
 static udm_job_info_t *create(const udm_job_t *job, const udm_principal_t *who)
 {
@@ -234,12 +236,12 @@ START_TEST(tells_the_worker)
     PGnotify *notification;
     udm_job_t *job;
 
-    dbtest_ok(udm_pg_exec(pool, worker, "LISTEN udm_run"));
+    dbtest_ok(udm_installation_listen(pool, worker));
     create(dbtest_job(), who);
     dbtest_ok(udm_pg_exec(pool, worker, "SELECT 1"));
     notification = PQnotifies(worker->conn);
     ck_assert_ptr_nonnull(notification);
-    ck_assert_str_eq(notification->relname, "udm_run");
+    ck_assert_str_eq(notification->relname, dbtest_value("SELECT channel FROM udm.installation"));
     PQfreemem(notification);
     dbtest_ok(udm_job_check(&job, &cipher, pool, dbtest_httpd(), dbtest_job(), who));
     new[0] = new[1] = (udm_job_new_t){.pool = pool, .job = job, .audit = dbtest_audit(who)};
@@ -354,6 +356,25 @@ START_TEST(attachments_of_a_type_without)
     job->type = "Contact";
     job->export_attachments = true;
     ck_assert(create(job, dbtest_principal("acme"))->export_attachments);
+}
+END_TEST
+
+/* Who still asks for them is told, before an export could lack them. */
+START_TEST(attachments_of_a_type_that_lost_them)
+{
+    udm_job_t *job = dbtest_job();
+    udm_job_cipher_t cipher;
+    udm_job_t *checked;
+
+    job->type = "Interaction";
+    job->export_attachments = true;
+    create(job, dbtest_principal("acme"));
+    dbtest_exec("SELECT udm.remove_attachments('UCS', 'Interaction', true)");
+    dbtest_fault(
+        udm_job_check(&checked, &cipher, pool, dbtest_httpd(), job, dbtest_principal("acme")),
+        "/jobParams/exportAttachments", "not registered any more");
+    job->export_attachments = false;
+    create(job, dbtest_principal("acme"));
 }
 END_TEST
 
@@ -800,6 +821,7 @@ TCase *job_case(void)
     tcase_add_test(tc, faults_come_together);
     tcase_add_test(tc, media_that_are_alike);
     tcase_add_test(tc, attachments_of_a_type_without);
+    tcase_add_test(tc, attachments_of_a_type_that_lost_them);
     tcase_add_test(tc, family_follows_from_the_source);
     tcase_add_test(tc, outside_the_role);
     tcase_add_test(tc, certificate_is_needed);

@@ -9,6 +9,7 @@
 
 #include "db/queue.h"
 #include "db/retention.h"
+#include "db/installation.h"
 
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -122,7 +123,7 @@ START_TEST(removal_is_notified)
     udm_pg_t *db = dbtest_worker();
 
     files(1, 1, "now() + interval '1 hour'");
-    dbtest_ok(udm_pg_exec(pool, db, "LISTEN udm_run"));
+    dbtest_ok(udm_installation_listen(pool, db));
     ck_assert_int_eq(to_purge(10), 0);
     ck_assert(!dbtest_notified(db));
     dbtest_exec("UPDATE udm.file SET removed_at = now(), removal = 'deleted'");

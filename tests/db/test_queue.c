@@ -529,7 +529,7 @@ START_TEST(notifications_are_hints_to_work)
     udm_run_t *run;
     int made;
 
-    dbtest_ok(udm_pg_exec(pool, db, "LISTEN udm_run"));
+    dbtest_ok(udm_installation_listen(pool, db));
     ck_assert(!dbtest_notified(db));
     ck_assert_ptr_null(queuetest_claimed("w/1"));
     dbtest_ok(udm_queue_schedule(&made, &next, pool, db));

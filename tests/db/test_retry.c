@@ -11,6 +11,8 @@
 
 #include "core/json.h"
 #include "db/job.h"
+#include "db/queue.h"
+#include "db/installation.h"
 
 #define HASH_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define HASH_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -71,7 +73,7 @@ START_TEST(tells_the_worker)
     const char *answer;
     apr_int64_t id;
 
-    dbtest_ok(udm_pg_exec(pool, dbtest_worker(), "LISTEN udm_run"));
+    dbtest_ok(udm_installation_listen(pool, dbtest_worker()));
     dbtest_ok(post(&answer, &id, "key-1", HASH_A));
     ck_assert(dbtest_notified(dbtest_worker()));
 }
@@ -213,6 +215,20 @@ START_TEST(still_running)
 }
 END_TEST
 
+/* Anybody who may connect may lock any number: it means nothing here. */
+START_TEST(nobody_else_has_the_key)
+{
+    const char *answer;
+    apr_int64_t id;
+
+    dbtest_exec(
+        "SELECT pg_advisory_lock(hashtextextended(json_build_array('udm.idempotency', 'acme',"
+        " 'v10', 'key-1')::text, 0))");
+    dbtest_ok(post(&answer, &id, "key-1", HASH_A));
+    ck_assert_str_eq(counts(), "1 1 1 1");
+}
+END_TEST
+
 TCase *retry_case(void)
 {
     TCase *tc = dbtest_case("retry");
@@ -224,5 +240,6 @@ TCase *retry_case(void)
     tcase_add_test(tc, only_for_those_who_may);
     tcase_add_test(tc, errors_are_not_kept);
     tcase_add_test(tc, still_running);
+    tcase_add_test(tc, nobody_else_has_the_key);
     return tc;
 }

@@ -419,6 +419,39 @@ START_TEST(enum_renamed)
 }
 END_TEST
 
+/* So are the names in a value that has some: rows read before would have others than those read after. */
+START_TEST(composite_changed)
+{
+    const char *again = "was replaced or filled anew";
+
+    sourcetest_folder();
+    dbtest_exec("CREATE TYPE demo.inner AS (x integer); CREATE DOMAIN demo.dom AS demo.inner;"
+                "CREATE TYPE demo.pair AS (a integer, b text, c demo.dom[]);"
+                "CREATE TABLE demo.row (k integer, l text);"
+                "CREATE TYPE demo.holder AS (r demo.row);"
+                "CREATE DOMAIN demo.held AS demo.holder[];"
+                "CREATE TABLE demo.t AS SELECT n AS id, 'acme'::text AS ccid,"
+                " ROW(1, 'x', NULL)::demo.pair AS p, NULL::demo.held AS h"
+                " FROM generate_series(1, 3) n; CREATE TABLE demo.aside (x integer);"
+                "CREATE TYPE demo.within AS (x integer);"
+                "CREATE VIEW demo.v AS SELECT id, ccid, to_json(ROW(id)::demo.within) FROM demo.t;"
+                "GRANT SELECT ON demo.t, demo.v TO udm_test_reader");
+    changed_meanwhile("t", "SELECT 1", NULL);
+    changed_meanwhile("v", "ALTER TYPE demo.within RENAME ATTRIBUTE x TO y", again);
+    changed_meanwhile("t", "ALTER TYPE demo.pair RENAME ATTRIBUTE a TO z", again);
+    changed_meanwhile("t", "ALTER TYPE demo.pair ADD ATTRIBUTE e integer", again);
+    changed_meanwhile("t", "ALTER TYPE demo.pair DROP ATTRIBUTE e", again);
+    changed_meanwhile("t", "ALTER TYPE demo.inner RENAME ATTRIBUTE x TO y", again);
+    changed_meanwhile("t", "ALTER TABLE demo.row RENAME k TO m", again);
+    changed_meanwhile("t", "ALTER TABLE demo.row ADD n integer", again);
+    changed_meanwhile("t",
+                      "INSERT INTO demo.row VALUES (1); ALTER TABLE demo.aside ADD y integer;"
+                      "CREATE TYPE demo.other AS (x integer);"
+                      "ALTER DOMAIN demo.dom ADD CHECK (VALUE IS NOT NULL) NOT VALID",
+                      NULL);
+}
+END_TEST
+
 /* A function's tables are known only once it has read them. */
 START_TEST(what_a_function_reads)
 {
@@ -532,6 +565,7 @@ TCase *source_steady_case(void)
     tcase_add_test(tc, child_that_comes);
     tcase_add_test(tc, function_replaced);
     tcase_add_test(tc, enum_renamed);
+    tcase_add_test(tc, composite_changed);
     tcase_add_test(tc, what_a_function_reads);
     tcase_add_test(tc, what_a_function_reads_in_parallel);
     tcase_add_test(tc, materialized_view_refreshed);

@@ -220,6 +220,49 @@ START_TEST(search_path_that_others_may_fill)
 }
 END_TEST
 
+/* What somebody put there while he could does as much harm once he cannot any more. */
+START_TEST(search_path_that_others_have_filled)
+{
+    static const char *const planted[][2] = {
+        {"CREATE FUNCTION shop.twice(integer) RETURNS integer LANGUAGE sql AS 'SELECT 0'",
+         "function shop.twice(integer) of udm_test_planter"},
+        {"CREATE OPERATOR shop.* (FUNCTION = pg_catalog.int4pl, LEFTARG = integer, RIGHTARG ="
+         " integer)",
+         "operator shop.*(integer,integer) of udm_test_planter"},
+        {"CREATE TYPE shop.word AS ENUM ('x')", "type shop.word of udm_test_planter"},
+        {"CREATE VIEW shop.price2 AS SELECT 0 AS amount", "shop.price2 of udm_test_planter"},
+    };
+    const udm_data_type_t *type = with_path("v", "shop", "more");
+
+    sourcetest_folder();
+    dbtest_exec(PATH_FUNCTIONS "DO $$ BEGIN CREATE ROLE udm_test_planter; EXCEPTION WHEN"
+                               " duplicate_object THEN NULL; END $$;");
+    for (apr_size_t i = 0; i < sizeof(planted) / sizeof(*planted); i++) {
+        udm_error_t *error;
+
+        dbtest_exec(apr_pstrcat(pool,
+                                "BEGIN; GRANT CREATE, USAGE ON SCHEMA shop TO udm_test_planter;"
+                                "SET LOCAL ROLE udm_test_planter;",
+                                planted[i][0],
+                                ";"
+                                "RESET ROLE; REVOKE CREATE ON SCHEMA shop FROM udm_test_planter;"
+                                "COMMIT",
+                                NULL));
+        error = error_of(type, sourcetest_run("acme"));
+        dbtest_fails(error, UDM_E_SOURCE, "schema \"shop\" in the search_path of type");
+        ck_assert(udm_source_permanent(error));
+        ck_assert_ptr_nonnull(strstr(error->reason, "that owns neither it nor what is exported"));
+        ck_assert_ptr_nonnull(strstr(error->detail, planted[i][1]));
+        /* Who owns what is exported, or can become the schema's owner, could do so anyway. */
+        dbtest_exec("ALTER VIEW demo.v OWNER TO udm_test_planter");
+        dbtest_exec("GRANT SELECT ON demo.v TO udm_test_reader");
+        ck_assert_str_ne(rows_of(type), "");
+        dbtest_exec("ALTER VIEW demo.v OWNER TO CURRENT_USER; DROP OWNED BY udm_test_planter");
+    }
+    ck_assert_str_eq(rows_of(type), "- 14");
+}
+END_TEST
+
 /* What is in a schema of the path does not take the place of what the statements themselves use. */
 START_TEST(search_path_shadows_nothing_of_ours)
 {
@@ -349,15 +392,6 @@ START_TEST(moving_windows_over_another_server)
     dbtest_fails(error, UDM_E_SOURCE, "come from another server (a foreign table)");
     ck_assert(udm_source_permanent(error));
     ck_assert_str_eq(rows_of(type), "- 1,- 2,- 3");
-    /* What was stored of it is as late. */
-    dbtest_exec("CREATE MATERIALIZED VIEW demo.kept AS SELECT * FROM demo.v;"
-                "CREATE VIEW demo.over_kept AS SELECT * FROM demo.kept;"
-                "GRANT SELECT ON demo.kept, demo.over_kept TO udm_test_reader");
-    type->relation_name = "kept";
-    dbtest_fails(error_of(type, moving(-30)), UDM_E_SOURCE, "(a foreign table)");
-    type->relation_name = "over_kept";
-    dbtest_fails(error_of(type, moving(-30)), UDM_E_SOURCE, "(a foreign table)");
-    ck_assert_str_eq(rows_of(type), "- 1,- 2,- 3");
     /* What is not read does no harm, though a view is made of it. */
     dbtest_exec(
         "CREATE VIEW demo.once AS SELECT id, ccid, created FROM demo.contact UNION ALL"
@@ -380,6 +414,51 @@ START_TEST(moving_windows_over_another_server)
         run->export_attachments = true;
         dbtest_fails(sourcetest_refused(type, run), UDM_E_SOURCE, "rows of demo.far_files");
     }
+}
+END_TEST
+
+/* Rows that come later than they were written, so that the window they belong to is over by then. */
+START_TEST(moving_windows_over_late_rows)
+{
+    static const char *const relations[][2] = {
+        {"kept",
+         "rows of demo.kept in source \"UCS\" are those of a materialized view (demo.kept)"},
+        {"over_kept", "a materialized view (demo.kept)"},
+        {"by_function", "a materialized view (demo.kept)"},
+        {"replica", "(by a subscription, to demo.replica)"},
+        {"over_replica", "(by a subscription, to demo.replica)"},
+        {"linked", "come from another server (by dblink)"},
+        {"over_linked", "come from another server (by dblink)"},
+    };
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+    apr_size_t i;
+
+    sourcetest_folder();
+    dbtest_exec("CREATE EXTENSION dblink SCHEMA demo;"
+                "CREATE MATERIALIZED VIEW demo.kept AS SELECT * FROM demo.contact;"
+                "CREATE VIEW demo.over_kept AS SELECT * FROM demo.kept;"
+                "CREATE FUNCTION demo.f() RETURNS SETOF demo.contact LANGUAGE plpgsql STABLE AS"
+                " 'BEGIN RETURN QUERY SELECT * FROM demo.kept; END';"
+                "CREATE VIEW demo.by_function AS SELECT * FROM demo.f();"
+                "CREATE TABLE demo.replica AS SELECT * FROM demo.contact;"
+                "CREATE VIEW demo.over_replica AS SELECT * FROM demo.replica;"
+                /* As CREATE SUBSCRIPTION would have it, if there were a publisher. */
+                "INSERT INTO pg_subscription_rel VALUES (1, 'demo.replica'::regclass, 'r', NULL);"
+                "CREATE VIEW demo.linked AS SELECT c.* FROM demo.contact c LEFT JOIN"
+                " demo.dblink(NULL, 'SELECT 1') d (id bigint) ON false;"
+                "CREATE VIEW demo.over_linked AS SELECT * FROM demo.linked;"
+                "GRANT SELECT ON ALL TABLES IN SCHEMA demo TO udm_test_reader");
+    for (i = 0; i < sizeof(relations) / sizeof(*relations); i++) {
+        udm_error_t *error;
+
+        type->relation_name = relations[i][0];
+        error = error_of(type, moving(-30));
+        dbtest_fails(error, UDM_E_SOURCE, relations[i][1]);
+        ck_assert(udm_source_permanent(error));
+        ck_assert_str_eq(rows_of(type), "- 1,- 2,- 3");
+    }
+    type->relation_name = "contact";
+    ck_assert_ptr_null(error_of(type, moving(-30)));
 }
 END_TEST
 
@@ -451,8 +530,10 @@ TCase *source_terms_case(void)
     tcase_add_test(tc, functions_that_need_a_search_path);
     tcase_add_test(tc, search_path_of_slices);
     tcase_add_test(tc, search_path_that_others_may_fill);
+    tcase_add_test(tc, search_path_that_others_have_filled);
     tcase_add_test(tc, search_path_shadows_nothing_of_ours);
     tcase_add_test(tc, moving_windows_over_another_server);
+    tcase_add_test(tc, moving_windows_over_late_rows);
     tcase_add_test(tc, types_without_moving_windows);
     tcase_add_test(tc, what_has_no_rows);
     tcase_add_test(tc, what_the_reader_may_not);

@@ -21,8 +21,9 @@ def deflate(data, level=6):
 
 class Entry:
     """One entry. What is given in `lies` stands in the archive instead of the truth: crc, size,
-    packed_size, data, central_crc, central_size, central_name, central_offset, flags, method, mode,
-    extra, central_extra."""
+    packed_size, data, central_crc, central_size, central_name, central_offset, central_disk,
+    central_comment, central_version, central_packed_size, flags, method, mode, version, extra,
+    central_extra."""
 
     def __init__(self, name, content=b"", known=False, rows=None, **lies):
         self.name = name if isinstance(name, bytes) else name.encode()
@@ -94,7 +95,7 @@ def archive(entries, limit=0, with_manifest=True, in_front=b"", behind=b"", betw
         flags = e.lie("flags", 0x800 | (0 if e.known else 8))
         extra = e.lie("extra", b"")
         e.at = out.whole(struct.pack(
-            "<IHHHHHIIIHH", 0x04034b50, 20, flags, e.lie("method", 8), *WHEN,
+            "<IHHHHHIIIHH", 0x04034b50, e.lie("version", 20), flags, e.lie("method", 8), *WHEN,
             e.lie("crc", e.crc) if e.known else 0, e.lie("packed_size", e.packed) if e.known else 0,
             e.lie("size", e.size) if e.known else 0, len(e.name), len(extra)) + e.name + extra)
         out.cut(e.data)
@@ -105,11 +106,14 @@ def archive(entries, limit=0, with_manifest=True, in_front=b"", behind=b"", betw
     first, size, here, last = None, 0, 0, None
     for e in entries if directory is None else directory:
         name, extra = e.lie("central_name", e.name), e.lie("central_extra", b"")
+        comment_of = e.lie("central_comment", b"")
         record = struct.pack(
-            "<IHHHHHHIIIHHHHHII", 0x02014b50, 3 << 8 | 45, 20, e.lie("flags", 0x800 | (0 if e.known else 8)),
+            "<IHHHHHHIIIHHHHHII", 0x02014b50, 3 << 8 | 45, e.lie("central_version", 20), e.lie("flags", 0x800 | (0 if e.known else 8)),
             e.lie("method", 8), *WHEN, e.lie("central_crc", e.lie("crc", e.crc)),
-            e.lie("packed_size", e.packed), e.lie("central_size", e.lie("size", e.size)), len(name), len(extra), 0, e.at[0],
-            0, e.lie("mode", 0o100600) << 16, e.lie("central_offset", e.at[1])) + name + extra
+            e.lie("central_packed_size", e.lie("packed_size", e.packed)),
+            e.lie("central_size", e.lie("size", e.size)), len(name), len(extra), len(comment_of),
+            e.lie("central_disk", e.at[0]), 0, e.lie("mode", 0o100600) << 16,
+            e.lie("central_offset", e.at[1])) + name + extra + comment_of
         at = out.whole(record)
         first = first or at
         here = here + 1 if last == at[0] else 1

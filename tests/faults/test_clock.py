@@ -186,7 +186,7 @@ def test_of_postgres_forward_and_back(skewed):
     quiet = stream.runs(job)
     for _ in range(4):
         assert_done(queue, queue.add("Plain"))
-        queue.sql("NOTIFY udm_run")
+        queue.hint()
     stream.wait_clock(3)
     assert [run["id"] for run in stream.runs(job)] == [run["id"] for run in quiet]
     # Forward once more: it takes up where it was.

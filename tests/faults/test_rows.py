@@ -32,7 +32,7 @@ def add_rows(queue, size):
 def ended(queue, data_type):
     """A run of its own, from its begin to its end."""
     run_id = queue.add(data_type)
-    queue.sql("NOTIFY udm_run")
+    queue.hint()
     return queue.wait_status(run_id, "COMPLETED", "FAILED", timeout=300)
 
 

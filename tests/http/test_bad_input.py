@@ -149,6 +149,28 @@ def test_limit_of_the_server(site, client):
         site.httpd.start()
 
 
+def test_a_length_that_is_only_said(site, client):
+    """Where any body is taken, one that was announced and does not come costs nothing."""
+    site.httpd.location = ["LimitRequestBody 0", "UDMMaxBody 9223372036854775807"]
+    site.httpd.stop()
+    site.httpd.start()
+    try:
+        with socket.create_connection(("127.0.0.1", site.httpd.port), 20) as s:
+            s.sendall((f"POST /udm/v10/export/jobs HTTP/1.1\r\nHost: x\r\nx-api-key: {client.key}\r\n"
+                       f"Authorization: Bearer {client.token}\r\nContent-Type: application/json\r\n"
+                       "Content-Length: 9223372036854775807\r\n\r\n{").encode())
+            s.shutdown(socket.SHUT_WR)
+            answer = s.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 400") and b"could not be read" in answer, answer
+        # what comes is taken, also beyond what room is made for at once
+        big = json.dumps({"unknown": "x" * 3000000}).encode()
+        problem(client.post("/v10/export/jobs", data=big, headers=JSON), 400, "/title")
+    finally:
+        site.httpd.location = []
+        site.httpd.stop()
+        site.httpd.start()
+
+
 def test_broken_chunks(site, client):
     with socket.create_connection(("127.0.0.1", site.httpd.port), 20) as s:
         s.sendall((f"POST /udm/v10/export/jobs HTTP/1.1\r\nHost: x\r\nx-api-key: {client.key}\r\n"

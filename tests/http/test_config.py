@@ -77,6 +77,10 @@ def test_good(httpd):
     ('<LocationMatch "^/x">\nUDM On\n</LocationMatch>', ["UDM On", "<Location"]),
     ('<Location ~ "^/x">\nUDM On\n</Location>', ["UDM On", "<Location"]),
     ('<Location "/x*">\nUDM On\n</Location>', ["UDM On", "<Location"]),
+    ('<Location "/x//y">\nUDM On\n</Location>', ["UDM On", "<Location"]),
+    ('<Location "//x">\nUDM On\n</Location>', ["UDM On", "<Location"]),
+    ('<Location "/x/../y">\nUDM On\n</Location>', ["UDM On", "<Location"]),
+    ('<Location "/x/./">\nUDM On\n</Location>', ["UDM On", "<Location"]),
     ('<Location "/x">\n<If "true">\nUDM On\n</If>\n</Location>', ["UDM On", "<Location"]),
     ('<Location "/x">\nUDM Perhaps\n</Location>', ["On or Off"]),
     ('<Location "/x">\nRequire udm-role\n</Location>', ["udm-role"]),
@@ -185,6 +189,8 @@ def test_what_the_worker_needs(site, httpd):
     accepted(httpd)
     httpd.server[0] = "UDMWorker On /does/not/exist"
     refused(httpd, "/does/not/exist", "cannot be executed")
+    httpd.server[0] = f"UDMWorker On {site.sources}"
+    refused(httpd, site.sources, "is a directory")
 
 
 def test_dump(site, httpd):

@@ -260,6 +260,30 @@ def test_the_loop_of_the_documentation(world):
     assert [json.loads(line) for line in done.stdout.splitlines()] == whole and len(whole) > 6
 
 
+RENAMES = {"type": "SELECT udm.rename_type('UCS', 'Interaction', 'Call')",
+           "source": "SELECT udm.rename_source('UCS', 'Calls')",
+           "tenant": f"SELECT udm.rename_tenant('{HOME}', 'another-name')"}
+
+
+@pytest.mark.parametrize("what", RENAMES)
+def test_pages_behind_a_new_name(env, what):
+    """What was found of a credential a moment ago says the old one: that is no end of the list."""
+    world = World(env, prepare=lambda w: w.site.httpd.mounts.update(
+        {"/keyed": ["UDMRequire key", "UDMKeyCache 5s"]}))
+    try:
+        made = [int(world.make("job")) for _ in range(6)]
+        client = world.client("key", mount="/keyed")
+        page = client.get("/v10/export/jobs?orderField=id&size=2&cursor=true").json()
+        ids = [item["id"] for item in page["items"]]
+        world.site.sql(RENAMES[what])
+        while "next" in page:
+            page = client.get("/v10/export/jobs?orderField=id&size=2", params={"after": page["next"]}).json()
+            ids += [item["id"] for item in page["items"]]
+        assert ids == made
+    finally:
+        world.close()
+
+
 # Long lists
 
 def grow(world, rows):

@@ -153,7 +153,7 @@ def test_runs_again_and_again(world):
     worker = world.site.start_worker()
 
     def over():
-        world.site.sql("NOTIFY udm_run")
+        world.site.hint()
         return client.get(jobs("v10", job["id"])).json()["status"] == "COMPLETED"
     wait_for(over, 60, "the job to be over", interval=0.2)
     assert worker.stop() == 0

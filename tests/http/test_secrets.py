@@ -344,3 +344,158 @@ def test_a_password_in_the_configuration(site, params, warned):
     finally:
         site.httpd.dbd, site.httpd.server = before
         site.httpd.write()
+
+
+# What stands below a mount beside the API, and writes down what it does not find or does not know.
+NEIGHBOURS = [
+    "Alias /udm/docs {docs}", "ScriptAlias /udm/cgi {docs}", "Alias /udm/v10/docs {docs}", "AliasMatch ^/udm/am/(.*) {docs}/$1",
+    "ProxyPass /udm/gone http://127.0.0.1:1/", "ProxyPass /udm/v10/gone http://127.0.0.1:1/ nocanon",
+    "CheckSpelling On", "DirectoryIndex nothing.html", "RewriteRule ^/udm/rf/(.*) {docs}/$1",
+    '<Directory "{docs}">', "Require all granted", "Options +MultiViews -FollowSymLinks +ExecCGI", "</Directory>",
+    '<Location "/udm/basic">', *(BASIC := ["AuthType Basic", "AuthName basic", "AuthBasicProvider file",
+                                           "AuthUserFile {users}", "Require valid-user"]), "</Location>",
+    "ProxyPass /udm/basic/gone http://127.0.0.1:1/",
+    '<Location "/udm/anonymous">', "AuthType Basic", "AuthName anon", "AuthBasicProvider anon", "Anonymous *",
+    "Anonymous_LogEmail On", "Anonymous_VerifyEmail Off", "Require valid-user", "</Location>",
+    '<Location "/udm/digest">', "AuthType Digest", "AuthName digest", "AuthUserFile {users}", "Require valid-user",
+    "</Location>", '<Location "/basic">', *BASIC, "</Location>",
+    '<Location "/udm/role">', "Require udm-role Nobody", "</Location>", "Alias /udm/role/docs {docs}",
+    "ProxyPass /udm/role/gone http://127.0.0.1:1/",
+    '<Location "/udm/v10/files">', "Require udm-role Nobody", "</Location>"]
+
+
+# What they say, each time.
+OTHERS = r"AH\d+:|End of script output"
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["after", "before"])
+def beside(env, request):
+    """Such an installation; mod_udm is loaded after all of them, or before."""
+    result = Site(env)
+    result.offsets = {}
+    httpd = result.httpd
+    env.logs.append(os.path.join(httpd.directory, "forensic.log"))
+    httpd.modules += ["log_forensic", "rewrite", "alias", "dir", "mime", "negotiation", "speling", "cgi", "include",
+                      "proxy", "proxy_http", "auth_basic", "auth_digest", "authn_file", "authn_anon", "status"]
+    docs, users = env.make_directory(result.name, "docs"), os.path.join(httpd.directory, "users")
+    for path, text in ((users, "ann:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n"), (os.path.join(docs, "file"), "text"),
+                       (os.path.join(docs, "page.shtml"), '<!--#include virtual="/udm/docs/$QUERY_STRING" -->')):
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+        env.account.own(path)
+    os.symlink("/etc", os.path.join(docs, "link"))
+    httpd.server = [
+        "LogLevel info", "TraceEnable On", f'LogFormat "{FORMAT}" all', "TypesConfig /dev/null", f'DocumentRoot "{docs}"',
+        f'ForensicLog "{os.path.join(httpd.directory, "forensic.log")}"', "RewriteEngine On",
+        "RewriteRule ^/short/(.*) /udm/$1 [PT]", '<Location "/status">', "SetHandler server-status", "</Location>"]
+    httpd.after = [line.format(docs=docs, users=users) if "{" in line else line for line in NEIGHBOURS]
+    text = httpd.config().split("\n")
+    if request.param:
+        own = next(line for line in text if line.startswith("LoadModule udm_module"))
+        text.remove(own)
+        text.insert(next(i for i, line in enumerate(text) if line.startswith("LoadModule")), own)
+    httpd.start("\n".join(text))
+    yield result
+    result.close()
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["anybody", "somebody"])
+def test_paths_that_others_look_for(beside, credentials, known):
+    """A file, a script, a proxy that does not answer: what they say of a path shows no credential in it."""
+    key, token, secrets = credentials
+    beside.httpd.allow_log(OTHERS)
+    mine = [f"x-api-key: {beside.key()}", f"Authorization: Bearer {beside.env.tokens.token()}"] if known else []
+    link = "download/export-1.zip%3Fexpires=1%26signature=" + SIGNATURE
+    whole = [key, token, link, encode(token), token + "/" + "x" * 300, "%25" + encode(token)[1:], token + ".html"]
+    pieces = [SIGNATURE, SIGNATURE + "x" * 300, key.replace("_", "/"), key.split("_")[2]]
+    proxies, folders = ["gone", "v10/gone", "basic/gone", "role/gone", "v10/cipher"], [
+        "docs", "cgi", "v10/docs", "am", "rf", "docs/link", "docs/file", "cgi/file", "basic", "role", "role/docs",
+        "v10/files", "v10", "nothing"]
+    for prefix, values, where in (
+            ("/udm/", [*whole, "x?" + token], [*folders, *proxies]), ("/udm/", pieces, folders),
+            # what is nobody's when it comes
+            ("/short/", [key, token, link], [*folders, *proxies]),
+            # a hash may be another's name; but the proxy does not tell that it has failed to ask for it
+            ("/udm/", pieces, ["gone"])):
+        for value in values:
+            for folder in where:
+                talk(beside, f"GET {prefix}{folder}/{value} HTTP/1.1", mine)
+    text = logs(beside)
+    assert_hidden(text, *secrets)
+
+
+@pytest.mark.parametrize("path", ["/udm/basic/x", "/udm/basic/gone/x", "/udm/anonymous/x", "/udm/digest/x", "/udm/digest/x?{key}",
+                                  "/udm/digest/x?{token}", "/basic/x"])
+def test_names_that_others_ask_for(beside, credentials, path):
+    """Another AuthType writes down whom it does not know: a credential is nobody's name."""
+    key, token, secrets = credentials
+    beside.httpd.allow_log(OTHERS)
+    names = [key, encode(key), key.upper(), "http://h" + LINK + "&signature=" + SIGNATURE]
+    values = [key, "udm " + key, "Bearer " + key, "Basic dXNlcjpwYXNz, Basic " + base64.b64encode(key.encode()).decode()]
+    if path != "/basic/x":  # where a token may be that application's
+        names.append(token)
+        values += [token, "x\t" + token, "Digest " + token]
+    for name in names:
+        for text in (name, name + ":", name + ":x", "x:" + name, " " + name + ":"):
+            values += [scheme + base64.b64encode(text.encode()).decode()
+                       for scheme in ("Basic ", "basic  ", "BASIC \t ")]
+        for field in () if path == "/basic/x" else ("username", "realm", "nonce", "uri", "opaque", "algorithm", "qop", "nc"):
+            fields = {"username": "u", "realm": "digest", "nonce": "n", "uri": path.split("?")[0], "response": "0" * 32, "cnonce": "c",
+                      "nc": "00000001", "qop": "auth", "algorithm": "MD5", field: name}
+            values.append("Digest " + ", ".join(f'{k}="{v}"' for k, v in fields.items()))
+            values.append("Digest " + ", ".join(f'{k}="{v}"' for k, v in {**fields, field: name[0] + "\\" + name[1:]}.items()))
+    for value in values:
+        answer = talk(beside, f"GET {path.format(key=key, token=token)} HTTP/1.1", ["Authorization: " + value])
+        assert answer.split()[1] in ("401", "400"), (value, answer)
+    text = logs(beside)
+    assert_hidden(text, *secrets, *(base64.b64encode(name.encode()).decode()[:40] for name in names))
+    # who is let in, and who is not, is as it was
+    good = base64.b64encode(b"ann:test").decode()
+    if path in ("/udm/basic/gone/x", "/basic/x"):
+        assert talk(beside, f"GET {path} HTTP/1.1", ["Authorization: Basic " + good]).split()[1] in ("404", "503")
+        talk(beside, f"GET {path} HTTP/1.1", ["Authorization: Basic " + base64.b64encode(b"bob:test").decode()])
+        assert "user bob not found" in logs(beside)
+
+
+def test_trace(beside, credentials):
+    """Below a mount it is no method, whatever TraceEnable says; elsewhere it is httpd's."""
+    key, token, _ = credentials
+    beside.httpd.allow_log(OTHERS)
+    headers = [f"x-api-key: {key}", f"Authorization: Bearer {token}", "Max-Forwards: 0"]
+    for path in ("", "/", "/x", "/docs/file", "/docs", "/cgi/file", "/am/file", "/rf/file", "/gone/x", "/v10/gone/x", "/v10/docs/file",
+                 "/v10/version", "/v10/export/jobs", "/v10/nothing", "/openapi.json", "/download/x", "/basic/x"):
+        for prefix in ("/udm", "/short"):
+            if prefix + path != "/short":
+                answer = talk(beside, f"TRACE {prefix}{path} HTTP/1.1", headers)
+                assert answer.startswith("HTTP/1.1 405 "), (path, answer)
+                allow = re.search(r"^Allow: (.*)\r$", answer, re.M)[1].split(", ")
+                assert "GET" in allow or path == "/v10/nothing", allow
+                assert "TRACE" not in allow and "application/problem+json" in answer
+                assert key not in answer and token not in answer
+    assert "X-Other: echo" in talk(beside, "TRACE /x HTTP/1.1", ["X-Other: echo"])
+
+
+def test_odd_requests(beside, credentials):
+    """Places of a request that few things use."""
+    key, token, secrets = credentials
+    beside.httpd.allow_log(OTHERS)
+    for line, header in ((f"GET http://{key}:x@localhost/udm/x HTTP/1.1", "X: y"), (f"GET http://{token}:x@localhost/udm/x HTTP/1.1", "X: y"),
+                         (f"GET {key}://u:p@localhost/udm/x HTTP/1.1", "X: y"), (f"GET http://u:p@{key}/udm/x HTTP/1.1", "X: y"),
+                         ("OPTIONS * HTTP/1.1", "Authorization: Bearer " + token), ("GET /udm/x HTTP/1.1", key + ": x"),
+                         ("GET /x HTTP/1.1", key + ": x"), (f"GET /UDM/docs/{token} HTTP/1.1", "X: y"),
+                         (f"GET /short/x?{token} HTTP/1.1", "Authorization: Bearer " + token),
+                         ("GET /short/x HTTP/1.1", "X-Other: " + token)):
+        talk(beside, line, [header])
+    assert_hidden(logs(beside), *secrets)
+
+
+def test_a_hash_is_a_name(beside):
+    """What merely looks like a piece of a credential: where names come from elsewhere."""
+    beside.httpd.allow_log(OTHERS)
+    client = beside.client()
+    for path in ("/gone/" + SIGNATURE, "/gone/" + "a-long-title-" * 8):
+        assert client.get(path).status_code == 503, path
+    assert client.post(f"/v10/cipher/{SIGNATURE}.pem", data=b"x").status_code in (400, 415)
+    assert client.request("OPTIONS", f"/v10/cipher/{SIGNATURE}.pem").status_code == 204
+    answer = client.get("/docs/" + SIGNATURE)
+    assert answer.status_code == 404 and "has no place in a path" in answer.json()["detail"]

@@ -261,6 +261,47 @@ def test_a_rename_waits_for_who_is_at_work(world):
     world.counted()
 
 
+@pytest.mark.parametrize("rename", ["type('Src', 'T', 'New')", "source('Src', 'New')", "tenant('acme', 'New')"])
+def test_others_write_while_a_long_history_is_renamed(world, rename):
+    """Whoever renames is stopped at the last row of what is over: others write meanwhile, and so they do of it."""
+    world.sql("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all, status)"
+              " SELECT 0, 'acme', 'Src', 'T', 't', true, 'COMPLETED' FROM generate_series(1, 100)")
+    job, run = world.job("COMPLETED", file=True)
+    going, _ = world.job("IN_PROGRESS")
+    errors = []
+
+    def change():
+        with world.connect() as db:
+            try:
+                db.execute(f"SELECT udm.rename_{rename}")
+            except psycopg.Error as error:
+                errors.append(error)
+    with world.connect(autocommit=False) as reader, world.connect("udm_httpd") as writer:
+        reader.execute("SELECT FROM udm.file WHERE run_id = %s FOR UPDATE", [run])
+        thread = threading.Thread(target=change)
+        thread.start()
+        wait_for(lambda: world.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), 30, "the rename to wait", 0.01)
+        writer.execute("SET lock_timeout = '5s'")
+        for ccid, source in ((OTHER, "More"), (CCID, "Src")):
+            new = writer.execute(
+                "INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type, schedule, status)"
+                " VALUES (%s, 'UCS', %s, 'T', 't', true, 'once', '{}', 'FAILED') RETURNING id", [ccid, source]).fetchone()[0]
+            writer.execute("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all)"
+                           " VALUES (%s, %s, %s, 'T', 't', true)", [new, ccid, source])
+            writer.execute("UPDATE udm.job SET suspended = true WHERE id = %s", [going])
+        reader.rollback()
+        thread.join()
+    assert errors == []
+    # What was written meanwhile has the new name, too.
+    column = {"t": "type", "s": "source"}.get(rename[0]) if not rename.startswith("tenant") else "ccid"
+    old = {"type": "T", "source": "Src", "ccid": "acme"}[column]
+    assert world.value(f"SELECT count(*) FROM udm.run WHERE {column} = 'New'") == 103
+    assert world.value(f"SELECT count(*) FROM udm.run WHERE {column} = %s AND source <> 'More'", [old]) == 0
+    assert world.states(new)[{"type": 3, "source": 2, "ccid": 6}[column]] == "New"
+    assert world.states(going)[0] == "QUEUED"
+    world.counted()
+
+
 # Removing
 
 def test_a_type_in_use_is_not_removed(world):
@@ -352,6 +393,64 @@ def test_what_jobs_name_of_a_type(world, call, more, reason):
     assert world.value("SELECT count(*) FROM udm.audit WHERE action LIKE 'catalog.%-removed'") == 1
 
 
+def test_attachments_that_were_there_are_missed(world):
+    """A type that never had any is another thing than one that has lost them, however it did."""
+    def lost(name):
+        return world.value("SELECT attachments_removed_at IS NOT NULL FROM udm.data_type WHERE source = 'Src'"
+                           " AND name = %s", [name])
+    again = ("SELECT udm.register_attachments('Src', 'T', 'ends.attached', 'id', 'entity', 'name', 'mime',"
+             " 'content', 'ccid')")
+    assert not lost("T") and not lost("U")
+    world.sql("SELECT udm.remove_attachments('Src', 'T')")
+    assert lost("T")
+    world.sql("UPDATE udm.data_type SET label = 'x'")
+    assert lost("T") and not lost("U")
+    world.sql(again)
+    assert not lost("T")
+    world.sql("SELECT udm.register_type('Src', 'T', 'ends.one', 'id', tenant_column => 'ccid')")
+    assert lost("T")
+
+
+# What the audit says when a row is deleted past the functions. None: the programs delete there and say so
+# themselves, or it follows from something else.
+DELETED = {
+    "api_key": ("api-key.remove", "{key}"), "attribute": ("catalog.attribute-removed", "Src/T/medium"),
+    "certificate": ("certificate.remove", "acme"), "data_type": ("catalog.type-removed", "Src/T"),
+    "media": ("catalog.media-removed", "Src/T/Email"), "role": ("role.remove", "OneType"),
+    "role_grant": ("role.grant-removed", "OneType/DataSync/Src/T"), "source": ("catalog.source-removed", "More"),
+    "sub_type": ("catalog.sub-type-removed", "Src/T/Kind"), "tenant": ("tenant.removed", "typo"),
+    "file": None, "idempotency": None, "job": None, "run": None, "run_progress": None, "worker": None,
+    "audit": None, "gone_type": None, "installation": None, "latch": None, "rights_generation": None,
+    "run_count": None, "schema_version": None,
+}
+
+
+def test_whatever_is_deleted_is_said(world):
+    """No table is forgotten here."""
+    tables = {r[0] for r in world.sql("SELECT relname FROM pg_class WHERE relnamespace = 'udm'::regnamespace"
+                                      " AND relkind IN ('r', 'p')")}
+    assert tables == set(DELETED)
+    filled(world)
+    world.sql("SELECT udm.create_tenant('typo')")
+    key = world.value("SELECT key_id FROM udm.api_key")
+    statements = {
+        "data_type": "name = 'T' AND source = 'Src'", "role": "name = 'OneType'", "role_grant": "role = 'OneType'",
+        "source": "name = 'More'", "tenant": "ccid = 'typo'", "attribute": "name = 'medium'"}
+    world.sql("DELETE FROM udm.data_type WHERE source = 'More'")
+    for table, said in DELETED.items():
+        if said is None:
+            continue
+        last = world.value("SELECT max(id) FROM udm.audit")
+        with world.db.transaction(force_rollback=True):
+            world.sql(f"DELETE FROM udm.{table} WHERE {statements.get(table, 'true')}")
+            found = world.sql("SELECT action, object, subject = session_user FROM udm.audit WHERE id > %s"
+                              " AND action <> 'job.suspend'", [last])
+            assert found == [(said[0], said[1].format(key=key), True)], table
+        with world.db.transaction(force_rollback=True):
+            world.sql(f"TRUNCATE udm.{table} CASCADE")
+            assert (said[0], None) in world.sql("SELECT action, object FROM udm.audit WHERE id > %s", [last]), table
+
+
 def test_a_sub_type_is_removed(world):
     world.job("QUEUED")
     assert world.value("SELECT udm.remove_sub_type('Src', 'T', 'Kind')") == "Kind"
@@ -437,6 +536,42 @@ def test_called_again_it_says_how_far_it_is(world):
     assert world.value("SELECT udm.remove_tenant('acme')") == "removed" and left(world) == set()
 
 
+# The functions that are told of a contact centre, with what each is called with for one that leaves: it
+# refuses. None: for another reason.
+OF_CENTRES = {
+    "create_tenant": "'acme'",
+    "create_api_key": "'acme', 'again', '{*}'",
+    "rename_tenant": "'acme', 'x'",
+    "set_encryption": "'acme', 'cms-gcm'",
+    "register_type": "'Src', 'New', 'ends.one', 'id', tenants => ARRAY['other', 'acme']",
+    "remove_tenant": None,  # goes on
+    "end_tenant_step": None, "is_registered": None, "rights": None, "run_count_fold": None,  # of the programs
+    "audit_write": None, "begin_retry": None, "end_all": None, "goes_on": None,
+}
+
+
+def test_nothing_new_of_one_that_leaves(world):
+    """No function that takes a contact centre is forgotten here."""
+    named = {r[0] for r in world.sql(
+        "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'udm'::regnamespace"
+        " AND p.proargnames[1:p.pronargs] && '{ccid,new_ccid,p_ccid,tenants,tenant}'")}
+    assert named == set(OF_CENTRES)
+    world.job("COMPLETED", file=True)
+    world.sql("SELECT udm.register_type('Src', 'Old', 'ends.one', 'id', tenants => ARRAY['acme', 'other'])")
+    assert "1 file" in world.value("SELECT udm.remove_tenant('acme', true)")
+    for function, arguments in OF_CENTRES.items():
+        if arguments:
+            world.refused(f"SELECT udm.{function}({arguments})", 'contact centre "acme" is being removed')
+    for statement in ("UPDATE udm.tenant SET ending_since = NULL WHERE ccid = 'acme'",
+                      "UPDATE udm.data_type SET tenants = tenants || '{acme}'::text[], tenant_column = NULL"
+                      " WHERE name = 'T'"):
+        world.refused(statement, 'contact centre "acme" is being removed')
+    # Where it is named already it goes on to be, until it is gone.
+    world.sql("UPDATE udm.data_type SET label = 'x', tenants = tenants WHERE name = 'Old'")
+    world.sql("UPDATE udm.file SET purged_at = now()")
+    assert world.value("SELECT udm.remove_tenant('acme')") == "removed" and left(world) == set()
+
+
 def test_a_long_history_is_left_to_the_workers(world):
     world.sql("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all, status)"
               " SELECT 1, 'acme', 'Src', 'T', 't', true, 'COMPLETED' FROM generate_series(1, 100001)")
@@ -452,7 +587,7 @@ def test_a_long_history_is_left_to_the_workers(world):
 
 @pytest.mark.parametrize("role", ["udm_httpd", "udm_worker"])
 def test_the_services_may_do_no_more_than_they_need(world, role):
-    may = {"udm_httpd": {"rights", "is_registered", "may_certificate", "audit_write"},
+    may = {"udm_httpd": {"rights", "is_registered", "may_certificate", "audit_write", "begin_retry"},
            "udm_worker": {"is_registered", "hold_gone", "end_tenants", "purge_runs", "purge_jobs", "purge_files",
                           "purge_audit", "forget_gone_types", "audit_write"}}[role]
     functions = {r[0] for r in world.sql(

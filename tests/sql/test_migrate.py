@@ -55,7 +55,8 @@ def test_help_is_no_error(option):
     assert "udm-migrate [--to N] CONNINFO" in done.stdout and "CREATEROLE" in done.stdout
 
 
-@pytest.mark.parametrize("args", [[], ["a", "b"], ["--unknown", "a"], ["--to"], ["--to", "1"], ["--to", "x", "a"]])
+@pytest.mark.parametrize("args", [[], ["a", "b"], ["--unknown", "a"], ["--to"], ["--to", "1"], ["--to", "x", "a"],
+                                  ["--to", "10000", "a"], ["--to", "99999999999999999999", "a"]])
 def test_misuse_is_one(args):
     done = run(*args)
     assert (done.returncode, done.stdout) == (2, "")
@@ -97,6 +98,11 @@ def test_folder_of_migrations_may_be_relative(fresh, tmp_path):
 
 
 # What it refuses, before anything is changed
+
+def test_a_folder_without_migrations(fresh, tmp_path):
+    done = run(fresh[1], env=clean_environment(UDM_MIGRATIONS=str(tmp_path)))
+    assert (done.returncode, done.stderr) == (1, f"udm-migrate: there are no migrations in {tmp_path}\n")
+
 
 def test_a_version_that_it_does_not_know(env, fresh, tmp_path):
     name, dsn = fresh
@@ -148,6 +154,41 @@ def test_a_schema_of_somebody_else(env, fresh, roles, what):
             env.postgres.sql("ALTER VIEW udm.schema_version OWNER TO udm_owner", dbname=name)
     done = run(dsn)
     assert done.returncode == 1 and "is none that udm-migrate made" in done.stderr
+
+
+# Who may be in its way
+
+@pytest.mark.parametrize("to", [0, NUMBERS[-2]])
+def test_who_holds_its_lock_is_named(env, fresh, roles, to):
+    """Where there is nothing yet, anybody may hold it: it ends, and says who. Later that takes a right."""
+    name, dsn = fresh
+    stranger = roles("stranger", "LOGIN")
+    dsn += " options='-c lock_timeout=200'"
+    if to:
+        assert run("--to", str(to), dsn).returncode == 0
+        env.postgres.sql(f"GRANT CONNECT ON DATABASE {name} TO {stranger}")
+    with env.postgres.connect(name, stranger) as db:
+        db.execute("SELECT pg_advisory_lock(hashtext('udm-migrate'))")
+        done = run(dsn)
+        if to:
+            assert done.returncode == 0, done.stderr
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                db.execute("BEGIN; LOCK TABLE udm.schema_version IN ACCESS SHARE MODE")
+        else:
+            assert done.returncode != 0 and "pg_terminate_backend" in done.stderr
+            assert f"another session has the lock of udm-migrate: process {db.info.backend_pid} of role {stranger}" \
+                in done.stderr
+    assert run(dsn).returncode == 0
+
+
+def test_another_one_at_work_is_named(env, fresh):
+    name, dsn = fresh
+    dsn += " options='-c lock_timeout=200'"
+    assert run("--to", str(NUMBERS[-2]), dsn).returncode == 0
+    with env.postgres.connect(name, autocommit=False) as db:
+        db.execute("LOCK TABLE udm.schema_version IN EXCLUSIVE MODE")
+        done = run(dsn)
+        assert done.returncode != 0 and f"process {db.info.backend_pid} of role udm_admin" in done.stderr
 
 
 # Whose functions it calls
@@ -304,6 +345,17 @@ def test_a_login_that_may_not(cluster, owned):
     cluster.sql(f"GRANT udm_owner TO {login}")
     done = run(cluster.dsn(name, login))
     assert done.returncode == 0 and "ALTER ROLE udm_httpd SET search_path" in done.stderr
+
+
+@pytest.mark.parametrize("role", ["udm_httpd", "udm_worker"])
+def test_a_program_by_mistake(cluster, owned, role):
+    """It is not told to let in those that are kept out."""
+    _, name = owned
+    for number in ("1", str(NUMBERS[-2])):
+        assert run("--to", number, cluster.dsn(name)).returncode == 0
+        done = run(cluster.dsn(name, role))
+        assert done.returncode != 0 and f"role {role} is that of a program" in done.stderr
+        assert "GRANT" not in done.stderr
 
 
 def test_a_database_of_another_one(cluster, owned):

@@ -30,6 +30,12 @@ CREATE VIEW shop.both AS SELECT * FROM shop.near UNION ALL SELECT id, ccid, at F
 CREATE VIEW shop.over_both AS SELECT id, (SELECT max(ccid) FROM shop.both) AS ccid, at FROM shop.t;
 CREATE MATERIALIZED VIEW shop.kept AS SELECT * FROM shop.both WITH NO DATA;
 CREATE VIEW shop.over_kept AS SELECT * FROM shop.kept;
+CREATE MATERIALIZED VIEW shop.yesterday AS SELECT * FROM shop.near;
+CREATE VIEW shop.over_yesterday AS SELECT * FROM shop.yesterday;
+CREATE TABLE shop.replica (id integer, ccid text, at timestamptz);
+CREATE VIEW shop.over_replica AS SELECT * FROM shop.replica;
+-- As CREATE SUBSCRIPTION would have it, if there were a publisher.
+INSERT INTO pg_subscription_rel VALUES (1, 'shop.replica'::regclass, 'r', NULL);
 CREATE TABLE shop.parted (id integer, ccid text, at timestamptz) PARTITION BY RANGE (at);
 CREATE TABLE shop.parted_more PARTITION OF shop.parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')
     PARTITION BY RANGE (at);
@@ -38,6 +44,10 @@ CREATE FOREIGN TABLE shop.parted_far PARTITION OF shop.parted_more
 CREATE SCHEMA open_to_all; GRANT CREATE ON SCHEMA open_to_all TO PUBLIC;
 CREATE SCHEMA open_to_one; GRANT CREATE ON SCHEMA open_to_one TO udm_worker;
 CREATE SCHEMA "Closed";
+CREATE SCHEMA left_behind;
+DO $$ BEGIN CREATE ROLE udm_test_planter; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE FUNCTION left_behind.f() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+ALTER FUNCTION left_behind.f() OWNER TO udm_test_planter;
 SELECT udm.create_tenant('acme');
 SELECT udm.register_source('S', 'DataSync'), udm.register_source('R', 'DataSync', remote => true);
 SELECT udm.register_type('S', 'Files', 'shop.t', 'id', tenant_column => 'ccid', time_column => 'at',
@@ -123,6 +133,20 @@ def test_moving_windows_over_another_server(env, shop, relation, found):
     assert said(env, shop, call + ", time_column => 'at', moving_window => false)") == []
 
 
+@pytest.mark.parametrize("relation, words", [
+    ("yesterday", "next refresh of a materialized view on: shop.yesterday"),
+    ("over_yesterday", "next refresh of a materialized view on: shop.yesterday"),
+    ("replica", "come by a subscription, later than they were written: shop.replica"),
+    ("over_replica", "come by a subscription, later than they were written: shop.replica")])
+def test_moving_windows_over_late_rows(env, shop, relation, words):
+    call = T.format(f"'shop.{relation}'") + ", columns => '{id}'"
+    with pytest.raises(errors.FeatureNotSupported, match=words) as error:
+        said(env, shop, call + ", time_column => 'at')")
+    assert "moving_window => false" in error.value.diag.message_hint
+    assert said(env, shop, call + ")") == []
+    assert said(env, shop, call + ", time_column => 'at', moving_window => false)") == []
+
+
 def test_attachments_of_another_server(env, shop):
     call = "attachments('S', '{}', 'shop.{}', 'id', 'entity', 'name', 'mime', 'content', 'ccid')"
     with pytest.raises(errors.FeatureNotSupported, match="shop.far_files"):
@@ -160,6 +184,14 @@ def test_time_may_be_a_domain(env, shop):
 def test_search_paths_that_are_refused(env, shop, path, words):
     with pytest.raises(psycopg.Error, match=words):
         said(env, shop, T.format("'shop.t'") + f", search_path => {path})")
+
+
+def test_what_others_have_left_in_a_search_path(env, shop):
+    (severity, words, hint), = said(env, shop, T.format("'shop.t'")
+                                    + ", columns => '{id}', search_path => '{left_behind}')")
+    assert severity == "WARNING" and "Exports fail" in hint
+    assert words == ("schema left_behind in the search_path holds what others than its owner have made:"
+                     " function left_behind.f() of udm_test_planter")
 
 
 def test_search_path(env, shop):
@@ -222,11 +254,11 @@ def test_service_roles_cannot_look(env, shop, role, call):
     ("register_type('R', 'N', 'shop.t', 'id', tenant_column => 'ccid', columns => '{id,NULL}')",
      errors.InvalidParameterValue, "columns must name each column"),
     ("register_media('S', 'Files', 'v', '')", errors.CheckViolation, "media_name"),
-    ("register_media('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "media_name"),
+    ("register_media('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "at most 255 characters, and this one has 256"),
     ("register_sub_type('S', 'Files', 'v', '')", errors.CheckViolation, "sub_type_name"),
-    ("register_sub_type('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "sub_type_name"),
+    ("register_sub_type('S', 'Files', 'v', repeat('m', 256))", errors.CheckViolation, "at most 255 characters, and this one has 256"),
     ("register_source('N', 'UCS', alias => '')", errors.CheckViolation, "source_alias"),
-    ("register_source('N', 'UCS', alias => repeat('m', 256))", errors.CheckViolation, "source_alias"),
+    ("register_source('N', 'UCS', alias => repeat('m', 256))", errors.CheckViolation, "alias of udm.source has at most 255"),
     ("register_source('N', 'UCS', alias => 'S')", errors.UniqueViolation, "the name of another source"),
     ("register_source('R', 'UCS', alias => 'S')", errors.UniqueViolation, "the name of another source"),
     ("register_source('first', 'UCS')", errors.UniqueViolation, 'is the alias of source "second"'),
@@ -246,3 +278,69 @@ def test_names_that_are_some(env, shop):
         connection.execute("SELECT udm.rename_source('second', 'first')")  # its own alias
         connection.execute("SELECT udm.register_source('first', 'UCS', alias => 'second')")
         connection.rollback()
+
+
+# Every function that an admin calls with texts, with arguments that are good. Those that write nothing of
+# what they are given say that there is no such thing.
+CALLS = {
+    "create_tenant": "'new', 'New'",
+    "create_api_key": "'acme', 'label', '{*}'",
+    "revoke_api_key": "'0123456789ab'",
+    "remove_api_key": "'0123456789ab'",
+    "set_encryption": "'acme', 'smime'",
+    "register_source": "'New', 'UCS', 'lines', 'new', 'label', 'alias'",
+    "register_type": "'R', 'New', 'far.t', 'id', NULL, '{acme}', 'at', 'kind', 'm', '{id}', 'label', 60, false, '{shop}'",
+    "register_attachments": "'R', 'T', 'far.f', 'id', 'entity', 'name', 'mime', 'content', 'ccid'",
+    "register_attribute": "'R', 'T', 'x', 'name', 'label', 'string'",
+    "register_attributes": "'S', 'Files'",
+    "register_media": "'S', 'Files', 'v', 'name', 'label'",
+    "register_sub_type": "'S', 'Files', 'v', 'name', 'label'",
+    "rename_type": "'S', 'Files', 'New'",
+    "rename_source": "'S', 'New'",
+    "rename_tenant": "'acme', 'new'",
+    "remove_type": "'S', 'Files'",
+    "remove_source": "'S', true",
+    "remove_attribute": "'R', 'T', 'there'",
+    "remove_media": "'S', 'Files', 'm'",
+    "remove_sub_type": "'S', 'Files', 'k'",
+    "remove_attachments": "'R', 'T'",
+    "remove_role": "'iWD Administrator'",
+    "remove_tenant": "'acme'",
+}
+# What the others and the programs call: their texts come from these, or have limits before they come here.
+INSIDE = {"audit_write", "begin_retry", "carry_history", "carry_names", "check_column",
+          "check_new_name", "check_search_path", "counted", "end_all", "end_tenant_step",
+          "gone_reason", "goes_on", "hold_gone", "hold_jobs", "is_registered", "may_certificate", "may_purge",
+          "rights", "run_count_fold", "suspend_gone", "take_latch"}
+
+
+def test_no_text_is_without_a_limit(env, shop):
+    """No function is forgotten here: each text of it, made long, is refused."""
+    functions = {name: types.split(",") for name, types in env.postgres.sql(
+        "SELECT p.proname, (SELECT string_agg(t::regtype::text, ',' ORDER BY n) FROM unnest(p.proargtypes) WITH"
+        " ORDINALITY a (t, n)) FROM pg_proc p WHERE p.pronamespace = 'udm'::regnamespace"
+        " AND p.proargtypes::regtype[] && '{text,text[]}'::regtype[]", dbname=shop)}
+    assert set(functions) == set(CALLS) | INSIDE
+    with env.postgres.connect(shop, autocommit=False) as db:
+        db.execute("SELECT udm.register_type('R', 'T', 'far.t', 'id', tenant_column => 'ccid', columns => '{id}'),"
+                   " udm.register_attribute('R', 'T', 'there', kind => 'string'),"
+                   " udm.register_attachments('R', 'T', 'far.f', 'id', 'entity', 'name', 'mime', 'content', 'ccid'),"
+                   " udm.register_media('S', 'Files', 'm', 'm'), udm.register_sub_type('S', 'Files', 'k', 'k')")
+        for function, arguments in CALLS.items():
+            with db.transaction(force_rollback=True):
+                values = list(db.execute(f"SELECT {arguments}").fetchone())
+            types = functions[function][:len(values)]
+            call = f"SELECT udm.{function}({', '.join('%s::' + t for t in types)})"
+            with db.transaction(force_rollback=True):
+                db.execute(call, values)
+            for i, kind in enumerate(types):
+                if kind not in ("text", "text[]"):
+                    continue
+                much = list(values)
+                much[i] = ["x" * 100000] if kind == "text[]" else "x" * 100000
+                try:
+                    with db.transaction(force_rollback=True):
+                        assert db.execute(call, much).fetchone() == (False,), (function, i)
+                except psycopg.Error as error:
+                    assert error.sqlstate not in ("54000", "XX000"), (function, i, str(error)[:100])
+        db.rollback()

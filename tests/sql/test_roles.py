@@ -66,7 +66,7 @@ RIGHTS = {
     },
 }
 FUNCTIONS = {
-    "udm_httpd": {"audit_write", "is_registered", "may_certificate", "rights"},
+    "udm_httpd": {"audit_write", "begin_retry", "is_registered", "may_certificate", "rights"},
     "udm_worker": {"audit_write", "end_tenants", "forget_gone_types", "hold_gone", "is_registered",
                    "purge_audit", "purge_files", "purge_jobs", "purge_runs"},
 }
@@ -114,6 +114,32 @@ def test_functions_are_those_and_no_others(env, demo, role):
     rows = env.postgres.sql("SELECT proname FROM pg_proc WHERE pronamespace = 'udm'::regnamespace"
                             " AND has_function_privilege(%s, oid, 'EXECUTE')", [role], dbname=demo)
     assert {name for name, in rows} == FUNCTIONS.get(role, set())
+
+
+def test_schemas_are_those_and_no_others(env, demo):
+    """Nobody makes anything in them, and only the programs' roles come into schema udm."""
+    rows = env.postgres.sql(
+        "SELECT n.nspname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,"
+        "       a.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) a"
+        " WHERE n.nspname IN ('udm', 'public') AND a.grantee NOT IN (n.nspowner, 'udm_owner'::regrole)",
+        dbname=demo)
+    assert sorted(rows) == [("public", "PUBLIC", "USAGE"), *(("udm", role, "USAGE") for role in ROLES)]
+
+
+def test_rights_are_not_handed_on(env, demo):
+    """Neither by those who have them, nor to what is still to be made."""
+    rows = env.postgres.sql(
+        "SELECT name FROM (SELECT relname, relowner, relacl FROM pg_class WHERE relnamespace = 'udm'::regnamespace"
+        "   UNION ALL SELECT c.relname || '.' || t.attname, c.relowner, t.attacl FROM pg_attribute t"
+        "     JOIN pg_class c ON c.oid = t.attrelid WHERE c.relnamespace = 'udm'::regnamespace"
+        "   UNION ALL SELECT proname, proowner, proacl FROM pg_proc WHERE pronamespace = 'udm'::regnamespace"
+        "   UNION ALL SELECT nspname, nspowner, nspacl FROM pg_namespace WHERE nspname = 'udm') o (name, owner, acl),"
+        " aclexplode(o.acl) a WHERE a.is_grantable AND a.grantee <> o.owner", dbname=demo)
+    assert rows == []
+    rows = env.postgres.sql(
+        "SELECT d.defaclobjtype, a.grantee::regrole::text, a.privilege_type FROM pg_default_acl d,"
+        " aclexplode(d.defaclacl) a WHERE a.grantee <> d.defaclrole", dbname=demo)
+    assert rows == []
 
 
 def test_roles_are_nothing_else(env, demo):

@@ -111,7 +111,7 @@ class Churn(Stream):
                            " WHERE j.schedule_type = 'once' AND (r.id IS NULL OR r.status = 'QUEUED')")[0][0]
         for _ in range(ready - waiting):
             self.once.append(self.add_once(SPLIT if len(self.once) % 3 else None))
-        self.sql("NOTIFY udm_run")
+        self.site.hint()
 
     def write(self):
         """Rows with the times of their transactions, until it is over, whatever the server does."""
@@ -230,7 +230,7 @@ class Churn(Stream):
                  " THEN 'COMPLETED' ELSE status END WHERE schedule_type = 'recurring'")
 
         def idle():
-            self.sql("NOTIFY udm_run")
+            self.site.hint()
             return self.sql("SELECT count(*) FROM udm.job j WHERE next_run_at IS NOT NULL OR EXISTS (SELECT"
                             " FROM udm.run r WHERE r.job_id = j.id AND status IN ('QUEUED', 'IN_PROGRESS'))"
                             )[0][0] == 0

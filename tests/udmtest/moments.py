@@ -29,6 +29,7 @@ class Moments:
         self.counts = collections.Counter()
         self.aimed = set()  # those that were hit because they were wanted
         self.orphans = None
+        self.blocker = None  # the process id of the server whose lock a completion is to wait for
         self.ready = 3  # jobs that wait
 
     def each(self, count):
@@ -88,10 +89,12 @@ class Moments:
                               [self.site.database, READER])[0][0]
 
     def blocked(self):
-        """The process ids of the servers in which a completion waits for a lock."""
+        """The process ids of the servers in which a completion waits for our lock. (For one of the
+        worker's own it would wait as long as the worker stands.)"""
         return [pid for pid, in self.churn.ask(
             "SELECT pid FROM pg_stat_activity WHERE datname = %s AND usename = 'udm_worker'"
-            " AND wait_event_type = 'Lock' AND query LIKE %s", [self.site.database, NEEDLE])]
+            " AND wait_event_type = 'Lock' AND query LIKE %s AND %s = ANY (pg_blocking_pids(pid))",
+            [self.site.database, NEEDLE, self.blocker])]
 
     def purging(self):
         """Some of what is to leave the store has left it, and that is not noted yet."""
@@ -126,13 +129,13 @@ class Moments:
         return found
 
     def phases(self):
-        """All that it is in the middle of."""
+        """All that it is in the middle of; nothing: it is idle."""
         found = self.of_runs()
         if self.purging():
             found.append("purge")
         if self.sweeping():
             found.append("sweep")
-        return found or ["idle"]
+        return found
 
     # Aiming
 
@@ -152,8 +155,9 @@ class Moments:
             found.append(aim)
         if aim is not None:
             self.aimed.add(aim)
-            assert aim in found, (aim, found)
-        self.counts.update(found)
+            # It was in it as it stood, whatever the server has done for it since.
+            found += [] if aim in found else [aim]
+        self.counts.update(found or ["idle"])
         return end
 
     @staticmethod
@@ -219,20 +223,28 @@ class Moments:
 
     def aim_committed(self):
         blocker = self.block()
-        before = len(self.mine())
+        before = {run[0] for run in self.mine()}
         self.commit(blocker)
-        wait_for(lambda: not self.blocked() and len(self.mine()) < before, 60,
+        # A claim that it sent before it stood may still come to its end: that is one more.
+        wait_for(lambda: not self.blocked() and before - {run[0] for run in self.mine()}, 60,
                  "the completion to be committed", interval=0.005)
         return self.nothing
 
     def block(self):
         """Stops the worker while the completion of a run waits; gives the connection it waits for."""
         blocker = self.site.connect()
-        blocker.execute("BEGIN")
+        self.blocker = blocker.info.backend_pid
 
         def lock():
-            for run in self.mine():
+            # Anew each time, and only of what still runs: the next run of a job that has ended meanwhile
+            # must not wait for it when the worker claims it, and with it all that it might complete.
+            blocker.execute("ROLLBACK")
+            blocker.execute("BEGIN")
+            runs = self.mine()
+            for run in runs:
                 blocker.execute("SELECT FROM udm.job WHERE id = %s FOR UPDATE SKIP LOCKED", [run[3]])
+            if {run[0] for run in runs} - {run[0] for run in self.mine()}:
+                blocker.execute("ROLLBACK")
         self.stop_when(self.blocked, lock)
         return blocker
 

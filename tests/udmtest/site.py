@@ -52,6 +52,10 @@ class Site:
     def sql(self, statement, parameters=None, user="udm_admin"):
         return self.env.postgres.sql(statement, parameters, self.database, user)
 
+    def hint(self):
+        """Tells the workers that there may be something to do."""
+        self.sql("SELECT pg_notify(channel, '') FROM udm.installation")
+
     def connect(self, user="udm_admin", **kwargs):
         return self.env.postgres.connect(self.database, user, **kwargs)
 

@@ -66,7 +66,7 @@ class Stream:
     def wait_runs(self, job, count, condition="status = 'COMPLETED'", timeout=60):
         def enough():
             # Workers look every few seconds by themselves; the hint makes them look at once.
-            self.sql("NOTIFY udm_run")
+            self.site.hint()
             found = self.runs(job, condition)
             return found if len(found) >= count else None
         return wait_for(enough, timeout, f"{count} runs of job {job} with {condition}", interval=0.2)
@@ -86,7 +86,7 @@ class Stream:
     def wait_watermark(self, job, after, timeout=90):
         """Until everything that was stamped before `after` is exported."""
         def past():
-            self.sql("NOTIFY udm_run")
+            self.site.hint()
             return (self.watermark(job) or after) > after
         wait_for(past, timeout, f"job {job} to come past {after}", interval=0.2)
 

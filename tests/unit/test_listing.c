@@ -209,6 +209,8 @@ START_TEST(test_cursor)
         fails(apr_pstrcat(pool, others[i], "&after=", text, NULL), "for the same orderField");
     }
     ck_assert_str_ne(print_of("title=a%0A1%0Ab"), print_of("title=a&suspend=true"));
+    /* two that are of one column */
+    ck_assert_str_ne(print_of("startDate=2026-11-24"), print_of("endDate=2026-11-24"));
     fails(apr_pstrcat(pool, "title=a&from=1&after=", text, NULL), "from must be 0 beside after");
     fails(apr_pstrcat(pool, "title=a&size=0&after=", text, NULL), "size must be at least 1");
     fails("cursor=true&size=0", "size must be at least 1");
@@ -221,11 +223,13 @@ END_TEST
 START_TEST(test_bad_cursors)
 {
     static const char *const snapshots[] = {
-        "",          "1",       "1:2",    "x",
-        "0:5:",      "5:4:",    "5:9:4",  "5:9:9",
-        "5:9:7,6",   "5:9:7,7", "5:9:7,", "5:9:,7",
-        "5:9: 7",    "-1:9:",   "5:9:7;", "18446744073709551616:18446744073709551617:",
-        "5:9:7,8'--"};
+        "", "1", "1:2", "x", "0:5:", "5:4:", "5:9:4", "5:9:9", "5:9:7,6", "5:9:7,7", "5:9:7,",
+        "5:9:,7", "5:9: 7", "-1:9:", "5:9:7;",
+        "18446744073709551616:18446744073709551617:", "5:9:7,8'--",
+        "4294967296:4294967297:", "5:4294967296:", "5:8589934592:4294967296",
+        /* what would be small again in 64 bits */
+        "18446744073709551617:18446744073709551618:", "1:18446744073709551625:",
+        "5:9:18446744073709551622"};
     static const char *const texts[] = {"x",
                                         "!",
                                         "a=b",
@@ -237,7 +241,8 @@ START_TEST(test_bad_cursors)
                                         "WyJhIiwtMSwiMToxOiIsImsiLDFd",
                                         "WyJhIiwxLCIxOjE6IiwiayIsMF0",
                                         "\xc3\xa4",
-                                        "WyJhIiwxLCIxOjE6IixudWxsLDFd"};
+                                        "WyJhIiwxLCIxOjE6IixudWxsLDFd",
+                                        "WyJhIiwwLCIxOjE6IiwiayIsMV0"};
     udm_cursor_t good = {"a", 1, "5:9:6,8", "k", 1}, cursor = {NULL, -1, NULL, NULL, -1};
     uint32_t state = 4711;
     const char *text;
@@ -255,13 +260,23 @@ START_TEST(test_bad_cursors)
         ck_assert_msg(!udm_cursor_parse(&cursor, pool, text), "%s", snapshots[i]);
     }
     ck_assert_int_eq(cursor.count, -1);
+    good.snapshot = "18446744073709551614:18446744073709551615:";
+    ck_assert(udm_cursor_parse(&cursor, pool, udm_cursor_text(pool, &good)));
+    cursor.count = -1;
+    /* One character more than whole bytes take. */
+    for (good.key = ""; strlen(text = udm_cursor_text(pool, &good)) % 4 != 0;) {
+        good.key = apr_pstrcat(pool, good.key, "k", NULL);
+    }
+    ck_assert(!udm_cursor_parse(&cursor, pool, apr_pstrcat(pool, text, "A", NULL)));
+    ck_assert_int_eq(cursor.count, -1);
+    good.key = "k";
     good.snapshot = "5:9:";
     text = udm_cursor_text(pool, &good);
     for (i = 0; i < 20000; i++) {
         char *changed = unit_mutate(&state, text);
 
         if (udm_cursor_parse(&cursor, pool, changed)) {
-            ck_assert(cursor.id > 0 && cursor.count >= 0);
+            ck_assert(cursor.id > 0 && cursor.count > 0);
         }
         free(changed);
         apr_pool_clear(pool);

@@ -171,6 +171,24 @@ START_TEST(test_spellings)
 }
 END_TEST
 
+/* What may be ours or another's: tokens, but neither pieces nor the words of other links. */
+START_TEST(test_tokens)
+{
+    static const char *const left[] = {"/git/commit/" SECRET, "/app?expires=1&signature=" SIG,
+                                       "/keys/udm_" ID "/" SECRET, "/eyJ/eyJ.a/x", "/a/eyJhbGci"};
+    size_t i;
+
+    no_secret("/docs/" JWT, UDM_REDACT_TOKENS);
+    no_secret("/docs/" JWT ".html", UDM_REDACT_TOKENS);
+    no_secret(encoded("/docs/" JWT, 1, "%25", "0123456789abcdef"), UDM_REDACT_TOKENS);
+    no_secret("/docs/" KEY "/x", UDM_REDACT_TOKENS);
+    no_secret("/docs" LINK "&signature=" SIG, UDM_REDACT_TOKENS);
+    for (i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+        ck_assert_ptr_eq(udm_redact(pool, left[i], UDM_REDACT_TOKENS), left[i]);
+    }
+}
+END_TEST
+
 START_TEST(test_what_is_left)
 {
     static const struct {
@@ -228,6 +246,76 @@ START_TEST(test_what_is_left)
         ck_assert_str_eq(others, cases[i].others ? cases[i].others : text);
     }
     ck_assert_ptr_null(udm_redact(pool, NULL, UDM_REDACT_OURS));
+}
+END_TEST
+
+static const char *run_of(char c, int size)
+{
+    char *text = apr_palloc(pool, (apr_size_t)size + 1);
+
+    memset(text, c, (apr_size_t)size);
+    text[size] = '\0';
+    return text;
+}
+
+/* On either side of each limit. What stands in the middle is what is long or short; no run of hex. */
+START_TEST(test_limits)
+{
+    static const struct {
+        const char *before;
+        char c;
+        int least; /* so many of them are hidden, one less is not */
+        const char *after, *hidden;
+        udm_redact_scope scope;
+    } cases[] = {
+        {"/x?a=", 'f', 33, "&b", "/x?a=REDACTED&b", UDM_REDACT_OURS},
+        {"/x?a=", 'z', 80, "&b", "/x?a=REDACTED&b", UDM_REDACT_OURS},
+        {"/x?a=eyJ", 'z', 12, ".&b", "/x?a=REDACTED&b", UDM_REDACT_OURS},
+        {"/x?a=eyJ", 'z', 37, "&b", "/x?a=REDACTED&b", UDM_REDACT_OURS},
+        {"/x?a=eyJ", 'z', 36, "=&b", "/x?a=REDACTED&b", UDM_REDACT_OURS},
+        {"/x/udm_" ID "/", '1', 8, "/b", "/x/udm_" ID "REDACTED/b", UDM_REDACT_OURS},
+        {"/x/udm_" ID "_", '1', 16, "/b", "/x/udm_" ID "REDACTED/b", UDM_REDACT_OTHERS},
+        {"signature=", 'z', 1, "", "signature=REDACTED", UDM_REDACT_OURS},
+    };
+    const char *text;
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        text = apr_pstrcat(pool, cases[i].before, run_of(cases[i].c, cases[i].least),
+                           cases[i].after, NULL);
+        ck_assert_str_eq(udm_redact(pool, text, cases[i].scope), cases[i].hidden);
+        text = apr_pstrcat(pool, cases[i].before, run_of(cases[i].c, cases[i].least - 1),
+                           cases[i].after, NULL);
+        ck_assert_str_eq(udm_redact(pool, text, cases[i].scope), text);
+    }
+    /* what may stand between the id of a key and its secret */
+    text = apr_pstrcat(pool, "udm_" ID, run_of('/', 8), "11112222 ", NULL);
+    ck_assert_str_eq(udm_redact(pool, text, UDM_REDACT_OURS), "udm_" ID "REDACTED ");
+    text = apr_pstrcat(pool, "udm_" ID, run_of('/', 9), "11112222 ", NULL);
+    ck_assert_str_eq(udm_redact(pool, text, UDM_REDACT_OURS), text);
+}
+END_TEST
+
+/* Values so short that nothing but their name makes them secrets. */
+START_TEST(test_names_alone)
+{
+    static const char *const cases[][2] = {
+        {"/x?signature=abc", "/x?signature=REDACTED"},
+        {"/x?signature:abc HTTP/1.1", "/x?signature:REDACTED HTTP/1.1"},
+        {"/x?signature%3aabc", "/x?signature%3aREDACTED"},
+        {"/x?signature=%00abc", "/x?signature=%00REDACTED"},
+        {"/x?signature=+abc", "/x?signature=+REDACTED"},
+        {"/x?signature+=%20abc", "/x?signature+=%20REDACTED"},
+        {"/x?signature%00=abc", "/x?signature%00=REDACTED"},
+        {"/x?signature%252525253dabc", NULL},
+        {"/x?signature%2525253dabc", "/x?signature%2525253dREDACTED"},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_str_eq(udm_redact(pool, cases[i][0], UDM_REDACT_OURS),
+                         cases[i][1] ? cases[i][1] : cases[i][0]);
+    }
 }
 END_TEST
 
@@ -291,7 +379,10 @@ TCase *redact_case(void)
     TCase *tc = unit_case("redact");
 
     tcase_add_test(tc, test_spellings);
+    tcase_add_test(tc, test_tokens);
     tcase_add_test(tc, test_what_is_left);
+    tcase_add_test(tc, test_limits);
+    tcase_add_test(tc, test_names_alone);
     tcase_add_test(tc, test_grows_with_the_text_alone);
     tcase_add_test(tc, test_any_text);
     return tc;

@@ -241,3 +241,57 @@ def test_what_may_be_set(queue, setting, words):
     process = queue.spawn(settings=setting)
     text, _ = process.communicate(timeout=30)
     assert process.returncode != 0 and "is not allowed" in text and words in text, text
+
+
+# What a type has lost
+
+def test_a_run_without_the_attachments_it_asks_for_fails(queue):
+    queue.sql("CREATE TABLE gated.files (id int, entity int, ccid text, name text, mime text, content bytea)")
+    queue.sql("SELECT udm.register_attachments('Gated', 'Plain', 'gated.files', 'id', 'entity', 'name', 'mime',"
+              " 'content', 'ccid'), udm.remove_attachments('Gated', 'Plain')")
+    asks, plain = queue.add("Plain"), queue.add("Plain")
+    queue.set_run(asks, "export_attachments = true")
+    worker = queue.start_worker()
+    worker.allow_log("UDM0214.*attachments")
+    assert queue.wait_status(asks, "FAILED", "COMPLETED")["reason"] == \
+        "attachments, which this job asks for, are not registered any more"
+    assert queue.run(asks)["job"] == "FAILED"
+    queue.wait_status(plain, "COMPLETED")
+
+
+def test_a_run_asks_a_type_that_never_had_any(queue):
+    run = queue.add("Plain")
+    queue.set_run(run, "export_attachments = true")
+    queue.start_worker()
+    queue.wait_status(run, "COMPLETED")
+
+
+# Who may wake a worker
+
+def looks(queue, tell):
+    """How often a worker's sessions ask the database something, while it is told again and again."""
+    seen = set()
+    for _ in range(40):
+        tell()
+        seen.update(queue.sql("SELECT pid, query_start FROM pg_stat_activity WHERE datname = %s"
+                              " AND usename = 'udm_worker'", [queue.database]))
+        time.sleep(0.05)
+    return len(seen)
+
+
+def test_a_stranger_does_not_wake_it(queue):
+    role = queue.env.unique("stranger")
+    queue.sql(f"CREATE ROLE {role} LOGIN")
+    queue.sql(f"GRANT CONNECT ON DATABASE {queue.database} TO {role}")
+    started(queue)
+    wait_state(queue, "ready")
+    try:
+        with queue.connect(role) as stranger:
+            by_stranger = looks(queue, lambda: stranger.execute(
+                "SELECT pg_notify('udm_run', n || repeat('x', 7000)) FROM generate_series(1, 500) n"))
+        by_us = looks(queue, queue.hint)
+        # Told without an end it still looks only now and then: every 200 ms, in each of its sessions.
+        assert by_stranger * 2 < by_us < 150
+    finally:
+        queue.sql(f"REVOKE CONNECT ON DATABASE {queue.database} FROM {role}")
+        queue.sql(f"DROP ROLE {role}")

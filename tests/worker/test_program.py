@@ -222,6 +222,12 @@ def test_root_needs_a_user(queue):
     assert status == 1 and 'no user "nobody-of-this-name"' in out
     status, out = ended(as_root(queue, user="www-data", group="no-such-group"))
     assert status == 1 and 'no group "no-such-group"' in out
+    # which is no number, and not that of root's group
+    for wrong in ("#", "#www-data", "#33x", "#-1", "#4294967295", "#4294967296"):
+        status, out = ended(as_root(queue, user="www-data", group=wrong))
+        assert status == 1 and f'no group "{wrong}"' in out
+        status, out = ended(as_root(queue, user=wrong))
+        assert status == 1 and f'no user "{wrong}"' in out
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
