@@ -13,6 +13,7 @@
 
 #include "core/etag.h"
 #include "core/json.h"
+#include "db/job_check.h"
 #include "db/job_private.h"
 #include "db/row.h"
 #include "pg/transaction.h"

@@ -6,26 +6,10 @@
 #ifndef UDM_DB_FILE_H
 #define UDM_DB_FILE_H
 
+#include "core/file.h"
 #include "db/tenant.h"
 
 #define UDM_FILES_MAX 100 /* links in one request */
-
-/* One downloadable file. */
-typedef struct udm_file_info_t {
-    apr_int64_t id;
-    const char *name;
-    apr_int64_t size;
-    const char *type;
-    const char *source;
-    const char *job_title;
-    apr_int64_t job_id;
-    apr_int64_t run_id;
-    apr_time_t created;
-    apr_time_t expires;
-    int remaining_days; /* rounded up; 0 once expired */
-    const char *sha256;
-    const char *ccid;
-} udm_file_info_t;
 
 /*
  * A file by name, for a link; writes the audit ("file.link").

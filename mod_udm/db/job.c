@@ -2,7 +2,7 @@
 /*
  * job.c: stores a job, plans one anew, and reads one job or run.
  */
-#include "db/job_private.h"
+#include "db/job.h"
 
 #include <string.h>
 
@@ -10,6 +10,8 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "db/job_check.h"
+#include "db/job_private.h"
 #include "db/row.h"
 
 /* What a definition fills, whether it is stored for the first time or anew: a parameter each, which is

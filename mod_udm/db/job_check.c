@@ -7,9 +7,9 @@
 #include <apr_strings.h>
 
 #include "core/calendar.h"
-#include "core/certificate.h"
 #include "core/json.h"
-#include "db/job_private.h"
+#include "db/job_check.h"
+#include "db/tenant.h"
 
 #define NAMES_SHOWN 50 /* of what is legal, in one fault */
 
@@ -254,7 +254,8 @@ udm_error_t *udm_job_check_cipher(udm_certificate_t **certificate, apr_pool_t *p
     return error;
 }
 
-udm_error_t *udm_job_forbidden(apr_pool_t *p, const char *source, const char *type)
+/* The answer to whoever may read such data but not change it. */
+static udm_error_t *forbidden(apr_pool_t *p, const char *source, const char *type)
 {
     return udm_error_make(p, UDM_E_FORBIDDEN,
                           "this needs a role that may export data of type \"%s\" of source \"%s\"",
@@ -282,7 +283,7 @@ udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_po
     family = udm_result_text(row, 0, CHECK_FAMILY);
     type = udm_result_text(row, 0, CHECK_TYPE);
     if (type && !udm_principal_may(who, source, type, true)) {
-        return udm_job_forbidden(p, source, type);
+        return forbidden(p, source, type);
     }
     *checked = apr_pmemdup(p, job, sizeof(*job));
     if (!source) {

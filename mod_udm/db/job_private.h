@@ -5,7 +5,8 @@
 #ifndef UDM_DB_JOB_PRIVATE_H
 #define UDM_DB_JOB_PRIVATE_H
 
-#include "db/job.h"
+#include "core/job.h"
+#include "db/tenant.h"
 
 /*
  * Plans a checked job anew under the id that it has: definition, schedule, and the first run if it
@@ -16,8 +17,5 @@ udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_pg_t *db, apr_int64_t id,
 
 /* The answer to what is not there, not visible, or another tenant's: the same for all three. */
 udm_error_t *udm_job_unknown(apr_pool_t *p, bool run);
-
-/* The answer to whoever may read such data but not change it. */
-udm_error_t *udm_job_forbidden(apr_pool_t *p, const char *source, const char *type);
 
 #endif

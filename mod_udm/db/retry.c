@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "db/job.h"
 #include "db/job_private.h"
 #include "pg/transaction.h"
 

@@ -6,8 +6,10 @@
 #ifndef UDM_DB_ROW_H
 #define UDM_DB_ROW_H
 
-#include "db/file.h"
-#include "db/job.h"
+#include "core/file.h"
+#include "core/job.h"
+#include "core/principal.h"
+#include "pg/client.h"
 
 /*
  * Columns and tables of one JobInfo. `j` is the job, `r` the run (of a job: its latest). The columns

@@ -13,7 +13,7 @@
 
 #include "export/encode.h"
 #include "export/number.h"
-#include "pg/type.h"
+#include "source/type.h"
 #include "source/source.h"
 
 /* Deepest array that PostgreSQL makes. */

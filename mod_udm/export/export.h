@@ -11,18 +11,10 @@
 #ifndef UDM_EXPORT_EXPORT_H
 #define UDM_EXPORT_EXPORT_H
 
-#include <stdatomic.h>
-
-#include "db/queue.h"
+#include "core/run.h"
+#include "export/watch.h"
 #include "source/source.h"
 #include "store/store.h"
-
-/* Shared between the thread that exports and the one that keeps its lease. */
-typedef struct udm_export_watch_t {
-    udm_stop_t stop;    /* raised by the keeper: end at once, publish nothing */
-    atomic_int percent; /* set by the exporter */
-    atomic_llong rows;  /* set by the exporter */
-} udm_export_watch_t;
 
 /* The certificate that was tried out last: all zero at first, of one thread. */
 typedef struct udm_export_tried_t {

@@ -6,7 +6,7 @@
 #ifndef UDM_EXPORT_MANIFEST_H
 #define UDM_EXPORT_MANIFEST_H
 
-#include "db/queue.h"
+#include "core/run.h"
 #include "export/entry.h"
 
 typedef struct udm_manifest_t udm_manifest_t;

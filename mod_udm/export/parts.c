@@ -4,7 +4,7 @@
  */
 #include <apr_strings.h>
 
-#include "db/queue.h"
+#include "core/run.h"
 #include "export/parts.h"
 #include "export/relay.h"
 

@@ -6,8 +6,11 @@
 #ifndef UDM_EXPORT_READER_H
 #define UDM_EXPORT_READER_H
 
-#include "export/export.h"
+#include "core/data_type.h"
+#include "core/run.h"
 #include "export/relay.h"
+#include "export/watch.h"
+#include "source/source.h"
 
 /*
  * A row of more than `max_row` bytes is a lasting UDM_E_SOURCE. `rows` gets how many rows were read, also after an error. Reports progress to `watch`, and ends

@@ -16,6 +16,7 @@
 #include "core/text.h"
 #include "db/control.h"
 #include "db/job.h"
+#include "db/job_check.h"
 #include "httpd/child.h"
 #include "httpd/dbd.h"
 #include "httpd/handler.h"

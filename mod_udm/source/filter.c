@@ -8,7 +8,7 @@
 #include <apr_strings.h>
 #include <jansson.h>
 
-#include "pg/type.h"
+#include "source/type.h"
 #include "source/private.h"
 
 /* In the order of udm_attribute_kind: the type that values are compared as. */

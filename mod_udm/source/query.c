@@ -10,7 +10,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
-#include "pg/type.h"
+#include "source/type.h"
 #include "source/private.h"
 
 /* What is read in its binary form; everything else as its to_json(). */

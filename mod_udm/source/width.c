@@ -16,7 +16,7 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
-#include "pg/type.h"
+#include "source/type.h"
 #include "source/private.h"
 
 /* How much larger than its stored form a value can be: LZ4 makes 255 bytes of one, pglz 90. */

@@ -9,6 +9,7 @@
 #include <apr_thread_mutex.h>
 #include <apr_thread_proc.h>
 
+#include "db/queue.h"
 #include "export/export.h"
 #include "worker/settings.h"
 

@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/calendar.h"
 #include "db/job.h"
+#include "db/job_check.h"
 #include "db/queue.h"
 #include "db/installation.h"
 

@@ -29,15 +29,9 @@ ROOMS = {
 
 # What is not as it should be yet, and what would mend it. An arrow's ends may be patterns.
 ARROWS = {
-    "export/* -> db/queue": "asks for core/run.h, which has what it takes from there",
-    "export/encode -> pg/type": "the source says how a column is to be written, not the number of its type",
-    "db/row -> db/file": "a record, of core/ or of row.h, that the lists and the file share",
-    "db/row -> db/job": "a record, of core/ or of row.h, that the lists and the job share",
-    "db/job_private -> db/job": "a header for each of the files that share it, with the record apart",
     "source/* -> source/source": "the struct, its statements and errors in a file below those that use them",
     "source/filter -> source/query": "how texts are compared in a file of its own",
     "store/local_mark -> store/local": "how the store writes and what its errors are in a file of its own",
-    "export/reader -> export/export": "udm_export_watch_t in a header of its own",
     "httpd/config -> httpd/batch": "the state of others apart from the struct of the configuration",
     "httpd/config -> httpd/keys": "the state of others apart from the struct of the configuration",
     "httpd/handler -> httpd/*": "the table of the handlers apart from what they share",

@@ -1,10 +1,10 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * pgtype.h: the types of PostgreSQL that are read in their binary form. Their numbers never change
+ * type.h: the types of PostgreSQL that are read in their binary form. Their numbers never change
  * (pg_type.dat).
  */
-#ifndef UDM_PG_TYPE_H
-#define UDM_PG_TYPE_H
+#ifndef UDM_SOURCE_TYPE_H
+#define UDM_SOURCE_TYPE_H
 
 enum {
     TYPE_BOOL = 16,
