@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_filter.c: the attribute filters of a run, from JSON to conditions on the rows. A value is
+ * filter.c: the attribute filters of a run, from JSON to conditions on the rows. A value is
  * bound once, to a setting of its own, and the conditions read it from there.
  */
 #include <string.h>

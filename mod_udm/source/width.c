@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_width.c: has the source itself refuse a row that is larger than may be sent. libpq takes in a
+ * width.c: has the source itself refuse a row that is larger than may be sent. libpq takes in a
  * row whole and says how large it is only then, so that the memory would be gone before we could tell.
  *
  * A condition over the sizes of the columns stands in front of the row, in a CASE that reads a setting
