@@ -13,8 +13,8 @@
 
 #include "export/encode.h"
 #include "export/number.h"
-#include "source/type.h"
 #include "source/source.h"
+#include "source/type.h"
 
 /* Deepest array that PostgreSQL makes. */
 #define ARRAY_DEPTH_MAX 6

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_check.c: tries a type out as a run would read it, and says what would leave and what to mind.
+ * check.c: tries a type out as a run would read it, and says what would leave and what to mind.
  */
 #include <string.h>
 

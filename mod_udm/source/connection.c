@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_connection.c: the connection file of a source, which says where the source is and as whom to
+ * connection.c: the connection file of a source, which says where the source is and as whom to
  * read it.
  */
 #include <ctype.h>

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_filter.c: the attribute filters of a run, from JSON to conditions on the rows. A value is
+ * filter.c: the attribute filters of a run, from JSON to conditions on the rows. A value is
  * bound once, to a setting of its own, and the conditions read it from there.
  */
 #include <string.h>
@@ -8,8 +8,8 @@
 #include <apr_strings.h>
 #include <jansson.h>
 
-#include "source/type.h"
 #include "source/private.h"
+#include "source/type.h"
 
 /* In the order of udm_attribute_kind: the type that values are compared as. */
 static const char *const value_types[] = {"text", "numeric", "boolean", "date", "timestamptz"};

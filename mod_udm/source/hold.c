@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_hold.c: one connection to a source that outlives the run it was made for.
+ * hold.c: one connection to a source that outlives the run it was made for.
  *
  * A new session costs its server more than reading some rows does: a process, and a catalog that it
  * does not know yet. Nothing of one run is left to the next: its transaction is rolled back, which

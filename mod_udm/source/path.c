@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_path.c: the search_path that the functions of a type need.
+ * path.c: the search_path that the functions of a type need.
  *
  * Whoever may create in a schema of it can put something of his own in the way of what a function
  * means, so only schemas are taken in which nobody but their owner may, and nobody else has: of those who

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_plan.c: what the planner says of a statement that reads rows, and what its errors mean.
+ * plan.c: what the planner says of a statement that reads rows, and what its errors mean.
  */
 #include <string.h>
 

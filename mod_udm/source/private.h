@@ -1,10 +1,11 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_private.h: what the files of a source share: source_connection.c finds the reader,
- * source_hold.c keeps its connection, source_steady.c begins the transaction, source_path.c sets its
- * search_path, source_width.c limits its rows, source_filter.c reads the filters of a run,
- * source_query.c turns all that into statements, source_plan.c has them planned, source.c runs them,
- * source_check.c tries a type out.
+ * private.h: what the files of this room share. A source is opened by open.c: connection.c finds the
+ * reader, hold.c keeps its connection, session.c connects it, steady.c begins the transaction, reader.c
+ * looks what it may do, path.c sets its search_path, relation.c looks its relations up, filter.c reads the
+ * filters of a run, width.c limits its rows, match.c and select.c turn all that into statements, plan.c has
+ * them planned. Then copy.c reads the rows and slice.c large contents. check.c tries a type out, settle.c
+ * asks where a window ends, reason.c says what went wrong.
  */
 #ifndef UDM_SOURCE_PRIVATE_H
 #define UDM_SOURCE_PRIVATE_H
@@ -134,6 +135,30 @@ udm_error_t *udm_source_check_window(udm_source_t *s, const relation_t *relation
 udm_error_t *udm_source_query(udm_result_t **result, udm_source_t *s, const char *rel,
                               const char *sql, int count, const char *const *values);
 
+/* The error of a run that was stopped. */
+udm_error_t *udm_source_stopped(const udm_source_t *s);
+
+/* Connects as the reader, with a connection of `hold`, which may be NULL. */
+udm_error_t *udm_source_connect(udm_pg_t **db, udm_source_t *s, udm_source_hold_t *hold);
+
+/* Refuses a reader that can do more than read. */
+udm_error_t *udm_source_check_reader(udm_source_t *s);
+
+/* Sets what statements read by current_setting() for this transaction, the tenant and the media, and the
+ * bounds of the window in `s`. As the first statement of the transaction it takes the snapshot. */
+udm_error_t *udm_source_bind_settings(udm_source_t *s, udm_pg_t *db, const char *media);
+
+/* Looks a relation and its columns up. */
+udm_error_t *udm_source_load_relation(relation_t *relation, udm_source_t *s, const char *schema,
+                                      const char *name);
+
+/* A column by its name, or NULL; and the error of one that is not there. */
+const attribute_t *udm_source_attribute(const relation_t *relation, const char *name);
+udm_error_t *udm_source_no_column(udm_source_t *s, const relation_t *relation, const char *name);
+
+/* Adds a column of the rows "r" to the output, and its expression to the select list. */
+void udm_source_add_column(udm_source_t *s, apr_array_header_t *expressions, const attribute_t *a);
+
 /* The libpq string in the file `<source_dir>/<connection>` of the type's source. */
 udm_error_t *udm_source_read_connection(const char **conninfo, apr_pool_t *p,
                                         const char *source_dir, const udm_data_type_t *type);
@@ -172,13 +197,25 @@ udm_error_t *udm_source_read_filters(udm_source_t *s);
 /* Makes their values known to the first connection, for this transaction only. */
 udm_error_t *udm_source_bind_filters(udm_source_t *s);
 
-/* SQL that is true where two texts have the same bytes. */
-const char *udm_source_same_text(apr_pool_t *p, const char *a, const char *b);
-
 /* The condition of one filter; `column` and `a` are its column in SQL, NULL when there is none. */
 udm_error_t *udm_source_filter_sql(const char **sql, const udm_source_t *s,
                                    const source_filter_t *filter, const char *column,
                                    const attribute_t *a);
+
+/* SQL that is true where two texts have the same bytes. */
+const char *udm_source_same_text(apr_pool_t *p, const char *a, const char *b);
+
+/* The tenant, in SQL. */
+#define UDM_SOURCE_CCID "pg_catalog.current_setting('udm.ccid')"
+
+/* SQL that is true where a column has the value that `text`, SQL of type text, is the text of; where it is
+ * the tenant's; where it is one of the media; where an attachment's entity is the key of a row. */
+const char *udm_source_has_value(apr_pool_t *p, const char *column, const attribute_t *a,
+                                 const char *text);
+const char *udm_source_is_tenants(apr_pool_t *p, const char *column, const attribute_t *a);
+const char *udm_source_is_of_media(apr_pool_t *p, const char *column, const attribute_t *a);
+const char *udm_source_hangs_on(apr_pool_t *p, const char *entity, const attribute_t *e,
+                                const char *key, const attribute_t *k);
 
 /* Makes rows_sql and columns and, with `files`, files_sql, slice_sql and twins_sql, from what the catalog of the
  * source's database says about the relations. */

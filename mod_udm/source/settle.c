@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_settle.c: whether everything that is stamped inside a moving window can be seen by now.
+ * settle.c: whether everything that is stamped inside a moving window can be seen by now.
  *
  * A transaction may stamp a row long before it commits. So the first look takes an id of the source
  * for itself, and the window is settled once all writing transactions that were given a lower one

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_steady.c: begins the transaction of a source so that its rows are those of one moment.
+ * steady.c: begins the transaction of a source so that its rows are those of one moment.
  *
  * PostgreSQL takes rows from the snapshot, but what a relation is, and where its rows are kept, from
  * the catalog as it is now: what TRUNCATE, ALTER or a new view did since the snapshot shows as an empty

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_width.c: has the source itself refuse a row that is larger than may be sent. libpq takes in a
+ * width.c: has the source itself refuse a row that is larger than may be sent. libpq takes in a
  * row whole and says how large it is only then, so that the memory would be gone before we could tell.
  *
  * A condition over the sizes of the columns stands in front of the row, in a CASE that reads a setting
@@ -16,8 +16,8 @@
 #include <apr_strings.h>
 
 #include "core/text.h"
-#include "source/type.h"
 #include "source/private.h"
+#include "source/type.h"
 
 /* How much larger than its stored form a value can be: LZ4 makes 255 bytes of one, pglz 90. */
 #define PACKED 256

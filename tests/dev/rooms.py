@@ -29,20 +29,14 @@ ROOMS = {
 
 # What is not as it should be yet, and what would mend it. An arrow's ends may be patterns.
 ARROWS = {
-    "source/* -> source/source": "the struct, its statements and errors in a file below those that use them",
-    "source/filter -> source/query": "how texts are compared in a file of its own",
-    "store/local_mark -> store/local": "how the store writes and what its errors are in a file of its own",
     "httpd/config -> httpd/batch": "the state of others apart from the struct of the configuration",
     "httpd/config -> httpd/keys": "the state of others apart from the struct of the configuration",
     "httpd/handler -> httpd/*": "the table of the handlers apart from what they share",
     "httpd/secrets -> httpd/request": "the record of a request below the two",
     "worker/storage -> worker/slot": "what the two share in a header of its own",
-    "decrypt/archive -> decrypt/directory": "what the directory calls apart from what calls it",
-    "decrypt/walk -> decrypt/archive": "the record of an entry apart from what calls the walk",
 }
 # Each is to be split.
 LONG = {
-    "mod_udm/source": "query.c source.c",
     "mod_udm/worker": "keeper.c slot.c",
     "tests/unit": "test_certificate_odd.c test_encode.c test_job.c test_schedule.c test_token.c",
     "tests/db": "test_control.c test_export.c test_job.c test_list.c test_queue.c test_recurring.c test_source.c"
