@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * route.c: the table of operations, and the search in it.
+ * route.c: the routes of the operations, and the search in them.
  */
 #include <stdbool.h>
 #include <string.h>
@@ -9,65 +9,23 @@
 
 #include "core/route.h"
 
-static const udm_route_t table[] = {
-    {UDM_OP_CERTIFICATE_GET, UDM_V10, "GET", "/v10/cipher", UDM_NEED_BOTH},
-    {UDM_OP_CERTIFICATE_UPLOAD, UDM_V10, "POST", "/v10/cipher/{certificatefilename}",
-     UDM_NEED_BOTH},
-    {UDM_OP_ATTRIBUTE_LIST, UDM_V10, "GET", "/v10/data/attributes", UDM_NEED_BOTH},
-    {UDM_OP_STATUS_LIST, UDM_V10, "GET", "/v10/data/job-statuses", UDM_NEED_BOTH},
-    {UDM_OP_SOURCE_LIST, UDM_V10, "GET", "/v10/data/sources", UDM_NEED_BOTH},
-    {UDM_OP_SUB_TYPE_LIST, UDM_V10, "GET", "/v10/data/sub-types", UDM_NEED_BOTH},
-    {UDM_OP_TYPE_LIST, UDM_V10, "GET", "/v10/data/types", UDM_NEED_BOTH},
-    {UDM_OP_RUN_LIST, UDM_V10, "GET", "/v10/export/history", UDM_NEED_BOTH},
-    {UDM_OP_RUN_DELETE_MANY, UDM_V10, "DELETE", "/v10/export/history", UDM_NEED_BOTH},
-    {UDM_OP_RUN_GET, UDM_V10, "GET", "/v10/export/history/{id}", UDM_NEED_BOTH},
-    {UDM_OP_RUN_DELETE, UDM_V10, "DELETE", "/v10/export/history/{id}", UDM_NEED_BOTH},
-    {UDM_OP_RUN_PROGRESS, UDM_V10, "GET", "/v10/export/history/{id}/progress", UDM_NEED_BOTH},
-    {UDM_OP_JOB_LIST, UDM_V10, "GET", "/v10/export/jobs", UDM_NEED_BOTH},
-    {UDM_OP_JOB_CREATE, UDM_V10, "POST", "/v10/export/jobs", UDM_NEED_BOTH},
-    {UDM_OP_JOB_DELETE_MANY, UDM_V10, "DELETE", "/v10/export/jobs", UDM_NEED_BOTH},
-    {UDM_OP_JOB_CANCEL, UDM_V10, "POST", "/v10/export/jobs/cancel/{id}", UDM_NEED_BOTH},
-    {UDM_OP_JOB_RESUME, UDM_V10, "POST", "/v10/export/jobs/resume/{id}", UDM_NEED_BOTH},
-    {UDM_OP_JOB_SUSPEND, UDM_V10, "POST", "/v10/export/jobs/suspend/{id}", UDM_NEED_BOTH},
-    {UDM_OP_JOB_GET, UDM_V10, "GET", "/v10/export/jobs/{id}", UDM_NEED_BOTH},
-    {UDM_OP_JOB_REPLACE, UDM_V10, "PUT", "/v10/export/jobs/{id}", UDM_NEED_BOTH},
-    {UDM_OP_JOB_DELETE, UDM_V10, "DELETE", "/v10/export/jobs/{id}", UDM_NEED_BOTH},
-    {UDM_OP_FILE_LIST, UDM_V10, "GET", "/v10/file-metadatas", UDM_NEED_BOTH},
-    {UDM_OP_FILE_LINK_MANY, UDM_V10, "GET", "/v10/files", UDM_NEED_BOTH},
-    {UDM_OP_FILE_DELETE_MANY, UDM_V10, "DELETE", "/v10/files", UDM_NEED_BOTH},
-    {UDM_OP_FILE_LINK, UDM_V10, "GET", "/v10/files/{filename}", UDM_NEED_BOTH},
-    {UDM_OP_FILE_DELETE, UDM_V10, "DELETE", "/v10/files/{filename}", UDM_NEED_BOTH},
-    {UDM_OP_LABELS, UDM_V10, "GET", "/v10/resources/labels", UDM_NEED_OPTIONAL},
-    {UDM_OP_VERSION, UDM_V10, "GET", "/v10/version", UDM_NEED_KEY},
-    {UDM_OP_RUN_LIST, UDM_V4, "GET", "/v4/export/history", UDM_NEED_KEY},
-    {UDM_OP_RUN_DELETE_MANY, UDM_V4, "DELETE", "/v4/export/history", UDM_NEED_KEY},
-    {UDM_OP_RUN_GET, UDM_V4, "GET", "/v4/export/history/{id}", UDM_NEED_KEY},
-    {UDM_OP_RUN_DELETE, UDM_V4, "DELETE", "/v4/export/history/{id}", UDM_NEED_KEY},
-    {UDM_OP_RUN_PROGRESS, UDM_V4, "GET", "/v4/export/history/{id}/progress", UDM_NEED_KEY},
-    {UDM_OP_JOB_LIST, UDM_V4, "GET", "/v4/export/jobs", UDM_NEED_KEY},
-    {UDM_OP_JOB_CREATE, UDM_V4, "POST", "/v4/export/jobs", UDM_NEED_KEY},
-    {UDM_OP_JOB_DELETE_MANY, UDM_V4, "DELETE", "/v4/export/jobs", UDM_NEED_KEY},
-    {UDM_OP_JOB_CANCEL, UDM_V4, "POST", "/v4/export/jobs/cancel/{id}", UDM_NEED_KEY},
-    {UDM_OP_JOB_RESUME, UDM_V4, "POST", "/v4/export/jobs/resume/{id}", UDM_NEED_KEY},
-    {UDM_OP_JOB_SUSPEND, UDM_V4, "POST", "/v4/export/jobs/suspend/{id}", UDM_NEED_KEY},
-    {UDM_OP_JOB_GET, UDM_V4, "GET", "/v4/export/jobs/{id}", UDM_NEED_KEY},
-    {UDM_OP_JOB_REPLACE, UDM_V4, "PUT", "/v4/export/jobs/{id}", UDM_NEED_KEY},
-    {UDM_OP_JOB_DELETE, UDM_V4, "DELETE", "/v4/export/jobs/{id}", UDM_NEED_KEY},
-    {UDM_OP_CERTIFICATE_GET, UDM_V3, "GET", "/v3/cipher", UDM_NEED_KEY},
-    {UDM_OP_CERTIFICATE_UPLOAD, UDM_V3, "POST", "/v3/cipher/{certificatefilename}", UDM_NEED_KEY},
-    {UDM_OP_STATUS_LIST, UDM_V3, "GET", "/v3/data/job-statuses", UDM_NEED_KEY},
-    {UDM_OP_SOURCE_LIST, UDM_V3, "GET", "/v3/data/sources", UDM_NEED_KEY},
-    {UDM_OP_SUB_TYPE_LIST, UDM_V3, "GET", "/v3/data/sub-types", UDM_NEED_KEY},
-    {UDM_OP_TYPE_LIST, UDM_V3, "GET", "/v3/data/types", UDM_NEED_KEY},
-    {UDM_OP_FILE_LIST, UDM_V3, "GET", "/v3/file-metadatas", UDM_NEED_KEY},
-    {UDM_OP_FILE_LINK_MANY, UDM_V3, "GET", "/v3/files", UDM_NEED_KEY},
-    {UDM_OP_FILE_DELETE_MANY, UDM_V3, "DELETE", "/v3/files", UDM_NEED_KEY},
-    {UDM_OP_FILE_LINK, UDM_V3, "GET", "/v3/files/{filename}", UDM_NEED_KEY},
-    {UDM_OP_FILE_DELETE, UDM_V3, "DELETE", "/v3/files/{filename}", UDM_NEED_KEY},
-    {UDM_OP_VERSION, UDM_V3, "GET", "/v3/version", UDM_NEED_KEY},
-    {UDM_OP_FILE_DOWNLOAD, 0, "GET", "/download/{name}", UDM_NEED_NONE},
-    {UDM_OP_OPENAPI, 0, "GET", "/openapi.json", UDM_NEED_NONE},
-    {UDM_OP_COUNT, 0, NULL, NULL, UDM_NEED_NONE}};
+/* The routes of a row of the table, by the versions that it names. */
+/* clang-format off */
+#define ROUTES(operation, handler, versions, method, path, need, json)                             \
+    ROUTES_##versions(UDM_OP_##operation, method, path, UDM_NEED_##need, json)
+#define ROUTES_BESIDE(operation, method, path, need, json)                                         \
+    {operation, 0, method, path, need, json},
+#define ROUTES_V10(operation, method, path, need, json)                                            \
+    {operation, UDM_V10, method, "/v10" path, need, json},
+#define ROUTES_V10_V4(operation, method, path, need, json)                                         \
+    ROUTES_V10(operation, method, path, need, json)                                                \
+    {operation, UDM_V4, method, "/v4" path, UDM_NEED_KEY, json},
+#define ROUTES_V10_V3(operation, method, path, need, json)                                         \
+    ROUTES_V10(operation, method, path, need, json)                                                \
+    {operation, UDM_V3, method, "/v3" path, UDM_NEED_KEY, json},
+/* clang-format on */
+
+static const udm_route_t table[] = {UDM_OPERATIONS(ROUTES){.method = NULL}};
 
 /* In the order in which a message names them. */
 static const struct {

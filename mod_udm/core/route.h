@@ -1,8 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * route.h: the table of operations: version, method, path, and which credentials it asks for.
- *
- * Whoever adds an operation adds a line here and a handler in httpd/.
+ * route.h: which operation a method and a path mean, in which version.
  */
 #ifndef UDM_CORE_ROUTE_H
 #define UDM_CORE_ROUTE_H
@@ -12,41 +10,7 @@
 #include <apr_pools.h>
 
 #include "core/error.h"
-
-/* What is done, whichever version asks for it. */
-typedef enum {
-    UDM_OP_VERSION,
-    UDM_OP_LABELS,
-    UDM_OP_CERTIFICATE_GET,
-    UDM_OP_CERTIFICATE_UPLOAD,
-    UDM_OP_SOURCE_LIST,
-    UDM_OP_TYPE_LIST,
-    UDM_OP_SUB_TYPE_LIST,
-    UDM_OP_ATTRIBUTE_LIST,
-    UDM_OP_STATUS_LIST,
-    UDM_OP_JOB_LIST,
-    UDM_OP_JOB_CREATE,
-    UDM_OP_JOB_DELETE_MANY,
-    UDM_OP_JOB_GET,
-    UDM_OP_JOB_REPLACE,
-    UDM_OP_JOB_DELETE,
-    UDM_OP_JOB_CANCEL,
-    UDM_OP_JOB_SUSPEND,
-    UDM_OP_JOB_RESUME,
-    UDM_OP_RUN_LIST,
-    UDM_OP_RUN_DELETE_MANY,
-    UDM_OP_RUN_GET,
-    UDM_OP_RUN_DELETE,
-    UDM_OP_RUN_PROGRESS,
-    UDM_OP_FILE_LIST,
-    UDM_OP_FILE_LINK_MANY,
-    UDM_OP_FILE_DELETE_MANY,
-    UDM_OP_FILE_LINK,
-    UDM_OP_FILE_DELETE,
-    UDM_OP_FILE_DOWNLOAD, /* the signed link itself */
-    UDM_OP_OPENAPI,       /* the description of this API */
-    UDM_OP_COUNT
-} udm_operation;
+#include "core/operation.h"
 
 /* Which credentials an operation asks for (decisions: 5.1). */
 typedef enum {
@@ -65,13 +29,14 @@ typedef enum { UDM_V10 = 1, UDM_V4 = 2, UDM_V3 = 4 } udm_version;
 /* Since when v4 and v3 are deprecated, for the header Deprecation (RFC 9745): 2026-01-01 UTC. */
 #define UDM_DEPRECATED_SINCE 1767225600
 
-/* One line of the table. Static. */
+/* An operation in one version. Static. */
 typedef struct udm_route_t {
     udm_operation operation;
     udm_version version; /* 0 for what stands beside the versions */
     const char *method;  /* "GET" answers HEAD too */
     const char *path;    /* "/v10/export/jobs/{id}": at most one {parameter}, never empty */
     udm_need need;
+    bool json; /* answers in JSON */
 } udm_route_t;
 
 /*
@@ -91,7 +56,7 @@ const char *udm_version_name(udm_version version);
 /* @return false for a word that names no version */
 bool udm_version_parse(udm_version *version, const char *name);
 
-/* The table itself, for tests and for the OpenAPI check; ends with a NULL method. */
+/* All of them, for tests and for the OpenAPI check; ends with a NULL method. */
 const udm_route_t *udm_route_table(void);
 
 #endif

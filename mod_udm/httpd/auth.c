@@ -26,13 +26,12 @@
 #include "core/token.h"
 #include "db/tenant.h"
 #include "httpd/auth.h"
+#include "httpd/batch.h"
 #include "httpd/child.h"
 #include "httpd/dbd.h"
 #include "httpd/respond.h"
 
 APLOG_USE_MODULE(udm);
-
-#define AUTH_TYPE "UDM"
 
 /* Beyond this the rights of a generation are looked up anew, in case something went past its count. */
 #define RIGHTS_LIFETIME apr_time_from_sec(60)
@@ -42,7 +41,7 @@ static bool is_auth_type(request_rec *r)
 {
     const char *type = ap_auth_type(r);
 
-    return type && !ap_cstr_casecmp(type, AUTH_TYPE);
+    return type && !ap_cstr_casecmp(type, UDM_AUTH_TYPE);
 }
 
 /* What may stand in a quoted string of a challenge (RFC 9110 5.6.4), without any escape. */
@@ -408,7 +407,7 @@ udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q)
     }
     q->audit.who = q->who;
     r->user = user_name(r->pool, q->who);
-    r->ap_auth_type = apr_pstrdup(r->pool, AUTH_TYPE);
+    r->ap_auth_type = apr_pstrdup(r->pool, UDM_AUTH_TYPE);
     return NULL;
 }
 
@@ -419,16 +418,9 @@ udm_error_t *udm_auth_anew(request_rec *r, udm_request_t *q)
     return udm_auth_find(r, q);
 }
 
-bool udm_auth_is_others(request_rec *r)
-{
-    const char *type = ap_auth_type(r);
-
-    return type && ap_cstr_casecmp(type, AUTH_TYPE) && ap_cstr_casecmp(type, "None");
-}
-
 bool udm_auth_by_others(request_rec *r)
 {
-    return udm_auth_is_others(r) && r->ap_auth_type && r->user && *r->user;
+    return udm_config_others_auth(r) && r->ap_auth_type && r->user && *r->user;
 }
 
 /* Without this an inherited "Require all granted" would switch authentication off. */
@@ -456,14 +448,14 @@ int udm_auth_check(request_rec *r)
     if (!q->who) {
         /* nobody is needed here, but httpd wants a name; the handler takes it away again */
         r->user = apr_pstrdup(r->pool, "");
-        r->ap_auth_type = apr_pstrdup(r->pool, AUTH_TYPE);
+        r->ap_auth_type = apr_pstrdup(r->pool, UDM_AUTH_TYPE);
     }
     return OK;
 }
 
 int udm_auth_note_failure(request_rec *r, const char *auth_type)
 {
-    if (ap_cstr_casecmp(auth_type, AUTH_TYPE)) {
+    if (ap_cstr_casecmp(auth_type, UDM_AUTH_TYPE)) {
         return DECLINED;
     }
     challenge(r, NULL);

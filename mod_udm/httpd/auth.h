@@ -21,9 +21,6 @@ udm_error_t *udm_auth_find(request_rec *r, udm_request_t *q);
 /* The same once more, as if UDMKeyCache were Off: who asks may do what the database says now. */
 udm_error_t *udm_auth_anew(request_rec *r, udm_request_t *q);
 
-/* @return true when the section says another AuthType than ours */
-bool udm_auth_is_others(request_rec *r);
-
 /* @return true when httpd has let somebody in by another AuthType than ours */
 bool udm_auth_by_others(request_rec *r);
 

@@ -4,6 +4,7 @@
  */
 #include <httpd.h>
 #include <http_config.h>
+#include <http_core.h>
 #include <http_main.h>
 
 #include <apr_strings.h>
@@ -116,6 +117,13 @@ udm_server_t *udm_config_server(const server_rec *s)
 const udm_dir_t *udm_config_dir(const request_rec *r)
 {
     return ap_get_module_config(r->per_dir_config, &udm_module);
+}
+
+bool udm_config_others_auth(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+
+    return type && ap_cstr_casecmp(type, UDM_AUTH_TYPE) && ap_cstr_casecmp(type, "None");
 }
 
 int udm_config_slots(const udm_server_t *conf)

@@ -16,6 +16,9 @@
 #include "core/route.h"
 #include "httpd/key_file.h"
 
+/* What AuthType calls us. */
+#define UDM_AUTH_TYPE "UDM"
+
 /* A directive that was not given. */
 #define UDM_UNSET (-1)
 
@@ -115,6 +118,9 @@ udm_server_t *udm_config_main(void);
 
 /* What holds for a request where it is now. */
 const udm_dir_t *udm_config_dir(const request_rec *r);
+
+/* @return true when the section says another AuthType than ours */
+bool udm_config_others_auth(request_rec *r);
 
 /* What is said in one server; never NULL. */
 udm_server_t *udm_config_server(const server_rec *s);

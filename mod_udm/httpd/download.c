@@ -24,6 +24,7 @@
 #include "core/link.h"
 #include "core/text.h"
 #include "db/download.h"
+#include "httpd/batch.h"
 #include "httpd/child.h"
 #include "httpd/config.h"
 #include "httpd/handler.h"

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * handler.c: from a request to the function that answers it.
+ * handler.c: what handlers share: ids, queries, lists of what was not done.
  */
 #include <string.h>
 
@@ -14,132 +14,9 @@
 #include "core/etag.h"
 #include "core/listing.h"
 #include "core/text.h"
-#include "httpd/auth.h"
 #include "httpd/handler.h"
-#include "httpd/secrets.h"
 
 #define IDS_MAX 1000 /* in one request */
-
-/* Which function answers which operation, and whether it answers in JSON. */
-static const struct {
-    udm_handler_fn handle;
-    bool json;
-} handlers[UDM_OP_COUNT] = {
-    [UDM_OP_VERSION] = {udm_handle_version, true},
-    [UDM_OP_LABELS] = {udm_handle_labels, true},
-    [UDM_OP_CERTIFICATE_GET] = {udm_handle_certificate_get, true},
-    [UDM_OP_CERTIFICATE_UPLOAD] = {udm_handle_certificate_upload, true},
-    [UDM_OP_SOURCE_LIST] = {udm_handle_source_list, true},
-    [UDM_OP_TYPE_LIST] = {udm_handle_type_list, true},
-    [UDM_OP_SUB_TYPE_LIST] = {udm_handle_sub_type_list, true},
-    [UDM_OP_ATTRIBUTE_LIST] = {udm_handle_attribute_list, true},
-    [UDM_OP_STATUS_LIST] = {udm_handle_status_list, true},
-    [UDM_OP_JOB_LIST] = {udm_handle_job_list, true},
-    [UDM_OP_JOB_CREATE] = {udm_handle_job_create, true},
-    [UDM_OP_JOB_DELETE_MANY] = {udm_handle_job_delete_many, false},
-    [UDM_OP_JOB_GET] = {udm_handle_job_get, true},
-    [UDM_OP_JOB_REPLACE] = {udm_handle_job_replace, true},
-    [UDM_OP_JOB_DELETE] = {udm_handle_job_delete, false},
-    [UDM_OP_JOB_CANCEL] = {udm_handle_job_cancel, false},
-    [UDM_OP_JOB_SUSPEND] = {udm_handle_job_suspend, true},
-    [UDM_OP_JOB_RESUME] = {udm_handle_job_resume, true},
-    [UDM_OP_RUN_LIST] = {udm_handle_run_list, true},
-    [UDM_OP_RUN_DELETE_MANY] = {udm_handle_run_delete_many, false},
-    [UDM_OP_RUN_GET] = {udm_handle_run_get, true},
-    [UDM_OP_RUN_DELETE] = {udm_handle_run_delete, false},
-    [UDM_OP_RUN_PROGRESS] = {udm_handle_run_progress, true},
-    [UDM_OP_FILE_LIST] = {udm_handle_file_list, true},
-    [UDM_OP_FILE_LINK_MANY] = {udm_handle_file_link_many, true},
-    [UDM_OP_FILE_DELETE_MANY] = {udm_handle_file_delete_many, false},
-    [UDM_OP_FILE_LINK] = {udm_handle_file_link, false},
-    [UDM_OP_FILE_DELETE] = {udm_handle_file_delete, false},
-    [UDM_OP_FILE_DOWNLOAD] = {udm_handle_file_download, false},
-    [UDM_OP_OPENAPI] = {udm_handle_openapi, true},
-};
-
-/* Answers a known path with another method, or an unknown one. */
-static int answer_no_route(request_rec *r, const udm_request_t *q)
-{
-    if (q->route_error->kind == UDM_E_METHOD && q->allow) {
-        apr_table_setn(r->err_headers_out, "Allow", q->allow);
-        if (r->method_number == M_OPTIONS) {
-            return udm_respond_empty(r, HTTP_NO_CONTENT);
-        }
-    }
-    return udm_respond_error(r, q->route_error);
-}
-
-/*
- * Somebody else answers what is below a mount: a proxy, a file, a script. He does so for those alone
- * who are let in, whatever sections, rewriting and the order of modules have led to it.
- */
-static udm_error_t *let_in(request_rec *r, udm_request_t *q)
-{
-    if (udm_auth_by_others(r)) {
-        return NULL;
-    }
-    if (q->need != q->rest_need) {
-        /* a route that asked for less is answered by somebody else */
-        q->need = q->rest_need;
-        q->who = NULL;
-    }
-    return udm_auth_find(r, q);
-}
-
-int udm_handler_guard(request_rec *r)
-{
-    udm_request_t *q;
-    udm_error_t *error;
-
-    if (r->main || udm_config_dir(r)->enabled != 1) {
-        return DECLINED;
-    }
-    q = udm_request_guarded(r);
-    if (!udm_request_of_others(r, q)) {
-        return DECLINED;
-    }
-    error = let_in(r, q);
-    if (error) {
-        return udm_respond_refuse(r, error);
-    }
-    udm_secrets_handed_over(r);
-    return DECLINED;
-}
-
-int udm_handler(request_rec *r)
-{
-    udm_request_t *q;
-    udm_error_t *error;
-
-    if (udm_config_dir(r)->enabled != 1) {
-        return DECLINED;
-    }
-    q = udm_request_guarded(r);
-    if (udm_request_elsewhere(r, q)) {
-        error = let_in(r, q);
-        return error ? udm_respond_error(r, error) : DECLINED;
-    }
-    if (r->user && !*r->user) {
-        r->user = NULL; /* see udm_auth_check */
-    }
-    error = udm_auth_find(r, q);
-    if (!error && !q->route) {
-        return answer_no_route(r, q);
-    }
-    if (error) {
-        return udm_respond_error(r, error);
-    }
-    if (q->need != UDM_NEED_NONE && q->need != UDM_NEED_OPTIONAL && !q->who) {
-        return udm_respond_error(r, udm_error_make(r->pool, UDM_E_INTERNAL, "nobody asks"));
-    }
-    if (handlers[q->route->operation].json && !udm_request_takes_json(r)) {
-        return udm_respond_error_as(
-            r, HTTP_NOT_ACCEPTABLE,
-            udm_error_make(r->pool, UDM_E_INVALID,
-                           "the answer is application/json, which the Accept header rules out"));
-    }
-    return handlers[q->route->operation].handle(r, q);
-}
 
 udm_error_t *udm_handler_id(apr_int64_t *id, request_rec *r, const udm_request_t *q)
 {

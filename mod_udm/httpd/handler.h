@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * handler.h: one function for each operation.
+ * handler.h: one function for each operation, and what these share.
  *
  * A handler is called once the credentials are good. It answers through respond.h and returns
  * what these return; what it returns else is a status for httpd.
@@ -10,18 +10,15 @@
 
 #include <httpd.h>
 
+#include "core/operation.h"
 #include "httpd/request.h"
 #include "httpd/respond.h"
 
-/* The content handler of the module. @return DECLINED for what is none of ours */
-int udm_handler(request_rec *r);
-
-/*
- * type_checker, before modules that answer without any handler: mod_dir, mod_speling, mod_negotiation
- * and the redirects of a section tell nobody who is not let in what there is. A sub-request is left to
- * the handler that answers it.
- */
-int udm_handler_guard(request_rec *r);
+/* The handlers, one for each row of the table of operations. */
+#define UDM_HANDLER(operation, handler, ...)                                                       \
+    int udm_handle_##handler(request_rec *r, udm_request_t *q);
+UDM_OPERATIONS(UDM_HANDLER)
+#undef UDM_HANDLER
 
 /* Reads the {id} of a path. @return UDM_E_INVALID that says what an id is */
 udm_error_t *udm_handler_id(apr_int64_t *id, request_rec *r, const udm_request_t *q);
@@ -77,47 +74,6 @@ int udm_handler_delete_ids(request_rec *r, udm_request_t *q, bool runs);
 udm_error_t *udm_handler_ask_jobs(apr_pool_t *p, udm_pg_t *db, void *const *items, int count);
 udm_error_t *udm_handler_ask_new_jobs(apr_pool_t *p, udm_pg_t *db, void *const *items, int count);
 udm_error_t *udm_handler_ask_downloads(apr_pool_t *p, udm_pg_t *db, void *const *items, int count);
-
-typedef int (*udm_handler_fn)(request_rec *r, udm_request_t *q);
-
-/* data_handler.c */
-int udm_handle_version(request_rec *r, udm_request_t *q);
-int udm_handle_source_list(request_rec *r, udm_request_t *q);
-int udm_handle_type_list(request_rec *r, udm_request_t *q);
-int udm_handle_sub_type_list(request_rec *r, udm_request_t *q);
-int udm_handle_attribute_list(request_rec *r, udm_request_t *q);
-int udm_handle_status_list(request_rec *r, udm_request_t *q);
-int udm_handle_labels(request_rec *r, udm_request_t *q);
-/* certificate_handler.c */
-int udm_handle_certificate_get(request_rec *r, udm_request_t *q);
-int udm_handle_certificate_upload(request_rec *r, udm_request_t *q);
-/* job_handler.c */
-int udm_handle_job_create(request_rec *r, udm_request_t *q);
-int udm_handle_job_get(request_rec *r, udm_request_t *q);
-int udm_handle_job_replace(request_rec *r, udm_request_t *q);
-int udm_handle_job_delete(request_rec *r, udm_request_t *q);
-int udm_handle_job_delete_many(request_rec *r, udm_request_t *q);
-int udm_handle_job_cancel(request_rec *r, udm_request_t *q);
-int udm_handle_job_suspend(request_rec *r, udm_request_t *q);
-int udm_handle_job_resume(request_rec *r, udm_request_t *q);
-/* run_handler.c */
-int udm_handle_run_get(request_rec *r, udm_request_t *q);
-int udm_handle_run_progress(request_rec *r, udm_request_t *q);
-int udm_handle_run_delete(request_rec *r, udm_request_t *q);
-int udm_handle_run_delete_many(request_rec *r, udm_request_t *q);
-/* list_handler.c */
-int udm_handle_job_list(request_rec *r, udm_request_t *q);
-int udm_handle_run_list(request_rec *r, udm_request_t *q);
-int udm_handle_file_list(request_rec *r, udm_request_t *q);
-/* file_handler.c */
-int udm_handle_file_link(request_rec *r, udm_request_t *q);
-int udm_handle_file_link_many(request_rec *r, udm_request_t *q);
-int udm_handle_file_delete(request_rec *r, udm_request_t *q);
-int udm_handle_file_delete_many(request_rec *r, udm_request_t *q);
-/* download.c */
-int udm_handle_file_download(request_rec *r, udm_request_t *q);
-/* openapi_handler.c */
-int udm_handle_openapi(request_rec *r, udm_request_t *q);
 
 /* The absolute URL at which the API begins, for links and Location headers. */
 const char *udm_handler_base_url(request_rec *r, const udm_request_t *q);

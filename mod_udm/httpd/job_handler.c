@@ -17,6 +17,7 @@
 #include "db/control.h"
 #include "db/job.h"
 #include "db/job_check.h"
+#include "httpd/batch.h"
 #include "httpd/child.h"
 #include "httpd/dbd.h"
 #include "httpd/handler.h"

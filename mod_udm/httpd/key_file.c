@@ -13,7 +13,6 @@
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
-#include "httpd/config.h"
 #include "httpd/key_file.h"
 
 APLOG_USE_MODULE(udm);

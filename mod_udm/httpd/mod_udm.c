@@ -20,11 +20,14 @@
 #include <util_filter.h>
 
 #include <apr_file_io.h>
+#include <apr_hash.h>
 #include <apr_strings.h>
 
 #include "httpd/auth.h"
+#include "httpd/batch.h"
 #include "httpd/child.h"
 #include "httpd/config.h"
+#include "httpd/dispatch.h"
 #include "httpd/handler.h"
 #include "httpd/request.h"
 #include "httpd/respond.h"
@@ -76,6 +79,8 @@ static int udm_translate_name(request_rec *r)
 /* What no module may be asked for below a mount, whichever would answer. */
 static udm_error_t *forbidden(request_rec *r, udm_request_t *q)
 {
+    bool named;
+
     if (r->method_number == M_TRACE) {
         if (!q->allow) {
             q->allow = ANY_METHODS;
@@ -83,7 +88,11 @@ static udm_error_t *forbidden(request_rec *r, udm_request_t *q)
         return udm_error_make(r->pool, UDM_E_METHOD,
                               "TRACE would send credentials back, and is not answered here");
     }
-    if (udm_secrets_in_path(r, q)) {
+    /* a hash looks like a piece of one: a certificate may be named by it, and what a proxy answers */
+    named =
+        r->proxyreq != PROXYREQ_NONE || (q->route ? q->route->operation == UDM_OP_CERTIFICATE_UPLOAD
+                                                  : q->route_error->kind == UDM_E_METHOD);
+    if (udm_secrets_in_path(r, q->path, named)) {
         return udm_error_make(r->pool, UDM_E_NOT_FOUND,
                               "there is no such resource: a key, a token or a signature has no "
                               "place in a path");
@@ -217,6 +226,43 @@ static int udm_monitor(apr_pool_t *p, server_rec *s)
     return udm_supervisor_monitor(s);
 }
 
+/* Half of the connections for each contact centre, so that two may have their troubles at a time. */
+static udm_child_t *make_child(apr_pool_t *pchild, int connections)
+{
+    udm_child_t *child = apr_pcalloc(pchild, sizeof(*child));
+
+    if (udm_lookups_create(&child->lookups, pchild) != APR_SUCCESS) {
+        child->lookups = NULL;
+    }
+    child->shares = udm_shares_create(pchild, connections > 1 ? (connections + 1) / 2 : 1);
+    child->credentials = udm_batch_create(pchild, true, udm_auth_ask);
+    child->jobs = udm_batch_create(pchild, true, udm_handler_ask_jobs);
+    child->new_jobs = udm_batch_create(pchild, false, udm_handler_ask_new_jobs);
+    child->downloads = udm_batch_create(pchild, false, udm_handler_ask_downloads);
+    return child;
+}
+
+/* Makes what the threads of a child share for each server, and readies the key files. */
+static void udm_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    udm_server_t *conf = udm_config_main();
+    apr_hash_t *children = apr_hash_make(pchild);
+    int i;
+
+    for (; s; s = s->next) {
+        udm_server_t *own = udm_config_server(s);
+
+        /* By server, for those without a directive of ours have the main server's configuration. */
+        apr_hash_set(children, apr_pmemdup(pchild, &s, sizeof(s)), sizeof(s),
+                     make_child(pchild, conf->connections));
+        for (i = 0; i < own->key_files->nelts; i++) {
+            udm_key_file_child_init(APR_ARRAY_IDX(own->key_files, i, udm_key_file_t *), pchild);
+        }
+    }
+    conf->children = children;
+    udm_supervisor_child_init();
+}
+
 static void udm_register_hooks(apr_pool_t *p)
 {
     static const char *const after[] = {"mod_rewrite.c", "mod_alias.c", "mod_proxy.c", NULL};
@@ -241,11 +287,11 @@ static void udm_register_hooks(apr_pool_t *p)
     ap_hook_check_authn(udm_secrets_authn, NULL, NULL, APR_HOOK_REALLY_FIRST,
                         AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(udm_auth_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
-    ap_hook_type_checker(udm_handler_guard, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_type_checker(udm_dispatch_guard, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_note_auth_failure(udm_auth_note_failure, NULL, NULL, APR_HOOK_MIDDLE);
     udm_auth_register_provider(p);
     ap_hook_insert_filter(udm_insert_filter, NULL, NULL, APR_HOOK_REALLY_LAST);
-    ap_hook_handler(udm_handler, NULL, others, APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(udm_dispatch, NULL, others, APR_HOOK_REALLY_FIRST);
     ap_register_output_filter(ERROR_FILTER, udm_problem_filter, NULL, AP_FTYPE_CONTENT_SET);
     ap_hook_insert_error_filter(udm_insert_error_filter, NULL, NULL, APR_HOOK_LAST);
     ap_hook_log_transaction(udm_secrets_log, NULL, NULL, APR_HOOK_REALLY_FIRST);

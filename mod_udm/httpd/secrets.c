@@ -19,9 +19,7 @@
 #include <apr_strings.h>
 
 #include "core/redact.h"
-#include "httpd/auth.h"
 #include "httpd/config.h"
-#include "httpd/request.h"
 #include "httpd/secrets.h"
 
 #define STATE "udm-secrets"
@@ -264,16 +262,12 @@ int udm_secrets_translate(request_rec *r)
     return DECLINED;
 }
 
-bool udm_secrets_in_path(request_rec *r, const udm_request_t *q)
+bool udm_secrets_in_path(request_rec *r, const char *path, bool named)
 {
-    /* a hash looks like a piece of one: a certificate may be named by it, and what a proxy answers */
-    bool named =
-        r->proxyreq != PROXYREQ_NONE || (q->route ? q->route->operation == UDM_OP_CERTIFICATE_UPLOAD
-                                                  : q->route_error->kind == UDM_E_METHOD);
     const secrets_t *state = state_of(r);
 
     return (state && state->in_path) ||
-           udm_redact(r->pool, q->path, named ? UDM_REDACT_TOKENS : UDM_REDACT_OURS) != q->path;
+           udm_redact(r->pool, path, named ? UDM_REDACT_TOKENS : UDM_REDACT_OURS) != path;
 }
 
 void udm_secrets_handed_over(request_rec *r)
@@ -316,7 +310,7 @@ int udm_secrets_authn(request_rec *r)
     const char *name = r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
     const char *value = apr_table_get(r->headers_in, name);
 
-    if (!udm_auth_is_others(r) || !value || !tells(r, value, scope)) {
+    if (!udm_config_others_auth(r) || !value || !tells(r, value, scope)) {
         return DECLINED;
     }
     ap_note_auth_failure(r);
@@ -400,7 +394,8 @@ int udm_secrets_log(request_rec *r)
         r = r->prev;
     }
     for (; r; r = r->next) {
-        asked = asked || udm_request_known(r);
+        /* there is a record of it (request.h) */
+        asked = asked || ap_get_module_config(r->request_config, &udm_module);
         hide_headers(r, ours ? UDM_REDACT_OURS : UDM_REDACT_OTHERS, asked, NULL);
         hide_all(r, ours ? UDM_REDACT_OURS : UDM_REDACT_OTHERS);
     }

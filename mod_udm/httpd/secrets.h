@@ -14,8 +14,6 @@
 
 #include <httpd.h>
 
-#include "httpd/request.h"
-
 /*
  * The hooks. post_read_request, three times: before mod_log_forensic writes the headers down the
  * credentials in them are put away, behind it they are put back; and last, once a forward proxy has
@@ -37,10 +35,11 @@ void udm_secrets_refused(request_rec *r);
 int udm_secrets_log(request_rec *r);
 
 /*
- * @return true where the path below a mount holds a credential, as no path that anybody answers does:
- * modules that look for a file or a script write down what they do not find
+ * `path` is below a mount; with `named`, what looks like a piece of a credential may be a name.
+ * @return true where it holds a credential, as no path that anybody answers does: modules that look for
+ * a file or a script write down what they do not find
  */
-bool udm_secrets_in_path(request_rec *r, const udm_request_t *q);
+bool udm_secrets_in_path(request_rec *r, const char *path, bool named);
 
 /* Somebody else is about to answer what is below a mount: what he writes of his failures shows none. */
 void udm_secrets_handed_over(request_rec *r);

@@ -29,10 +29,6 @@ ROOMS = {
 
 # What is not as it should be yet, and what would mend it. An arrow's ends may be patterns.
 ARROWS = {
-    "httpd/config -> httpd/batch": "the state of others apart from the struct of the configuration",
-    "httpd/config -> httpd/keys": "the state of others apart from the struct of the configuration",
-    "httpd/handler -> httpd/*": "the table of the handlers apart from what they share",
-    "httpd/secrets -> httpd/request": "the record of a request below the two",
     "worker/storage -> worker/slot": "what the two share in a header of its own",
 }
 # Each is to be split.

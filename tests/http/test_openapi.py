@@ -196,14 +196,10 @@ def test_the_bare_document_is_the_file(apis):
 
 
 def test_operations_of_versions(apis):
-    counts = {"v10": 28, "v4": 14, "v3": 12}
-    assert len(names()) == len(set(names())) == sum(counts.values()) + 2
-    for mount, versions in (("/udm", counts), ("/v10-alone", ("v10",)), ("/old", ("v4", "v3"))):
-        listed = names(apis[mount].document)
-        assert {n for n in listed if not n.startswith("v")} == {"fileDownload", "openapiGet"}
-        for version in counts:
-            assert len([n for n in listed if n.startswith(version)]) == \
-                (counts[version] if version in versions else 0), (mount, version)
+    assert len(names()) == len(set(names()))
+    for mount, versions in (("/udm", ("v10", "v4", "v3")), ("/v10-alone", ("v10",)), ("/old", ("v4", "v3"))):
+        beside = {"fileDownload", "openapiGet"}
+        assert set(names(apis[mount].document)) == beside | {n for n in names() if n.startswith(versions)}
 
 
 def test_references_lead_somewhere_and_nothing_is_left_over(api):
