@@ -2,6 +2,8 @@
 /*
  * directive.c: the directives: what each takes and what it says of a value that it does not take.
  */
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <httpd.h>
@@ -36,8 +38,22 @@ static const char *bad(cmd_parms *cmd, const char *value, const char *allowed)
     return apr_psprintf(cmd->pool, "%s \"%s\": must be %s", cmd->cmd->name, value, allowed);
 }
 
-static const char *read_flag(cmd_parms *cmd, int *flag, const char *arg)
+/* What most directives are: a value of one kind, and where it goes. */
+typedef struct value_t {
+    const char *(*read)(cmd_parms *cmd, void *field, const char *arg, const struct value_t *value);
+    bool once;         /* said once: the field is of udm_server_t, else of udm_dir_t */
+    apr_size_t offset; /* of the field, whose type `read` knows */
+    apr_int64_t min;
+    apr_int64_t max;
+    const char *allowed; /* of a duration */
+    bool off;            /* a duration may be Off, which is 0 */
+} value_t;
+
+/* int */
+static const char *read_flag(cmd_parms *cmd, void *field, const char *arg, const value_t *value)
 {
+    int *flag = field;
+
     if (!ap_cstr_casecmp(arg, "on")) {
         *flag = 1;
     }
@@ -50,56 +66,96 @@ static const char *read_flag(cmd_parms *cmd, int *flag, const char *arg)
     return NULL;
 }
 
-static const char *read_int(cmd_parms *cmd, int *number, const char *arg, int min, int max)
+/* int */
+static const char *read_int(cmd_parms *cmd, void *field, const char *arg, const value_t *value)
 {
-    apr_int64_t value;
+    apr_int64_t number;
 
-    if (!udm_text_parse_id(&value, arg) || value < min || value > max) {
-        return bad(cmd, arg, apr_psprintf(cmd->pool, "a whole number from %d to %d", min, max));
+    if (!udm_text_parse_id(&number, arg) || number < value->min || number > value->max) {
+        return bad(cmd, arg,
+                   apr_psprintf(cmd->pool, "a whole number from %d to %d", (int)value->min,
+                                (int)value->max));
     }
-    *number = (int)value;
+    *(int *)field = (int)number;
     return NULL;
 }
 
-static const char *read_size(cmd_parms *cmd, apr_int64_t *size, const char *arg, apr_int64_t min)
+/* int: a number of days, or 0 for ever */
+static const char *read_keep(cmd_parms *cmd, void *field, const char *arg, const value_t *value)
 {
-    apr_int64_t value;
+    apr_int64_t days = 0;
 
-    if (!udm_text_parse_size(&value, arg) || value < min) {
+    if (ap_cstr_casecmp(arg, "forever") &&
+        (!udm_text_parse_id(&days, arg) || days < value->min || days > value->max)) {
+        return bad(cmd, arg,
+                   apr_psprintf(cmd->pool, "\"forever\", or a number of days from %d to %d",
+                                (int)value->min, (int)value->max));
+    }
+    *(int *)field = (int)days;
+    return NULL;
+}
+
+/* apr_int64_t */
+static const char *read_size(cmd_parms *cmd, void *field, const char *arg, const value_t *value)
+{
+    apr_int64_t size;
+
+    if (!udm_text_parse_size(&size, arg) || size < value->min) {
         return bad(cmd, arg,
                    apr_psprintf(cmd->pool,
                                 "a size of at least %" APR_INT64_T_FMT
                                 " bytes: bytes, or with KB, MB, GB, KiB, MiB or GiB",
-                                min));
+                                value->min));
     }
-    *size = value;
+    *(apr_int64_t *)field = size;
     return NULL;
 }
 
-static const char *read_duration(cmd_parms *cmd, apr_interval_time_t *duration, const char *arg,
-                                 apr_interval_time_t min, apr_interval_time_t max,
-                                 const char *allowed)
+/* apr_interval_time_t */
+static const char *read_duration(cmd_parms *cmd, void *field, const char *arg, const value_t *value)
 {
-    apr_interval_time_t value;
+    apr_interval_time_t duration = 0;
 
-    if (ap_timeout_parameter_parse(arg, &value, "s") != APR_SUCCESS || value < min || value > max) {
-        return bad(cmd, arg, allowed);
+    if (!(value->off && !ap_cstr_casecmp(arg, "off")) &&
+        (ap_timeout_parameter_parse(arg, &duration, "s") != APR_SUCCESS || duration < value->min ||
+         duration > value->max)) {
+        return bad(cmd, arg, value->allowed);
     }
-    *duration = value;
+    *(apr_interval_time_t *)field = duration;
     return NULL;
 }
 
-static const char *read_path(cmd_parms *cmd, const char **path, const char *arg)
+/* const char * */
+static const char *read_path(cmd_parms *cmd, void *field, const char *arg, const value_t *value)
 {
+    const char **path = field;
+
     *path = *arg ? ap_server_root_relative(cmd->pool, arg) : NULL;
     return *path ? NULL : bad(cmd, arg, "a path, absolute or below ServerRoot");
 }
 
-static const char *read_text(cmd_parms *cmd, const char **text, const char *arg)
+/* const char * */
+static const char *read_text(cmd_parms *cmd, void *field, const char *arg, const value_t *value)
 {
-    *text = arg;
+    *(const char **)field = arg;
     return *arg ? NULL : bad(cmd, arg, "a text that is not empty");
 }
+
+static const char *set_value(cmd_parms *cmd, void *dirv, const char *arg)
+{
+    const value_t *value = cmd->info;
+    const char *error = value->once ? once(cmd) : NULL;
+    char *record = value->once ? (char *)server_conf(cmd) : dirv;
+
+    return error ? error : value->read(cmd, record + value->offset, arg, value);
+}
+
+/* What set_value() is told of a field: its kind, and which values are taken. */
+#define VALUE(...)        ((void *)&(const value_t){__VA_ARGS__})
+#define ONCE(kind, field) .read = read_##kind, .once = true, .offset = offsetof(udm_server_t, field)
+#define HERE(kind, field) .read = read_##kind, .offset = offsetof(udm_dir_t, field)
+
+#define FROM_TO(least, most) .min = (least), .max = (most)
 
 static const char *set_worker(cmd_parms *cmd, void *dirv, const char *arg, const char *program)
 {
@@ -107,10 +163,10 @@ static const char *set_worker(cmd_parms *cmd, void *dirv, const char *arg, const
     const char *error = once(cmd);
 
     if (!error) {
-        error = read_flag(cmd, &conf->worker, arg);
+        error = read_flag(cmd, &conf->worker, arg, NULL);
     }
     if (!error && program) {
-        error = read_path(cmd, &conf->worker_program, program);
+        error = read_path(cmd, &conf->worker_program, program, NULL);
     }
     return error;
 }
@@ -145,107 +201,12 @@ static const char *set_worker_database(cmd_parms *cmd, void *dirv, const char *a
     return error;
 }
 
-static const char *set_worker_slots(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_int(cmd, &server_conf(cmd)->worker_slots, arg, 1, 64);
-}
-
-static const char *set_source_dir(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_path(cmd, &server_conf(cmd)->source_dir, arg);
-}
-
-static const char *set_store(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_path(cmd, &server_conf(cmd)->store, arg);
-}
-
-static const char *set_spool_dir(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_path(cmd, &server_conf(cmd)->spool_dir, arg);
-}
-
-static const char *set_retention(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_int(cmd, &server_conf(cmd)->retention, arg, 1, 3650);
-}
-
-#define KEEP_MAX 36500
-
-/* A number of days, or 0 for ever. */
-static const char *read_keep(cmd_parms *cmd, int *days, const char *arg, int min)
-{
-    apr_int64_t value = 0;
-
-    if (ap_cstr_casecmp(arg, "forever") &&
-        (!udm_text_parse_id(&value, arg) || value < min || value > KEEP_MAX)) {
-        return bad(cmd, arg,
-                   apr_psprintf(cmd->pool, "\"forever\", or a number of days from %d to %d", min,
-                                KEEP_MAX));
-    }
-    *days = (int)value;
-    return NULL;
-}
-
-static const char *set_history_retention(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_keep(cmd, &server_conf(cmd)->history_retention, arg, 1);
-}
-
-static const char *set_tombstone_retention(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_keep(cmd, &server_conf(cmd)->tombstone_retention, arg, 1);
-}
-
-/* The database refuses less, too: see udm.purge_audit(). */
-static const char *set_audit_retention(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_keep(cmd, &server_conf(cmd)->audit_retention, arg, 30);
-}
-
-static const char *set_max_part_size(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_size(cmd, &server_conf(cmd)->max_part_size, arg, 65536);
-}
-
-static const char *set_max_parts(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_int(cmd, &server_conf(cmd)->max_parts, arg, 1, 100000);
-}
-
-static const char *set_max_row(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    const char *error = once(cmd);
-
-    return error ? error : read_size(cmd, &server_conf(cmd)->max_row, arg, 65536);
-}
-
 /* Notes a key file, so that it is loaded when the configuration is checked. */
 static const char *read_key_file(cmd_parms *cmd, udm_key_file_t **file, udm_key_file_kind kind,
                                  const char *arg)
 {
     const char *path;
-    const char *error = read_path(cmd, &path, arg);
+    const char *error = read_path(cmd, &path, arg, NULL);
 
     if (!error) {
         *file = udm_key_file_make(cmd->pool, kind, path);
@@ -275,7 +236,7 @@ static bool is_plain_path(apr_pool_t *p, const char *path)
 static const char *set_udm(cmd_parms *cmd, void *dirv, const char *arg)
 {
     udm_dir_t *dir = dirv;
-    const char *error = read_flag(cmd, &dir->enabled, arg);
+    const char *error = read_flag(cmd, &dir->enabled, arg, NULL);
     const ap_directive_t *section = cmd->directive->parent;
     udm_mount_t *mount;
     char *path;
@@ -400,82 +361,11 @@ static const char *set_public_url(cmd_parms *cmd, void *dirv, const char *arg)
     return NULL;
 }
 
-static const char *set_link_ttl(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    udm_dir_t *dir = dirv;
-
-    return read_duration(cmd, &dir->link_ttl, arg, apr_time_from_sec(1),
-                         apr_time_from_sec(7 * 86400), "a time from 1 s to 7 days, such as 900s");
-}
-
 static const char *set_token_keys(cmd_parms *cmd, void *dirv, const char *arg)
 {
     udm_dir_t *dir = dirv;
 
     return read_key_file(cmd, &dir->token_keys, UDM_KEY_FILE_TOKEN, arg);
-}
-
-static const char *set_token_issuer(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    udm_dir_t *dir = dirv;
-
-    return read_text(cmd, &dir->token_issuer, arg);
-}
-
-static const char *set_token_audience(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    udm_dir_t *dir = dirv;
-
-    return read_text(cmd, &dir->token_audience, arg);
-}
-
-static const char *set_token_tenant_claim(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    udm_dir_t *dir = dirv;
-
-    return read_text(cmd, &dir->token_tenant_claim, arg);
-}
-
-static const char *set_token_roles_claim(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    udm_dir_t *dir = dirv;
-
-    return read_text(cmd, &dir->token_roles_claim, arg);
-}
-
-static const char *set_token_skew(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    udm_dir_t *dir = dirv;
-
-    return read_duration(cmd, &dir->token_skew, arg, 0, apr_time_from_sec(3600),
-                         "a time from 0 s to 1 hour, such as 60s");
-}
-
-/* A revoked key must stop working within 5 s, so nothing is kept for longer. */
-static const char *set_key_cache(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    udm_dir_t *dir = dirv;
-
-    if (!ap_cstr_casecmp(arg, "off")) {
-        dir->key_cache = 0;
-        return NULL;
-    }
-    return read_duration(cmd, &dir->key_cache, arg, apr_time_from_msec(100), apr_time_from_sec(5),
-                         "Off, or a time from 100 ms to 5 s, such as 2s");
-}
-
-static const char *set_max_body(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    udm_dir_t *dir = dirv;
-
-    return read_size(cmd, &dir->max_body, arg, 1024);
-}
-
-static const char *set_certificate_upload(cmd_parms *cmd, void *dirv, const char *arg)
-{
-    udm_dir_t *dir = dirv;
-
-    return read_flag(cmd, &dir->certificate_upload, arg);
 }
 
 static const char *set_encryption(cmd_parms *cmd, void *dirv, const char *arg)
@@ -491,6 +381,7 @@ static const char *set_encryption(cmd_parms *cmd, void *dirv, const char *arg)
 }
 
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+#define KEEP_MAX 36500 /* days */
 
 const command_rec udm_config_commands[] = {
     AP_INIT_TAKE12("UDMWorker", set_worker, NULL, RSRC_CONF,
@@ -498,29 +389,35 @@ const command_rec udm_config_commands[] = {
                    "not the installed udm-worker."),
     AP_INIT_TAKE1("UDMWorkerDatabase", set_worker_database, NULL, RSRC_CONF,
                   "The worker's libpq connection string, without a password."),
-    AP_INIT_TAKE1("UDMWorkerSlots", set_worker_slots, NULL, RSRC_CONF,
-                  "How many exports the worker runs at a time, 1 (default) to 64."),
-    AP_INIT_TAKE1("UDMSourceDir", set_source_dir, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("UDMWorkerSlots", set_value, VALUE(ONCE(int, worker_slots), FROM_TO(1, 64)),
+                  RSRC_CONF, "How many exports the worker runs at a time, 1 (default) to 64."),
+    AP_INIT_TAKE1("UDMSourceDir", set_value, VALUE(ONCE(path, source_dir)), RSRC_CONF,
                   "The directory of the files that say how the worker connects to each source."),
-    AP_INIT_TAKE1("UDMStore", set_store, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("UDMStore", set_value, VALUE(ONCE(path, store)), RSRC_CONF,
                   "The directory of the finished files: the worker writes it, httpd reads it."),
-    AP_INIT_TAKE1("UDMSpoolDir", set_spool_dir, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("UDMSpoolDir", set_value, VALUE(ONCE(path, spool_dir)), RSRC_CONF,
                   "The directory for the worker's encrypted spool files; default: the store."),
-    AP_INIT_TAKE1("UDMRetention", set_retention, NULL, RSRC_CONF,
-                  "For how many days files are kept, 1 to 3650; default 30."),
-    AP_INIT_TAKE1("UDMHistoryRetention", set_history_retention, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("UDMRetention", set_value, VALUE(ONCE(int, retention), FROM_TO(1, 3650)),
+                  RSRC_CONF, "For how many days files are kept, 1 to 3650; default 30."),
+    AP_INIT_TAKE1("UDMHistoryRetention", set_value,
+                  VALUE(ONCE(keep, history_retention), FROM_TO(1, KEEP_MAX)), RSRC_CONF,
                   "For how many days the records of runs that are over are kept, and jobs that are "
                   "over with them; default forever."),
-    AP_INIT_TAKE1("UDMTombstoneRetention", set_tombstone_retention, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("UDMTombstoneRetention", set_value,
+                  VALUE(ONCE(keep, tombstone_retention), FROM_TO(1, KEEP_MAX)), RSRC_CONF,
                   "For how many days it is known of a removed file that there was one (410, then "
                   "404); default forever."),
-    AP_INIT_TAKE1("UDMAuditRetention", set_audit_retention, NULL, RSRC_CONF,
+    /* the database refuses less, too: see udm.purge_audit() */
+    AP_INIT_TAKE1("UDMAuditRetention", set_value,
+                  VALUE(ONCE(keep, audit_retention), FROM_TO(30, KEEP_MAX)), RSRC_CONF,
                   "For how many days the audit is kept, at least 30; default forever."),
-    AP_INIT_TAKE1("UDMMaxPartSize", set_max_part_size, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("UDMMaxPartSize", set_value, VALUE(ONCE(size, max_part_size), .min = 65536),
+                  RSRC_CONF,
                   "The size of the largest downloadable file, at least 64KiB; default 512MiB."),
-    AP_INIT_TAKE1("UDMMaxParts", set_max_parts, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("UDMMaxParts", set_value, VALUE(ONCE(int, max_parts), FROM_TO(1, 100000)),
+                  RSRC_CONF,
                   "How many files an export may be split into, 1 to 100000; default 1000."),
-    AP_INIT_TAKE1("UDMMaxRow", set_max_row, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("UDMMaxRow", set_value, VALUE(ONCE(size, max_row), .min = 65536), RSRC_CONF,
                   "The size of the largest row of a source, at least 64KiB; default 64MiB."),
     AP_INIT_TAKE1("UDMLinkKeyFile", set_link_key_file, NULL, RSRC_CONF,
                   "The file of the keys that sign download links: a line of 64 or more hex digits, "
@@ -541,30 +438,41 @@ const command_rec udm_config_commands[] = {
     AP_INIT_TAKE1("UDMPublicURL", set_public_url, NULL, ANYWHERE,
                   "The absolute URL of the section as clients see it, for links; default: what the "
                   "request says."),
-    AP_INIT_TAKE1("UDMLinkTTL", set_link_ttl, NULL, ANYWHERE,
-                  "How long a download link is good, 1 s to 7 days; default 900 s."),
+    AP_INIT_TAKE1("UDMLinkTTL", set_value,
+                  VALUE(HERE(duration, link_ttl),
+                        FROM_TO(apr_time_from_sec(1), apr_time_from_sec(7 * 86400)),
+                        .allowed = "a time from 1 s to 7 days, such as 900s"),
+                  ANYWHERE, "How long a download link is good, 1 s to 7 days; default 900 s."),
     AP_INIT_TAKE1("UDMTokenKeys", set_token_keys, NULL, ANYWHERE,
                   "The JWKS file with the public keys that tokens are verified with."),
-    AP_INIT_TAKE1("UDMTokenIssuer", set_token_issuer, NULL, ANYWHERE,
+    AP_INIT_TAKE1("UDMTokenIssuer", set_value, VALUE(HERE(text, token_issuer)), ANYWHERE,
                   "What the claim iss of a token must be; default: not checked."),
-    AP_INIT_TAKE1("UDMTokenAudience", set_token_audience, NULL, ANYWHERE,
+    AP_INIT_TAKE1("UDMTokenAudience", set_value, VALUE(HERE(text, token_audience)), ANYWHERE,
                   "What the claim aud of a token must be or hold; default: not checked."),
-    AP_INIT_TAKE1("UDMTokenTenantClaim", set_token_tenant_claim, NULL, ANYWHERE,
+    AP_INIT_TAKE1("UDMTokenTenantClaim", set_value, VALUE(HERE(text, token_tenant_claim)), ANYWHERE,
                   "The claim that names the contact centre, or a path to it; default "
                   "contact_center_id."),
-    AP_INIT_TAKE1("UDMTokenRolesClaim", set_token_roles_claim, NULL, ANYWHERE,
+    AP_INIT_TAKE1("UDMTokenRolesClaim", set_value, VALUE(HERE(text, token_roles_claim)), ANYWHERE,
                   "The claim that lists the roles, or a path to it (realm_access.roles); default "
                   "authorities."),
-    AP_INIT_TAKE1("UDMTokenSkew", set_token_skew, NULL, ANYWHERE,
+    AP_INIT_TAKE1("UDMTokenSkew", set_value,
+                  VALUE(HERE(duration, token_skew), FROM_TO(0, apr_time_from_sec(3600)),
+                        .allowed = "a time from 0 s to 1 hour, such as 60s"),
+                  ANYWHERE,
                   "How far the clocks of issuer and server may differ, 0 s to 1 hour; default 60 "
                   "s."),
+    /* a revoked key must stop working within 5 s, so nothing is kept for longer */
     AP_INIT_TAKE1(
-        "UDMKeyCache", set_key_cache, NULL, ANYWHERE,
+        "UDMKeyCache", set_value,
+        VALUE(HERE(duration, key_cache), FROM_TO(apr_time_from_msec(100), apr_time_from_sec(5)),
+              .off = true, .allowed = "Off, or a time from 100 ms to 5 s, such as 2s"),
+        ANYWHERE,
         "For how long what was found of a key or a token is used again, 100 ms to 5 s, or "
         "Off; default 2 s."),
-    AP_INIT_TAKE1("UDMMaxBody", set_max_body, NULL, ANYWHERE,
+    AP_INIT_TAKE1("UDMMaxBody", set_value, VALUE(HERE(size, max_body), .min = 1024), ANYWHERE,
                   "The size of the largest request body of a job, at least 1KiB; default 1MiB."),
-    AP_INIT_TAKE1("UDMCertificateUpload", set_certificate_upload, NULL, ANYWHERE,
+    AP_INIT_TAKE1("UDMCertificateUpload", set_value, VALUE(HERE(flag, certificate_upload)),
+                  ANYWHERE,
                   "On (default) or Off: whether certificates can be replaced through the API."),
     AP_INIT_TAKE1("UDMEncryption", set_encryption, NULL, ANYWHERE,
                   "How the files of jobs that are created here are encrypted: smime (default) or "
