@@ -46,6 +46,7 @@ TCase *archive_case(void);
 TCase *calendar_case(void);
 TCase *certificate_case(void);
 TCase *certificate_odd_case(void);
+TCase *certificate_fields_case(void);
 TCase *encode_case(void);
 TCase *envelope_case(void);
 TCase *error_case(void);
