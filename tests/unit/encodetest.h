@@ -34,4 +34,7 @@ udm_error_t *encodetest_encode(encodetest_parts_t *parts, apr_array_header_t *co
 /* The JSON of one value of a column "x". */
 const char *encodetest_value(Oid type, bool json, Oid element, const void *data, int size);
 
+/* The error of one value, of which nothing was written. */
+udm_error_t *encodetest_fault(Oid type, bool json, Oid element, const void *data, int size);
+
 #endif

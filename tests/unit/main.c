@@ -165,6 +165,7 @@ int main(void)
     suite_add_tcase(suite, certificate_odd_case());
     suite_add_tcase(suite, certificate_fields_case());
     suite_add_tcase(suite, encode_case());
+    suite_add_tcase(suite, encode_number_case());
     suite_add_tcase(suite, encode_parts_case());
     suite_add_tcase(suite, envelope_case());
     suite_add_tcase(suite, spool_case());

@@ -48,6 +48,7 @@ TCase *certificate_case(void);
 TCase *certificate_odd_case(void);
 TCase *certificate_fields_case(void);
 TCase *encode_case(void);
+TCase *encode_number_case(void);
 TCase *encode_parts_case(void);
 TCase *envelope_case(void);
 TCase *error_case(void);
