@@ -16,4 +16,10 @@ udm_job_t *jobtest_takes_version(const char *changes, udm_version version);
 /* The same in v10. */
 udm_job_t *jobtest_takes(const char *changes);
 
+/* Expects exactly one fault, in v10. */
+void jobtest_refuses(const char *changes, const char *pointer, const char *words);
+
+/* A text of `count` characters, two bytes each. */
+const char *jobtest_umlauts(int count);
+
 #endif

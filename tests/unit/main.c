@@ -149,6 +149,7 @@ int main(void)
     suite_add_tcase(suite, route_case());
     suite_add_tcase(suite, listing_case());
     suite_add_tcase(suite, job_case());
+    suite_add_tcase(suite, job_limits_case());
     suite_add_tcase(suite, job_info_case());
     suite_add_tcase(suite, memory_case());
     suite_add_tcase(suite, filter_case());

@@ -55,6 +55,7 @@ TCase *error_case(void);
 TCase *etag_case(void);
 TCase *filter_case(void);
 TCase *job_case(void);
+TCase *job_limits_case(void);
 TCase *job_info_case(void);
 TCase *json_case(void);
 TCase *link_case(void);
