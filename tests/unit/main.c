@@ -172,6 +172,7 @@ int main(void)
     suite_add_tcase(suite, envelope_case());
     suite_add_tcase(suite, spool_case());
     suite_add_tcase(suite, schedule_case());
+    suite_add_tcase(suite, cron_case());
     suite_add_tcase(suite, store_case());
     suite_add_tcase(suite, zip_case());
     suite_add_tcase(suite, archive_case());

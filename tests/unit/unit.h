@@ -67,6 +67,7 @@ TCase *principal_case(void);
 TCase *redact_case(void);
 TCase *route_case(void);
 TCase *schedule_case(void);
+TCase *cron_case(void);
 TCase *spool_case(void);
 TCase *store_case(void);
 TCase *text_case(void);
