@@ -160,6 +160,7 @@ int main(void)
     suite_add_tcase(suite, principal_case());
     suite_add_tcase(suite, apikey_case());
     suite_add_tcase(suite, token_case());
+    suite_add_tcase(suite, token_keys_case());
     suite_add_tcase(suite, token_claims_case());
     suite_add_tcase(suite, link_case());
     suite_add_tcase(suite, artifact_case());

@@ -6,6 +6,7 @@
 #define UDM_TOKENTEST_H
 
 #include <cjose/cjose.h>
+#include <jansson.h>
 
 #include "unit.h"
 #include "core/token.h"
@@ -34,5 +35,20 @@ void tokentest_refuses(const udm_jwks_t *jwks, const char *token, const char *wo
 
 /* A good token but for its claims. */
 const char *tokentest_with_claims(const char *claims);
+
+/* Made once, for RSA keys take their time: two of RSA and one for each curve. */
+extern cjose_jwk_t *rsa_1, *rsa_2, *ec_256, *ec_384, *ec_521;
+
+/* A key as JSON; `more` are members to add or replace ("{}" for none). */
+json_t *tokentest_key_json(const cjose_jwk_t *jwk, const char *more);
+
+/* The text of a key set of up to three keys. */
+const char *tokentest_set_text(json_t *a, json_t *b, json_t *c);
+
+/* The key set of a text. */
+udm_jwks_t *tokentest_parse_set(const char *text);
+
+/* Signs `claims`; `header` is JSON with at least an alg. */
+const char *tokentest_sign(const cjose_jwk_t *jwk, const char *header, const char *claims);
 
 #endif

@@ -72,6 +72,7 @@ TCase *spool_case(void);
 TCase *store_case(void);
 TCase *text_case(void);
 TCase *token_case(void);
+TCase *token_keys_case(void);
 TCase *token_claims_case(void);
 TCase *transition_case(void);
 TCase *zip_case(void);
