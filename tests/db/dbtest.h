@@ -98,6 +98,7 @@ TCase *catalog_case(void);
 TCase *job_case(void);
 TCase *retry_case(void);
 TCase *control_case(void);
+TCase *control_states_case(void);
 TCase *ends_case(void);
 TCase *replace_case(void);
 TCase *race_case(void);

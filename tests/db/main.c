@@ -519,6 +519,7 @@ int main(void)
         suite_add_tcase(suite, job_case());
         suite_add_tcase(suite, retry_case());
         suite_add_tcase(suite, control_case());
+        suite_add_tcase(suite, control_states_case());
         suite_add_tcase(suite, ends_case());
         suite_add_tcase(suite, replace_case());
         suite_add_tcase(suite, race_case());
