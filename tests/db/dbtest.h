@@ -96,6 +96,7 @@ TCase *session_case(void);
 TCase *tenant_case(void);
 TCase *catalog_case(void);
 TCase *job_case(void);
+TCase *job_many_case(void);
 TCase *job_refused_case(void);
 TCase *retry_case(void);
 TCase *control_case(void);

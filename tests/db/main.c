@@ -517,6 +517,7 @@ int main(void)
         suite_add_tcase(suite, tenant_case());
         suite_add_tcase(suite, catalog_case());
         suite_add_tcase(suite, job_case());
+        suite_add_tcase(suite, job_many_case());
         suite_add_tcase(suite, job_refused_case());
         suite_add_tcase(suite, retry_case());
         suite_add_tcase(suite, control_case());
