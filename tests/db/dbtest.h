@@ -118,6 +118,7 @@ TCase *source_hold_case(void);
 TCase *source_steady_case(void);
 TCase *source_terms_case(void);
 TCase *export_case(void);
+TCase *export_types_case(void);
 TCase *export_limits_case(void);
 TCase *export_attachments_case(void);
 TCase *recurring_case(void);

@@ -539,6 +539,7 @@ int main(void)
         suite_add_tcase(suite, source_terms_case());
         suite_add_tcase(suite, source_filter_case());
         suite_add_tcase(suite, export_case());
+        suite_add_tcase(suite, export_types_case());
         suite_add_tcase(suite, export_limits_case());
         suite_add_tcase(suite, export_attachments_case());
         suite_add_tcase(suite, recurring_case());

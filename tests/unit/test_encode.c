@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_encode.c: tuples made by hand. What to_json gives for whole types is compared with a real
- * PostgreSQL in tests/db/test_export.c.
+ * PostgreSQL in tests/db/test_export_types.c.
  */
 #include <stdlib.h>
 
