@@ -106,6 +106,7 @@ TCase *replace_case(void);
 TCase *race_case(void);
 TCase *file_case(void);
 TCase *list_case(void);
+TCase *list_pages_case(void);
 TCase *list_cursor_case(void);
 TCase *queue_case(void);
 TCase *queue_schedule_case(void);

@@ -527,6 +527,7 @@ int main(void)
         suite_add_tcase(suite, race_case());
         suite_add_tcase(suite, file_case());
         suite_add_tcase(suite, list_case());
+        suite_add_tcase(suite, list_pages_case());
         suite_add_tcase(suite, list_cursor_case());
         suite_add_tcase(suite, queue_case());
         suite_add_tcase(suite, queue_schedule_case());
