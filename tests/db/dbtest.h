@@ -109,6 +109,7 @@ TCase *list_case(void);
 TCase *list_pages_case(void);
 TCase *list_cursor_case(void);
 TCase *queue_case(void);
+TCase *queue_claim_case(void);
 TCase *queue_schedule_case(void);
 TCase *purge_case(void);
 TCase *source_case(void);

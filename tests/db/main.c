@@ -530,6 +530,7 @@ int main(void)
         suite_add_tcase(suite, list_pages_case());
         suite_add_tcase(suite, list_cursor_case());
         suite_add_tcase(suite, queue_case());
+        suite_add_tcase(suite, queue_claim_case());
         suite_add_tcase(suite, queue_schedule_case());
         suite_add_tcase(suite, purge_case());
         suite_add_tcase(suite, source_case());
