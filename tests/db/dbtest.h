@@ -124,6 +124,7 @@ TCase *export_types_case(void);
 TCase *export_limits_case(void);
 TCase *export_attachments_case(void);
 TCase *recurring_case(void);
+TCase *recurring_window_case(void);
 TCase *settle_case(void);
 TCase *waits_case(void);
 

@@ -545,6 +545,7 @@ int main(void)
         suite_add_tcase(suite, export_limits_case());
         suite_add_tcase(suite, export_attachments_case());
         suite_add_tcase(suite, recurring_case());
+        suite_add_tcase(suite, recurring_window_case());
         suite_add_tcase(suite, settle_case());
         suite_add_tcase(suite, waits_case());
         runner = srunner_create(suite);
