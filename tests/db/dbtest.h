@@ -113,6 +113,7 @@ TCase *queue_claim_case(void);
 TCase *queue_schedule_case(void);
 TCase *purge_case(void);
 TCase *source_case(void);
+TCase *source_session_case(void);
 TCase *source_slices_case(void);
 TCase *source_trouble_case(void);
 TCase *source_filter_case(void);

@@ -534,6 +534,7 @@ int main(void)
         suite_add_tcase(suite, queue_schedule_case());
         suite_add_tcase(suite, purge_case());
         suite_add_tcase(suite, source_case());
+        suite_add_tcase(suite, source_session_case());
         suite_add_tcase(suite, source_slices_case());
         suite_add_tcase(suite, source_trouble_case());
         suite_add_tcase(suite, source_bytes_case());
