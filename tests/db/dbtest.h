@@ -117,6 +117,7 @@ TCase *source_session_case(void);
 TCase *source_slices_case(void);
 TCase *source_trouble_case(void);
 TCase *source_filter_case(void);
+TCase *source_filter_hostile_case(void);
 TCase *source_bytes_case(void);
 TCase *source_hold_case(void);
 TCase *source_steady_case(void);

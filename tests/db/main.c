@@ -542,6 +542,7 @@ int main(void)
         suite_add_tcase(suite, source_steady_case());
         suite_add_tcase(suite, source_terms_case());
         suite_add_tcase(suite, source_filter_case());
+        suite_add_tcase(suite, source_filter_hostile_case());
         suite_add_tcase(suite, export_case());
         suite_add_tcase(suite, export_types_case());
         suite_add_tcase(suite, export_limits_case());

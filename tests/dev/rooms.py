@@ -50,7 +50,6 @@ ARROWS = {
 LONG = {
     "mod_udm/source": "query.c source.c",
     "mod_udm/worker": "keeper.c slot.c",
-    "tests/db": "test_source_filter.c",
 }
 
 
