@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_control.c: cancel, suspend, resume, replace and delete, and the rows that come of it; who may;
- * If-Match; many at once.
+ * test_control.c: cancel, suspend, resume, replace and delete, and the rows that come of it; who
+ * may; If-Match; many at once.
  */
 #include "dbtest.h"
 #include "controltest.h"

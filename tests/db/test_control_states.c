@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_control_states.c: what each change makes of a job in every state that it can be in, and which
- * runs may be deleted.
+ * test_control_states.c: what each change makes of a job in every state that it can be in, and
+ * which runs may be deleted.
  */
 #include "dbtest.h"
 #include "controltest.h"

@@ -1,6 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_job_refused.c: what a job must fit to be created, and that of one that does not nothing is left.
+ * test_job_refused.c: what a job must fit to be created, and that of one that does not nothing is
+ * left.
  */
 #include "dbtest.h"
 #include "jobtest.h"

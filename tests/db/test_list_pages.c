@@ -1,6 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_list_pages.c: the pages and batches of a list make the whole of it, whatever is written meanwhile.
+ * test_list_pages.c: the pages and batches of a list make the whole of it, whatever is written
+ * meanwhile.
  */
 #include "dbtest.h"
 #include "listtest.h"

@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_recurring.c: jobs that run again and again: when their runs are, which are missed, and what a
- * PUT changes.
+ * test_recurring.c: jobs that run again and again: when their runs are, which are missed, and what
+ * a PUT changes.
  */
 #include "dbtest.h"
 #include "recurringtest.h"

@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_source_filter.c: the rows that a filter lets through are those that plain SQL finds; and what
- * becomes of a filter that fits no more.
+ * test_source_filter.c: the rows that a filter lets through are those that plain SQL finds; and
+ * what becomes of a filter that fits no more.
  */
 #include "dbtest.h"
 #include "filtertest.h"

@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_source_filter_hostile.c: the rows are the same whatever a value and a column are called: what looks
- * like SQL or JSON is only a value or a name.
+ * test_source_filter_hostile.c: the rows are the same whatever a value and a column are called:
+ * what looks like SQL or JSON is only a value or a name.
  */
 #include "dbtest.h"
 #include "filtertest.h"

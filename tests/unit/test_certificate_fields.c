@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_certificate_fields.c: certificates that are odd beside their keys: extensions, versions, times
- * and subjects.
+ * test_certificate_fields.c: certificates that are odd beside their keys: extensions, versions,
+ * times and subjects.
  */
 #include <string.h>
 

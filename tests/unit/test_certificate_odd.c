@@ -1,8 +1,8 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_certificate_odd.c: certificates that are well-formed enough to be read, with odd keys. What is
- * taken can be encrypted for, and by nobody but the owner of the key be read; the rest is refused with
- * its reason.
+ * test_certificate_odd.c: certificates that are well-formed enough to be read, with odd keys. What
+ * is taken can be encrypted for, and by nobody but the owner of the key be read; the rest is
+ * refused with its reason.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_cron.c: what is taken as a cron expression, every fault of one that is not, and times that were
- * worked out with a calendar in hand.
+ * test_cron.c: what is taken as a cron expression, every fault of one that is not, and times that
+ * were worked out with a calendar in hand.
  */
 #include <stdlib.h>
 #include <string.h>

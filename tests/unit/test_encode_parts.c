@@ -1,6 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_encode_parts.c: what is too long for one buffer is handed on in parts, whose bytes are the same.
+ * test_encode_parts.c: what is too long for one buffer is handed on in parts, whose bytes are the
+ * same.
  */
 #include "scratch.h"
 #include "encodetest.h"
