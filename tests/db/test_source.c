@@ -68,6 +68,15 @@ udm_data_type_t *sourcetest_type(const char *source, const char *name)
     return type;
 }
 
+udm_data_type_t *sourcetest_plain(const char *relation)
+{
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+
+    type->relation_name = relation;
+    type->time_column = NULL;
+    return type;
+}
+
 udm_run_t *sourcetest_run(const char *ccid)
 {
     udm_run_t *run = apr_pcalloc(pool, sizeof(*run));
@@ -153,6 +162,25 @@ const char *sourcetest_rows(udm_source_t *source, int count)
 {
     dbtest_ok(udm_source_rows(source));
     return sourcetest_rest(source, count);
+}
+
+const char *sourcetest_rows_of(const udm_data_type_t *type, const udm_run_t *run, int count)
+{
+    udm_source_t *source;
+    const char *rows;
+    apr_pool_t *own;
+
+    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
+    dbtest_ok(udm_source_open(&source, own, folder, type, run, NULL));
+    rows = sourcetest_rows(source, count);
+    apr_pool_destroy(own);
+    return rows;
+}
+
+int sourcetest_scans(const char *relation, const char *kind)
+{
+    return atoi(dbtest_value(apr_psprintf(
+        pool, "SELECT %s_scan FROM pg_stat_user_tables WHERE relname = '%s'", kind, relation)));
 }
 
 START_TEST(reads_the_tenants_rows)
@@ -447,14 +475,6 @@ START_TEST(estimates)
 }
 END_TEST
 
-static int scans(const char *kind)
-{
-    return atoi(dbtest_value(apr_psprintf(pool,
-                                          "SELECT %s_scan FROM pg_stat_user_tables"
-                                          " WHERE relname = 'big'",
-                                          kind)));
-}
-
 /* The setting is cast to the column's type, not the column to text, so that an index serves. */
 START_TEST(uses_an_index)
 {
@@ -472,17 +492,17 @@ START_TEST(uses_an_index)
     type->relation_name = "big";
     type->time_column = NULL;
     dbtest_exec("SELECT pg_stat_force_next_flush()");
-    before = scans("seq");
+    before = sourcetest_scans("big", "seq");
     dbtest_ok(udm_source_open(&source, own, folder, type,
                               sourcetest_run(dbtest_value("SELECT md5('7')::uuid")), NULL));
     ck_assert_int_lt(udm_source_estimate(source), 200);
     ck_assert_uint_gt(strlen(sourcetest_rows(source, 2)), 20 * strlen("- 7"));
     /* The reader's backend reports what it did when it ends. */
     apr_pool_destroy(own);
-    while (scans("seq") + scans("idx") == before) {
+    while (sourcetest_scans("big", "seq") + sourcetest_scans("big", "idx") == before) {
         dbtest_exec("SELECT pg_sleep(0.01)");
     }
-    ck_assert_int_eq(scans("seq"), before);
+    ck_assert_int_eq(sourcetest_scans("big", "seq"), before);
 }
 END_TEST
 

@@ -64,16 +64,7 @@ static udm_run_t *filtered_run(const char *ccid, const char *filters)
 
 const char *filtertest_through(const udm_data_type_t *type, const char *filters)
 {
-    udm_source_t *source;
-    const char *found;
-    apr_pool_t *own;
-
-    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), type, filtered_run("acme", filters),
-                              NULL));
-    found = sourcetest_rows(source, 2);
-    apr_pool_destroy(own);
-    return found;
+    return sourcetest_rows_of(type, filtered_run("acme", filters), 2);
 }
 
 const char *filtertest_by_sql(const char *relation, const char *condition)
@@ -384,14 +375,6 @@ START_TEST(value_that_the_source_does_not_know)
 }
 END_TEST
 
-static int scans(const char *kind)
-{
-    return atoi(dbtest_value(apr_psprintf(pool,
-                                          "SELECT %s_scan FROM pg_stat_user_tables"
-                                          " WHERE relname = 'large'",
-                                          kind)));
-}
-
 /* An index on the column serves; the reader's backend reports what it did when it ends. */
 START_TEST(uses_an_index)
 {
@@ -414,17 +397,18 @@ START_TEST(uses_an_index)
                 " tenant_column => 'ccid'), udm.register_attributes('iWD', 'Large'),"
                 " pg_stat_force_next_flush()");
     type = sourcetest_type("iWD", "Large");
-    before = scans("seq");
+    before = sourcetest_scans("large", "seq");
     for (i = 0; i < 4; i++) {
-        int index = scans("idx");
+        int index = sourcetest_scans("large", "idx");
 
         ck_assert_str_ne(filtertest_through(type, filtertest_filter_json(
                                                       filters[i][0], filters[i][1], filters[i][2])),
                          "");
-        while (scans("seq") == before && scans("idx") == index) {
+        while (sourcetest_scans("large", "seq") == before &&
+               sourcetest_scans("large", "idx") == index) {
             dbtest_exec("SELECT pg_sleep(0.01)");
         }
-        ck_assert_int_eq(scans("seq"), before);
+        ck_assert_int_eq(sourcetest_scans("large", "seq"), before);
     }
 }
 END_TEST
