@@ -6,6 +6,7 @@
  * Each byte is looked at a bounded number of times: a word that was measured is passed over, or is
  * short.
  */
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #include "core/redact.h"
 
 #define DECODINGS    4  /* a URL within a URL within a URL is encoded once for each */
+#define VARIED       8  /* so many different characters has what is random, at least */
 #define HEX_RUN      33 /* so many hex digits in a row are a piece of a secret: ids have 32 */
 #define OPAQUE_RUN   80 /* likewise of base64url, which the signature of a token is */
 #define TOKEN_MIN    16 /* "eyJ" and what follows, with a dot in it */
@@ -254,6 +256,19 @@ typedef struct runs_t {
     apr_size_t known, end, hex;
 } runs_t;
 
+/* What is random has many different characters; a long name that somebody tries has not. */
+static bool is_varied(const view_t *v, apr_size_t at, apr_size_t to)
+{
+    unsigned char seen[UCHAR_MAX + 1] = {0};
+    int different = 0;
+
+    for (; at < to && different < VARIED; at++) {
+        different += !seen[(unsigned char)v->text[at]];
+        seen[(unsigned char)v->text[at]] = 1;
+    }
+    return different >= VARIED;
+}
+
 /* A run so long that it is a secret, or a piece of one. */
 static bool find_run(span_t *span, const view_t *v, apr_size_t at, runs_t *run)
 {
@@ -264,7 +279,7 @@ static bool find_run(span_t *span, const view_t *v, apr_size_t at, runs_t *run)
         }
         run->known = to + 1;
         run->end = to - at >= HEX_RUN ? to : at;
-        if (to - at >= OPAQUE_RUN) {
+        if (to - at >= OPAQUE_RUN && is_varied(v, at, to)) {
             span->from = at;
             span->to = to;
             return true;

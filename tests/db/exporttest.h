@@ -38,4 +38,7 @@ void exporttest_nothing_left(const exporttest_t *b);
 /* The SQL of `format`, with `sql` for each of its places. */
 const char *exporttest_filled(const char *format, const char *sql);
 
+/* All lines that SQL gives, each ended. */
+const char *exporttest_sql_lines(const char *sql);
+
 #endif

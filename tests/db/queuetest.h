@@ -20,4 +20,13 @@ udm_run_t *queuetest_claimed(const char *worker_id);
 void queuetest_set_run(const udm_run_t *run, const char *assignment);
 void queuetest_set_job(const udm_run_t *run, const char *assignment);
 
+/* What SQL says of a run `r`, its progress `p` and its job `j`. */
+const char *queuetest_run_value(const udm_run_t *run, const char *expression);
+
+/* The run's lease is over. */
+void queuetest_expire_lease(const udm_run_t *run);
+
+/* The files of an export. */
+apr_array_header_t *queuetest_two_parts(void);
+
 #endif

@@ -20,6 +20,9 @@ void sourcetest_file(const char *name, const char *text, mode_t mode);
 udm_data_type_t *sourcetest_type(const char *source, const char *name);
 udm_run_t *sourcetest_run(const char *ccid);
 
+/* The type Contact, whose rows are those of another relation, of no time. */
+udm_data_type_t *sourcetest_plain(const char *relation);
+
 /* The opened source; or the error that it gives instead. */
 udm_source_t *sourcetest_opened(const udm_data_type_t *type, const udm_run_t *run);
 udm_error_t *sourcetest_refused(const udm_data_type_t *type, const udm_run_t *run);
@@ -27,5 +30,11 @@ udm_error_t *sourcetest_refused(const udm_data_type_t *type, const udm_run_t *ru
 /* The first `count` fields of every row, rows sorted: "a b,c d"; `rest` of what is being read. */
 const char *sourcetest_rows(udm_source_t *source, int count);
 const char *sourcetest_rest(udm_source_t *source, int count);
+
+/* The same of a source that is opened for that, and closed again. */
+const char *sourcetest_rows_of(const udm_data_type_t *type, const udm_run_t *run, int count);
+
+/* How often a relation has been scanned, "seq" or by "idx". */
+int sourcetest_scans(const char *relation, const char *kind);
 
 #endif

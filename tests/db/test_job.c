@@ -1,8 +1,9 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_job.c: creating jobs (checks, first run, audit), reading jobs, their definitions, and runs.
+ * test_job.c: creating jobs (first run, audit), reading jobs, their definitions, and runs.
  */
 #include "dbtest.h"
+#include "jobtest.h"
 
 #include <string.h>
 
@@ -12,10 +13,9 @@
 #include "core/calendar.h"
 #include "db/job.h"
 #include "db/job_check.h"
-#include "db/queue.h"
 #include "db/installation.h"
 
-static udm_job_info_t *create(const udm_job_t *job, const udm_principal_t *who)
+udm_job_info_t *jobtest_create(const udm_job_t *job, const udm_principal_t *who)
 {
     udm_job_info_t *info;
 
@@ -23,22 +23,7 @@ static udm_job_info_t *create(const udm_job_t *job, const udm_principal_t *who)
     return info;
 }
 
-static udm_error_t *refused(const udm_job_t *job, const udm_principal_t *who)
-{
-    udm_job_info_t *info;
-    udm_error_t *error = udm_job_create(&info, pool, dbtest_httpd(), job, dbtest_audit(who));
-
-    ck_assert_ptr_nonnull(error);
-    ck_assert_ptr_null(info);
-    ck_assert_str_eq(dbtest_value("SELECT (SELECT count(*) FROM udm.job)"
-                                  " + (SELECT count(*) FROM udm.run)"
-                                  " + (SELECT count(*) FROM udm.audit"
-                                  " WHERE action = 'job.create')"),
-                     "0");
-    return error;
-}
-
-static void add_media(udm_job_t *job, const char *name)
+void jobtest_add_media(udm_job_t *job, const char *name)
 {
     APR_ARRAY_PUSH(job->media, const char *) = name;
 }
@@ -54,14 +39,14 @@ START_TEST(runs_at_once)
     job->time_all = false;
     ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01"));
     ck_assert(udm_calendar_parse(&job->date_to, "2026-02-01T00:00:00.123Z"));
-    add_media(job, "CHAT");
-    add_media(job, "email");
-    add_media(job, "chat");
+    jobtest_add_media(job, "CHAT");
+    jobtest_add_media(job, "email");
+    jobtest_add_media(job, "chat");
     job->export_attachments = true;
     job->file_split_size = "1 MB";
     job->file_split_bytes = 1000000;
     who->key_id = "0123456789ab";
-    info = create(job, who);
+    info = jobtest_create(job, who);
 
     ck_assert_int_gt(info->id, 0);
     ck_assert_int_eq(info->parent_id, 0);
@@ -125,7 +110,7 @@ END_TEST
 START_TEST(whole_window)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    udm_job_info_t *info = create(dbtest_job(), who);
+    udm_job_info_t *info = jobtest_create(dbtest_job(), who);
 
     ck_assert(info->date_from == UDM_NO_TIME);
     ck_assert(info->date_to == UDM_NO_TIME);
@@ -148,7 +133,7 @@ START_TEST(open_window)
 
     job->time_all = false;
     ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01"));
-    create(job, dbtest_principal("acme"));
+    jobtest_create(job, dbtest_principal("acme"));
     ck_assert_str_eq(dbtest_value("SELECT NOT window_all AND window_from = '2026-01-01Z'"
                                   " AND window_to IS NULL FROM udm.run"),
                      "t");
@@ -161,7 +146,7 @@ START_TEST(window_up_to_the_run)
     udm_job_t *job = dbtest_job();
 
     job->time_all = false;
-    create(job, dbtest_principal("acme"));
+    jobtest_create(job, dbtest_principal("acme"));
     ck_assert_str_eq(dbtest_value("SELECT NOT window_all AND window_from IS NULL"
                                   " AND window_to = scheduled_at FROM udm.run"),
                      "t");
@@ -174,7 +159,7 @@ START_TEST(starts_later)
     udm_job_info_t *info;
 
     dbtest_later(job);
-    info = create(job, dbtest_principal("acme"));
+    info = jobtest_create(job, dbtest_principal("acme"));
     ck_assert_str_eq(info->status, "SCHEDULED");
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.run"), "0");
     ck_assert_str_eq(
@@ -194,7 +179,7 @@ START_TEST(started_in_the_past_is_now)
     udm_job_info_t *info;
 
     dbtest_schedule(job, "{'startDate':'2020-01-01'}");
-    info = create(job, dbtest_principal("acme"));
+    info = jobtest_create(job, dbtest_principal("acme"));
     ck_assert_str_eq(info->status, "QUEUED");
     ck_assert_str_eq(
         dbtest_value(
@@ -213,12 +198,12 @@ START_TEST(suspended_makes_no_run)
     udm_job_info_t *info;
 
     job->suspended = true;
-    info = create(job, who);
+    info = jobtest_create(job, who);
     ck_assert_str_eq(info->status, "SUSPENDED");
     ck_assert_str_eq(dbtest_value("SELECT suspended AND next_run_at <= created_at FROM udm.job"),
                      "t");
     dbtest_schedule(job, "{'startDate':'2020-01-01'}");
-    info = create(job, who);
+    info = jobtest_create(job, who);
     ck_assert_str_eq(info->status, "SUSPENDED");
     ck_assert_str_eq(dbtest_value("SELECT next_run_at <= created_at FROM udm.job"
                                   " ORDER BY id DESC LIMIT 1"),
@@ -238,7 +223,7 @@ START_TEST(tells_the_worker)
     udm_job_t *job;
 
     dbtest_ok(udm_installation_listen(pool, worker));
-    create(dbtest_job(), who);
+    jobtest_create(dbtest_job(), who);
     dbtest_ok(udm_pg_exec(pool, worker, "SELECT 1"));
     notification = PQnotifies(worker->conn);
     ck_assert_ptr_nonnull(notification);
@@ -252,133 +237,6 @@ START_TEST(tells_the_worker)
 }
 END_TEST
 
-START_TEST(unknown_source)
-{
-    udm_job_t *job = dbtest_job();
-    udm_error_t *error;
-
-    job->source = "Nowhere";
-    error = refused(job, dbtest_principal("acme"));
-    dbtest_fault(error, "/source", "\"Nowhere\"");
-    dbtest_fault(error, "/source", "UCS, UCSX, iWD");
-    error = refused(job, dbtest_principal_of("acme", "UCSX", "Interaction", true, true));
-    dbtest_fault(error, "/source", "must be one of UCSX");
-    error = refused(job, dbtest_principal_of("acme", "UCSX", "Interaction", true, false));
-    dbtest_fault(error, "/source", "none that you may export");
-}
-END_TEST
-
-/* A source of which nothing belongs to the caller is answered as one that does not exist. */
-START_TEST(source_of_somebody_else)
-{
-    udm_job_t *job = dbtest_job();
-
-    job->source = "iWD";
-    job->family = "DataSync";
-    job->type = "Task";
-    job->media = apr_array_make(pool, 1, sizeof(const char *));
-    dbtest_fault(refused(job, dbtest_principal_of("other", "UCS", "Contact", true, true)),
-                 "/source", "there is no source \"iWD\"; it must be one of UCS");
-}
-END_TEST
-
-START_TEST(faults_come_together)
-{
-    udm_job_t *job = dbtest_job();
-    udm_error_t *error;
-    int i;
-
-    job->family = "DataSync";
-    add_media(job, "Chat");
-    add_media(job, "pigeon");
-    add_media(job, "smoke");
-    error = refused(job, dbtest_principal("acme"));
-    ck_assert_int_eq(error->faults->nelts, 3);
-    dbtest_fault(error, "/type", "family UCS");
-    dbtest_fault(error, "/jobParams/media/1", "\"pigeon\"");
-    dbtest_fault(error, "/jobParams/media/1", "Chat, Email, Voice");
-    dbtest_fault(error, "/jobParams/media/2", "\"smoke\"");
-
-    /* a catalog that has hundreds is not repeated in each of a hundred faults */
-    dbtest_exec("INSERT INTO udm.media (source, type, value, name, label) SELECT 'UCS',"
-                " 'Interaction', 'm' || n, 'M' || to_char(n, 'FM000'), 'M'"
-                " FROM generate_series(1, 300) n");
-    for (i = 0; i < 997; i++) {
-        add_media(job, apr_psprintf(pool, "no %d", i));
-    }
-    error = refused(job, dbtest_principal("acme"));
-    ck_assert_int_eq(error->faults->nelts, UDM_FAULTS_MAX);
-    ck_assert_ptr_nonnull(strstr(error->reason, "there are more"));
-    dbtest_fault(error, "/jobParams/media/99", "M048, or one of 253 more");
-    ck_assert_uint_lt(strlen(APR_ARRAY_IDX(error->faults, 99, udm_fault_t).detail), 500);
-
-    job->type = "Nothing";
-    error = refused(job, dbtest_principal("acme"));
-    dbtest_fault(error, "/type", "family UCS");
-    dbtest_fault(error, "/jobParams/type", "Interaction, Contact");
-
-    job = dbtest_job();
-    job->family = "DataSync";
-    job->source = "iWD";
-    job->type = "Task";
-    job->time_all = false;
-    job->date_from = apr_time_now();
-    add_media(job, "Chat");
-    error = refused(job, dbtest_principal("acme"));
-    ck_assert_int_eq(error->faults->nelts, 2);
-    dbtest_fault(error, "/timeFrame", "\"all\":true");
-    dbtest_fault(error, "/jobParams/media", "empty array");
-}
-END_TEST
-
-/* Media that only differ in case: the very one, and any of them where that is not there. */
-START_TEST(media_that_are_alike)
-{
-    udm_job_t *job = dbtest_job();
-    udm_job_info_t *info;
-
-    dbtest_exec("SELECT udm.register_media('UCS', 'Interaction', 'c1', 'CHAT'),"
-                " udm.register_media('UCS', 'Interaction', 'c2', 'chat')");
-    add_media(job, "Chat");
-    add_media(job, "chat");
-    info = create(job, dbtest_principal("acme"));
-    ck_assert_str_eq(apr_array_pstrcat(pool, info->media, ','), "Chat,chat");
-    job->media = apr_array_make(pool, 1, sizeof(const char *));
-    add_media(job, "EMAIL");
-    info = create(job, dbtest_principal("acme"));
-    ck_assert_str_eq(apr_array_pstrcat(pool, info->media, ','), "Email");
-}
-END_TEST
-
-START_TEST(attachments_of_a_type_without)
-{
-    udm_job_t *job = dbtest_job();
-
-    job->type = "Contact";
-    job->export_attachments = true;
-    ck_assert(create(job, dbtest_principal("acme"))->export_attachments);
-}
-END_TEST
-
-/* Who still asks for them is told, before an export could lack them. */
-START_TEST(attachments_of_a_type_that_lost_them)
-{
-    udm_job_t *job = dbtest_job();
-    udm_job_cipher_t cipher;
-    udm_job_t *checked;
-
-    job->type = "Interaction";
-    job->export_attachments = true;
-    create(job, dbtest_principal("acme"));
-    dbtest_exec("SELECT udm.remove_attachments('UCS', 'Interaction', true)");
-    dbtest_fault(
-        udm_job_check(&checked, &cipher, pool, dbtest_httpd(), job, dbtest_principal("acme")),
-        "/jobParams/exportAttachments", "not registered any more");
-    job->export_attachments = false;
-    create(job, dbtest_principal("acme"));
-}
-END_TEST
-
 START_TEST(family_follows_from_the_source)
 {
     udm_job_t *job = dbtest_job();
@@ -386,36 +244,8 @@ START_TEST(family_follows_from_the_source)
     job->family = NULL;
     job->source = "iWD";
     job->type = "Task";
-    create(job, dbtest_principal("acme"));
+    jobtest_create(job, dbtest_principal("acme"));
     ck_assert_str_eq(dbtest_value("SELECT family FROM udm.job"), "DataSync");
-}
-END_TEST
-
-START_TEST(outside_the_role)
-{
-    udm_job_t *job = dbtest_job();
-
-    dbtest_fails(refused(job, dbtest_principal_of("acme", "UCS", "Contact", true, true)),
-                 UDM_E_FORBIDDEN, "\"Interaction\"");
-    dbtest_fails(refused(job, dbtest_principal_of("acme", "UCS", "Interaction", true, false)),
-                 UDM_E_FORBIDDEN, "\"UCS\"");
-    dbtest_fails(refused(job, dbtest_principal_of("acme", "UCSX", "Interaction", true, true)),
-                 UDM_E_FORBIDDEN, "role");
-    create(job, dbtest_principal_of("acme", "UCS", "Interaction", false, true));
-}
-END_TEST
-
-START_TEST(certificate_is_needed)
-{
-    udm_error_t *error = refused(dbtest_job(), dbtest_principal("other"));
-
-    dbtest_fails(error, UDM_E_INVALID, "no certificate");
-    ck_assert_ptr_nonnull(strstr(error->reason, "POST .../cipher/{name}"));
-    ck_assert_ptr_null(error->faults);
-    dbtest_exec("UPDATE udm.certificate SET not_after = '2021-02-03 04:05:06Z'");
-    error = refused(dbtest_job(), dbtest_principal("acme"));
-    dbtest_fails(error, UDM_E_INVALID, "expired at 2021-02-03T04:05:06.000Z");
-    ck_assert_ptr_nonnull(strstr(error->reason, "POST .../cipher/{name}"));
 }
 END_TEST
 
@@ -426,58 +256,23 @@ START_TEST(encryption)
     udm_principal_t *who = dbtest_principal("acme");
     udm_job_t *job = dbtest_job();
 
-    create(job, who);
+    jobtest_create(job, who);
     ck_assert_str_eq(dbtest_value(stored), "smime");
     job->encryption = UDM_ENCRYPTION_CMS_GCM;
-    create(job, who);
+    jobtest_create(job, who);
     ck_assert_str_eq(dbtest_value(stored), "cms-gcm");
     /* The job keeps what the Location said: the contact centre may change its mind. */
     dbtest_exec("SELECT udm.set_encryption('acme', 'smime')");
-    create(job, who);
+    jobtest_create(job, who);
     ck_assert_str_eq(dbtest_value(stored), "cms-gcm");
-}
-END_TEST
-
-/* A job whose runs could not encrypt for the certificate is not taken. */
-START_TEST(certificate_must_fit_the_encryption)
-{
-    static const char *const tenant[] = {"NULL", "'smime'", "'cms-gcm'"};
-    udm_principal_t *who = dbtest_principal("acme");
-    udm_job_t *job = dbtest_job();
-
-    dbtest_exec(
-        apr_psprintf(pool, "UPDATE udm.certificate SET pem = '%s'", dbtest_ec_certificate_pem));
-    for (int i = 0; i < 3; i++) {
-        for (int e = UDM_ENCRYPTION_SMIME; e <= UDM_ENCRYPTION_CMS_GCM; e++) {
-            bool good = i == 2 || (i == 0 && e == UDM_ENCRYPTION_CMS_GCM);
-
-            dbtest_exec(apr_psprintf(pool,
-                                     "DELETE FROM udm.job; DELETE FROM udm.run;"
-                                     "SELECT udm.set_encryption('acme', %s);",
-                                     tenant[i]));
-            job->encryption = (udm_encryption)e;
-            if (good) {
-                create(job, who);
-            }
-            else {
-                udm_job_info_t *info;
-                udm_error_t *error =
-                    udm_job_create(&info, pool, dbtest_httpd(), job, dbtest_audit(who));
-
-                dbtest_fails(error, UDM_E_INVALID, "UDMEncryption cms-gcm");
-                dbtest_fails(error, UDM_E_INVALID, "POST .../cipher/{name}");
-                ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "0");
-            }
-        }
-    }
 }
 END_TEST
 
 START_TEST(ids_are_of_one_sequence)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    udm_job_info_t *first = create(dbtest_job(), who);
-    udm_job_info_t *second = create(dbtest_job(), who);
+    udm_job_info_t *first = jobtest_create(dbtest_job(), who);
+    udm_job_info_t *second = jobtest_create(dbtest_job(), who);
     udm_job_info_t *read;
 
     ck_assert_int_gt(second->id, first->id + 1);
@@ -495,7 +290,7 @@ END_TEST
 START_TEST(what_is_not_visible_is_not_there)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    apr_int64_t id = create(dbtest_job(), who)->id;
+    apr_int64_t id = jobtest_create(dbtest_job(), who)->id;
     udm_principal_t *blind[3];
     udm_job_info_t *read;
     int i;
@@ -520,7 +315,7 @@ END_TEST
 START_TEST(a_job_shows_its_latest_run)
 {
     udm_principal_t *who = dbtest_principal("acme");
-    apr_int64_t id = create(dbtest_job(), who)->id;
+    apr_int64_t id = jobtest_create(dbtest_job(), who)->id;
     udm_job_info_t *job, *run;
 
     dbtest_exec(
@@ -564,9 +359,8 @@ START_TEST(a_job_shows_its_latest_run)
 }
 END_TEST
 
-/* Adds a filter whose value is JSON. */
-static void add_filter(udm_job_t *job, const char *attribute, udm_filter_test test,
-                       const char *value)
+void jobtest_add_filter(udm_job_t *job, const char *attribute, udm_filter_test test,
+                        const char *value)
 {
     udm_job_filter_t *filter = apr_array_push(job->filters);
 
@@ -583,9 +377,9 @@ START_TEST(filters_are_stored)
     apr_int64_t id;
 
     dbtest_exec("SELECT udm.register_attributes('UCS', 'Interaction')");
-    add_filter(job, "subject", UDM_TEST_CONTAINS, "\"a \\\" quote\"");
-    add_filter(job, "duration", UDM_TEST_IN, "[1, 2.5, \"9223372036854775808\"]");
-    id = create(job, dbtest_principal("acme"))->id;
+    jobtest_add_filter(job, "subject", UDM_TEST_CONTAINS, "\"a \\\" quote\"");
+    jobtest_add_filter(job, "duration", UDM_TEST_IN, "[1, 2.5, \"9223372036854775808\"]");
+    id = jobtest_create(job, dbtest_principal("acme"))->id;
     ck_assert_str_eq(
         dbtest_value(
             "SELECT j.filters = r.filters AND j.filters = '["
@@ -596,38 +390,6 @@ START_TEST(filters_are_stored)
     dbtest_ok(udm_job_definition(&read, pool, dbtest_httpd(), dbtest_principal("acme"), id));
     ck_assert_int_eq(read->filters->nelts, 2);
     ck_assert_str_eq(udm_filter_text(pool, read->filters), udm_filter_text(pool, job->filters));
-}
-END_TEST
-
-START_TEST(filters_must_fit)
-{
-    udm_job_t *job = dbtest_job();
-    udm_error_t *error;
-
-    add_filter(job, "subject", UDM_TEST_EQ, "\"x\"");
-    dbtest_fault(refused(job, dbtest_principal("acme")), "/jobParams/filters/0/attribute",
-                 "it has none to filter by");
-    dbtest_exec("SELECT udm.register_attribute('UCS', 'Interaction', 'subject'),"
-                " udm.register_attribute('UCS', 'Interaction', 'duration', 'Length')");
-    job = dbtest_job();
-    add_filter(job, "subject", UDM_TEST_EQ, "\"x\"");
-    add_filter(job, "duration", UDM_TEST_EQ, "1");
-    add_filter(job, "Length", UDM_TEST_EQ, "\"long\"");
-    add_filter(job, "Subject", UDM_TEST_EQ, "\"x\"");
-    add_media(job, "pigeon");
-    error = refused(job, dbtest_principal("acme"));
-    ck_assert_int_eq(error->faults->nelts, 4);
-    dbtest_fault(error, "/jobParams/filters/1/attribute",
-                 "\"duration\" of this type; it must be one of Length, subject");
-    dbtest_fault(error, "/jobParams/filters/2/value", "");
-    dbtest_fault(error, "/jobParams/filters/3/attribute", "\"Subject\"");
-    dbtest_fault(error, "/jobParams/media/0", "pigeon");
-    /* An attribute of another type is none of this one. */
-    job = dbtest_job();
-    job->type = "Contact";
-    add_filter(job, "subject", UDM_TEST_EQ, "\"x\"");
-    dbtest_fault(refused(job, dbtest_principal("acme")), "/jobParams/filters/0/attribute",
-                 "it has none to filter by");
 }
 END_TEST
 
@@ -644,13 +406,13 @@ START_TEST(definition_is_what_was_sent)
     job->description = "words";
     job->time_all = false;
     ck_assert(udm_calendar_parse(&job->date_from, "2026-01-01T00:00:00.000001Z"));
-    add_media(job, "chat");
+    jobtest_add_media(job, "chat");
     job->export_attachments = true;
     job->file_split_size = "1 MB";
     job->file_split_bytes = 1000000;
     job->suspended = true;
     dbtest_schedule(job, "{'startDate':'2096-02-29 01:02','x':[1e300]}");
-    id = create(job, who)->id;
+    id = jobtest_create(job, who)->id;
     dbtest_ok(udm_job_definition(&read, pool, dbtest_httpd(), who, id));
     ck_assert_str_eq(read->family, "UCS");
     ck_assert_str_eq(read->source, "UCS");
@@ -698,113 +460,6 @@ START_TEST(definition_is_what_was_sent)
 }
 END_TEST
 
-/* Stored together, each is what it would be alone; one that cannot be stored spoils no other. */
-START_TEST(many_are_stored_at_once)
-{
-    udm_principal_t *who = dbtest_principal("acme"), *nobody = dbtest_principal("acme");
-    udm_job_new_t new[4], *all[4];
-    udm_job_cipher_t cipher;
-    udm_job_t *job;
-    int i;
-
-    nobody->ccid = "no such tenant";
-    for (i = 0; i < 4; i++) {
-        job = dbtest_job();
-        job->title = apr_psprintf(pool, "job %d {\"a\", NULL}", i);
-        job->description = i == 1 ? "say \\ \"so\"" : NULL;
-        if (i == 2) {
-            dbtest_later(job);
-        }
-        dbtest_ok(udm_job_check(&job, &cipher, pool, dbtest_httpd(), job, who));
-        new[i] = (udm_job_new_t){.pool = pool, .job = job, .audit = dbtest_audit(who)};
-        all[i] = &new[i];
-    }
-    dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 3));
-    for (i = 0; i < 3; i++) {
-        dbtest_ok(new[i].error);
-        ck_assert_str_eq(new[i].info->status, i == 2 ? "SCHEDULED" : "QUEUED");
-        ck_assert_str_eq(new[i].info->title, new[i].job->title);
-    }
-    ck_assert_str_eq(
-        dbtest_value("SELECT string_agg(concat_ws(' ', title, description, status, (SELECT count(*)"
-                     " FROM udm.run r JOIN udm.run_progress p ON p.run_id = r.id WHERE r.id ="
-                     " j.latest_run_id AND r.title = j.title), (SELECT count(*) FROM udm.audit"
-                     " WHERE object = j.id::text AND action = 'job.create')), '; ' ORDER BY id)"
-                     " FROM udm.job j"),
-        "job 0 {\"a\", NULL} QUEUED 1 1; job 1 {\"a\", NULL} say \\ \"so\" QUEUED 1 1; "
-        "job 2 {\"a\", NULL} SCHEDULED 0 1");
-    for (i = 0; i < 3; i++) {
-        ck_assert_str_eq(
-            dbtest_value(apr_psprintf(
-                pool, "SELECT title FROM udm.job WHERE id = %" APR_INT64_T_FMT, new[i].info->id)),
-            new[i].job->title);
-    }
-    job = apr_pmemdup(pool, new[1].job, sizeof(*job));
-    job->schedule_json = "{"; /* which PostgreSQL refuses */
-    new[1].job = job;
-    dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 4));
-    dbtest_fails(new[1].error, UDM_E_INTERNAL, "not expected");
-    ck_assert_ptr_null(new[1].info);
-    for (i = 0; i < 4; i++) {
-        ck_assert(i == 1 || (new[i].error == NULL &&new[i].info != NULL));
-    }
-    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "6");
-    /* What is not there any more is to be checked again. */
-    new[1].job = new[0].job;
-    new[1].audit = dbtest_audit(nobody);
-    job = apr_pmemdup(pool, new[2].job, sizeof(*job));
-    job->type = "Renamed";
-    new[2].job = job;
-    dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 4));
-    for (i = 0; i < 4; i++) {
-        ck_assert_ptr_null(new[i].error);
-        ck_assert_int_eq(new[i].info != NULL, i == 0 || i == 3);
-    }
-    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "8");
-}
-END_TEST
-
-/* Whoever is asked for together: each sees what it would see alone. */
-START_TEST(many_at_once)
-{
-    const udm_principal_t *acme = dbtest_principal("acme"), *other = dbtest_principal("other");
-    apr_int64_t id = create(dbtest_job(), acme)->id, second = create(dbtest_job(), acme)->id;
-    const struct {
-        const udm_principal_t *who;
-        apr_int64_t id;
-        bool seen;
-    } cases[] = {
-        {acme, id, true},
-        {other, id, false},
-        {acme, second + 1000, false},
-        {acme, second, true},
-        {dbtest_principal_of("acme", "UCS", "Contact", true, true), id, false},
-        {acme, id, true},
-        {dbtest_principal_of("acme", "UCS", "Interaction", true, false), second, true},
-    };
-    enum { COUNT = sizeof(cases) / sizeof(*cases) };
-    udm_job_ask_t asks[COUNT], *all[COUNT];
-    int i;
-
-    for (i = 0; i < COUNT; i++) {
-        asks[i] = (udm_job_ask_t){.pool = pool, .who = cases[i].who, .id = cases[i].id};
-        all[i] = &asks[i];
-    }
-    dbtest_ok(udm_job_get_many(pool, dbtest_httpd(), all, COUNT));
-    for (i = 0; i < COUNT; i++) {
-        if (cases[i].seen) {
-            dbtest_ok(asks[i].error);
-            ck_assert_int_eq(asks[i].info->id, cases[i].id);
-            ck_assert_str_eq(asks[i].info->status, "QUEUED");
-        }
-        else {
-            dbtest_fails(asks[i].error, UDM_E_NOT_FOUND, "no job");
-            ck_assert_ptr_null(asks[i].info);
-        }
-    }
-}
-END_TEST
-
 TCase *job_case(void)
 {
     TCase *tc = dbtest_case("job");
@@ -817,24 +472,12 @@ TCase *job_case(void)
     tcase_add_test(tc, started_in_the_past_is_now);
     tcase_add_test(tc, suspended_makes_no_run);
     tcase_add_test(tc, tells_the_worker);
-    tcase_add_test(tc, unknown_source);
-    tcase_add_test(tc, source_of_somebody_else);
-    tcase_add_test(tc, faults_come_together);
-    tcase_add_test(tc, media_that_are_alike);
-    tcase_add_test(tc, attachments_of_a_type_without);
-    tcase_add_test(tc, attachments_of_a_type_that_lost_them);
     tcase_add_test(tc, family_follows_from_the_source);
-    tcase_add_test(tc, outside_the_role);
-    tcase_add_test(tc, certificate_is_needed);
     tcase_add_test(tc, encryption);
-    tcase_add_test(tc, certificate_must_fit_the_encryption);
     tcase_add_test(tc, ids_are_of_one_sequence);
     tcase_add_test(tc, what_is_not_visible_is_not_there);
     tcase_add_test(tc, a_job_shows_its_latest_run);
     tcase_add_test(tc, filters_are_stored);
-    tcase_add_test(tc, filters_must_fit);
     tcase_add_test(tc, definition_is_what_was_sent);
-    tcase_add_test(tc, many_are_stored_at_once);
-    tcase_add_test(tc, many_at_once);
     return tc;
 }

@@ -1,16 +1,12 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_queue.c: claim, lease, and the ends of a run, as the role udm_worker.
+ * test_queue.c: lease, and the ends of a run, as the role udm_worker.
  */
 #include "dbtest.h"
-
-#include <pthread.h>
-#include <string.h>
 
 #include <apr_strings.h>
 
 #include "queuetest.h"
-#include "core/calendar.h"
 #include "db/installation.h"
 
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -44,7 +40,7 @@ const char *queuetest_planned(const char *next, const char *suspended)
         next, suspended));
 }
 
-static const char *run_value(const udm_run_t *run, const char *expression)
+const char *queuetest_run_value(const udm_run_t *run, const char *expression)
 {
     return dbtest_value(apr_psprintf(pool,
                                      "SELECT %s FROM udm.run r JOIN udm.run_progress p"
@@ -61,7 +57,7 @@ udm_run_t *queuetest_claimed(const char *worker_id)
     return run;
 }
 
-static void expire_lease(const udm_run_t *run)
+void queuetest_expire_lease(const udm_run_t *run)
 {
     dbtest_exec(apr_psprintf(pool,
                              "UPDATE udm.run_progress SET lease_until = now() - interval '1 second'"
@@ -81,7 +77,7 @@ void queuetest_set_job(const udm_run_t *run, const char *assignment)
                              run->job_id));
 }
 
-static apr_array_header_t *two_parts(void)
+apr_array_header_t *queuetest_two_parts(void)
 {
     apr_array_header_t *parts = apr_array_make(pool, 2, sizeof(udm_part_t));
     udm_part_t *part = apr_array_push(parts);
@@ -95,220 +91,6 @@ static apr_array_header_t *two_parts(void)
     part->sha256 = HASH;
     return parts;
 }
-
-START_TEST(claim_gives_everything)
-{
-    const char *id = queuetest_queued("first");
-    udm_run_t *run = queuetest_claimed("w/1");
-
-    ck_assert_ptr_nonnull(run);
-    ck_assert_str_eq(udm_pg_int(pool, run->id), id);
-    ck_assert_str_eq(udm_pg_int(pool, run->job_id), run_value(run, "r.job_id"));
-    ck_assert_str_eq(run->ccid, "acme");
-    ck_assert_str_eq(run->source, "UCS");
-    ck_assert_str_eq(run->type, "Interaction");
-    ck_assert_str_eq(run->title, "first");
-    ck_assert(!run->window_all);
-    ck_assert_int_eq(run->window_from, APR_INT64_C(1767323045678901));
-    ck_assert_int_eq(run->window_to, UDM_NO_TIME);
-    ck_assert_int_eq(run->media->nelts, 2);
-    ck_assert_str_eq(APR_ARRAY_IDX(run->media, 0, const char *), "Email");
-    ck_assert_str_eq(APR_ARRAY_IDX(run->media, 1, const char *), "a \"b");
-    ck_assert(run->export_attachments);
-    ck_assert_str_eq(run->filters, "[]");
-    ck_assert_int_eq(run->file_split_bytes, 65536);
-    ck_assert_int_eq(run->attempt, 1);
-    ck_assert_str_eq(run->worker_id, "w/1");
-    ck_assert_int_eq(strlen(run->export_id), 36);
-    ck_assert_ptr_null(run->previous_export_id);
-    ck_assert(!run->exhausted);
-    ck_assert_str_eq(run->certificate_pem, dbtest_certificate_pem);
-    ck_assert_int_eq(run->encryption, UDM_ENCRYPTION_SMIME);
-    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.worker_id,"
-                                    " r.export_id::text, j.latest_run_id = r.id,"
-                                    " r.started_at IS NOT NULL,"
-                                    " p.lease_until BETWEEN now() + interval '5 s'"
-                                    " AND now() + interval '10 s')"),
-                     apr_psprintf(pool, "IN_PROGRESS IN_PROGRESS w/1 %s t t t", run->export_id));
-    ck_assert_ptr_null(queuetest_claimed("w/2"));
-}
-END_TEST
-
-START_TEST(claim_gives_the_filters)
-{
-    queuetest_queued("first");
-    dbtest_exec("UPDATE udm.run SET filters = '[{\"attribute\": \"a\\\"b\", \"operator\": \"eq\","
-                " \"value\": 9007199254740993}]'");
-    ck_assert_str_eq(queuetest_claimed("w/1")->filters,
-                     dbtest_value("SELECT filters::text FROM udm.run"));
-}
-END_TEST
-
-START_TEST(claim_takes_the_oldest_that_is_ready)
-{
-    const char *second, *first;
-    udm_run_t *run;
-
-    dbtest_exec(apr_psprintf(pool,
-                             "UPDATE udm.run SET ready_at = now() + interval '1 hour'"
-                             " WHERE id = %s",
-                             queuetest_queued("not ready")));
-    second = queuetest_queued("second");
-    first = queuetest_queued("first");
-    dbtest_exec(apr_psprintf(pool,
-                             "UPDATE udm.run SET ready_at = now() - interval '1 hour'"
-                             " WHERE id = %s",
-                             first));
-    run = queuetest_claimed("w/1");
-    ck_assert_str_eq(udm_pg_int(pool, run->id), first);
-    run = queuetest_claimed("w/1");
-    ck_assert_str_eq(udm_pg_int(pool, run->id), second);
-    ck_assert_ptr_null(queuetest_claimed("w/1"));
-}
-END_TEST
-
-#define RACERS     4
-#define RACED_RUNS 40
-
-typedef struct racer_t {
-    pthread_t thread;
-    apr_pool_t *pool;
-    udm_pg_t *db;
-    const char *worker_id;
-    int claims;
-    udm_error_t *error;
-} racer_t;
-
-static void *race_main(void *data)
-{
-    racer_t *racer = data;
-    udm_run_t *run;
-
-    do {
-        racer->error = udm_queue_claim(&run, racer->pool, racer->db, racer->worker_id, 3);
-        racer->claims += !racer->error && run;
-    } while (!racer->error && run);
-    return NULL;
-}
-
-/* Workers that claim at the same moment never get the same run. */
-START_TEST(claim_races)
-{
-    racer_t racers[RACERS] = {0};
-    int claims = 0;
-    int i;
-
-    for (i = 0; i < RACED_RUNS; i++) {
-        queuetest_queued("x");
-    }
-    for (i = 0; i < RACERS; i++) {
-        racers[i].worker_id = apr_psprintf(pool, "w/%d", i);
-        ck_assert_int_eq(apr_pool_create(&racers[i].pool, NULL), APR_SUCCESS);
-        dbtest_ok(udm_pg_connect(&racers[i].db, racers[i].pool, dbtest_conninfo("udm_worker"),
-                                 "udm-test", UDM_E_DATABASE, NULL));
-    }
-    for (i = 0; i < RACERS; i++) {
-        ck_assert_int_eq(pthread_create(&racers[i].thread, NULL, race_main, &racers[i]), 0);
-    }
-    for (i = 0; i < RACERS; i++) {
-        pthread_join(racers[i].thread, NULL);
-        dbtest_ok(racers[i].error);
-        claims += racers[i].claims;
-        apr_pool_destroy(racers[i].pool);
-    }
-    ck_assert_int_eq(claims, RACED_RUNS);
-    ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', count(*), max(attempt)) FROM udm.run"
-                                  " WHERE status = 'IN_PROGRESS'"),
-                     apr_psprintf(pool, "%d 1", RACED_RUNS));
-}
-END_TEST
-
-/* The contact centre's word is above the job's, also for what waits already. */
-START_TEST(claim_gives_the_encryption)
-{
-    static const struct {
-        const char *tenant;
-        const char *job;
-        udm_encryption result;
-    } cases[] = {
-        {"NULL", "'smime'", UDM_ENCRYPTION_SMIME},
-        {"NULL", "'cms-gcm'", UDM_ENCRYPTION_CMS_GCM},
-        {"'smime'", "'cms-gcm'", UDM_ENCRYPTION_SMIME},
-        {"'cms-gcm'", "'smime'", UDM_ENCRYPTION_CMS_GCM},
-    };
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        udm_run_t *run;
-
-        queuetest_queued("x");
-        dbtest_exec(apr_psprintf(pool,
-                                 "UPDATE udm.job SET encryption = %s;"
-                                 "SELECT udm.set_encryption('acme', %s);"
-                                 "SELECT udm.set_encryption('other', 'smime')",
-                                 cases[i].job, cases[i].tenant));
-        run = queuetest_claimed("w/1");
-        ck_assert_ptr_nonnull(run);
-        ck_assert_int_eq(run->encryption, cases[i].result);
-    }
-}
-END_TEST
-
-START_TEST(claim_without_certificate)
-{
-    udm_run_t *run;
-
-    queuetest_queued("x");
-    dbtest_exec("DELETE FROM udm.certificate");
-    run = queuetest_claimed("w/1");
-    ck_assert_ptr_nonnull(run);
-    ck_assert_ptr_null(run->certificate_pem);
-}
-END_TEST
-
-/* A row that another transaction has locked is passed over, not waited for. */
-START_TEST(claim_skips_what_is_locked)
-{
-    const char *id = queuetest_queued("locked");
-    const char *other = queuetest_queued("free");
-    udm_run_t *run;
-
-    dbtest_exec("BEGIN");
-    dbtest_exec(apr_psprintf(pool, "SELECT 1 FROM udm.run WHERE id = %s FOR UPDATE", id));
-    run = queuetest_claimed("w/1");
-    ck_assert_str_eq(udm_pg_int(pool, run->id), other);
-    ck_assert_ptr_null(queuetest_claimed("w/1"));
-    dbtest_exec("ROLLBACK");
-    ck_assert_str_eq(udm_pg_int(pool, queuetest_claimed("w/1")->id), id);
-}
-END_TEST
-
-START_TEST(claim_after_the_lease)
-{
-    udm_run_t *run, *again;
-    bool wanted;
-
-    queuetest_queued("x");
-    run = queuetest_claimed("w/1");
-    ck_assert_ptr_null(queuetest_claimed("w/2"));
-    expire_lease(run);
-    again = queuetest_claimed("w/2");
-    ck_assert_ptr_nonnull(again);
-    ck_assert_int_eq(again->id, run->id);
-    ck_assert_int_eq(again->attempt, 2);
-    ck_assert_str_eq(again->previous_export_id, run->export_id);
-    ck_assert_str_ne(again->export_id, run->export_id);
-    /* Whoever lost it changes nothing any more. */
-    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
-    dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 1, 30), UDM_E_LOST,
-                 "run");
-    dbtest_fails(udm_queue_fail(pool, dbtest_worker(), run, "x"), UDM_E_LOST, "run");
-    dbtest_fails(udm_queue_release(pool, dbtest_worker(), run, 0, true, NULL), UDM_E_LOST, "run");
-    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.worker_id, r.attempt)"),
-                     "IN_PROGRESS w/2 2");
-    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.file"), "0");
-    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.audit WHERE action LIKE 'run.%'"), "0");
-}
-END_TEST
 
 /* A claim by the same worker is another claim: the export's id is part of the fence. */
 START_TEST(fence_knows_the_export)
@@ -339,7 +121,7 @@ START_TEST(exhausted_after_too_many)
         run = queuetest_claimed("w/1");
         ck_assert_int_eq(run->attempt, i);
         ck_assert(!run->exhausted);
-        expire_lease(run);
+        queuetest_expire_lease(run);
     }
     run = queuetest_claimed("w/1");
     ck_assert(run->exhausted);
@@ -360,11 +142,11 @@ START_TEST(renew_prolongs_and_notes)
     dbtest_exec("UPDATE udm.run_progress SET lease_until = now() + interval '1 second'");
     dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 42, 4242));
     ck_assert(wanted);
-    ck_assert_str_eq(run_value(run, "concat_ws(' ', p.percent, p.rows_done,"
-                                    " p.lease_until > now() + interval '5 s')"),
+    ck_assert_str_eq(queuetest_run_value(run, "concat_ws(' ', p.percent, p.rows_done,"
+                                              " p.lease_until > now() + interval '5 s')"),
                      "42 4242 t");
     dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 400, 5));
-    ck_assert_str_eq(run_value(run, "p.percent"), "100");
+    ck_assert_str_eq(queuetest_run_value(run, "p.percent"), "100");
 }
 END_TEST
 
@@ -400,12 +182,13 @@ START_TEST(complete_writes_it_all)
 
     queuetest_queued("the title");
     run = queuetest_claimed("w/1");
-    dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 99, 7));
-    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.file_name, r.file_size,"
-                                    " r.row_count, p.percent, p.rows_done, p.lease_until IS NULL,"
-                                    " r.finished_at IS NOT NULL)"),
-                     "COMPLETED COMPLETED export-11111111-2222-4333-8444-555555555555.zip.smime "
-                     "66234 99 100 99 t t");
+    dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, queuetest_two_parts(), 99, 7));
+    ck_assert_str_eq(
+        queuetest_run_value(run, "concat_ws(' ', r.status, j.status, r.file_name, r.file_size,"
+                                 " r.row_count, p.percent, p.rows_done, p.lease_until IS NULL,"
+                                 " r.finished_at IS NOT NULL)"),
+        "COMPLETED COMPLETED export-11111111-2222-4333-8444-555555555555.zip.smime "
+        "66234 99 100 99 t t");
     ck_assert_str_eq(
         dbtest_value("SELECT string_agg(concat_ws(' ', part, size, sha256, ccid, source,"
                      " type, job_title, round(extract(epoch FROM expires_at - now())"
@@ -418,7 +201,7 @@ START_TEST(complete_writes_it_all)
                                         " FROM udm.audit WHERE action = 'run.complete'")),
         apr_psprintf(pool, "acme %" APR_INT64_T_FMT " 99", run->id));
     /* The answer was lost and it is sent again: no error, and nothing twice. */
-    dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 99, 7));
+    dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, queuetest_two_parts(), 99, 7));
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.file"), "2");
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.audit WHERE action = 'run.complete'"),
                      "1");
@@ -434,7 +217,7 @@ START_TEST(complete_needs_a_file)
     dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run,
                                     apr_array_make(pool, 1, sizeof(udm_part_t)), 1, 30),
                  UDM_E_INTERNAL, "without a file");
-    ck_assert_str_eq(run_value(run, "r.status"), "IN_PROGRESS");
+    ck_assert_str_eq(queuetest_run_value(run, "r.status"), "IN_PROGRESS");
 }
 END_TEST
 
@@ -446,9 +229,9 @@ START_TEST(complete_keeps_a_schedule)
     run = queuetest_claimed("w/1");
     queuetest_set_job(run, "next_run_at = now() + interval '1 hour'");
     queuetest_set_run(run, "moves_watermark = true, window_to = '2026-05-06Z'");
-    dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 1, 30));
+    dbtest_ok(udm_queue_complete(pool, dbtest_worker(), run, queuetest_two_parts(), 1, 30));
     ck_assert_str_eq(
-        run_value(run, "concat_ws(' ', r.status, j.status, j.watermark = '2026-05-06Z')"),
+        queuetest_run_value(run, "concat_ws(' ', r.status, j.status, j.watermark = '2026-05-06Z')"),
         "COMPLETED SCHEDULED t");
 }
 END_TEST
@@ -460,9 +243,9 @@ START_TEST(complete_after_cancel_is_lost)
     queuetest_queued("x");
     run = queuetest_claimed("w/1");
     queuetest_set_run(run, "status = 'CANCELLED', status_reason = 'by hand'");
-    dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run, two_parts(), 1, 30), UDM_E_LOST,
-                 "run");
-    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.status_reason)"),
+    dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run, queuetest_two_parts(), 1, 30),
+                 UDM_E_LOST, "run");
+    ck_assert_str_eq(queuetest_run_value(run, "concat_ws(' ', r.status, r.status_reason)"),
                      "CANCELLED by hand");
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.file"), "0");
 }
@@ -476,9 +259,9 @@ START_TEST(fail_says_why)
     run = queuetest_claimed("w/1");
     queuetest_set_run(run, "moves_watermark = true, window_to = '2026-05-06Z'");
     dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "it's broken"));
-    ck_assert_str_eq(run_value(run, "concat_ws('|', r.status, j.status, r.status_reason,"
-                                    " r.finished_at IS NOT NULL, p.lease_until IS NULL,"
-                                    " j.watermark IS NULL)"),
+    ck_assert_str_eq(queuetest_run_value(run, "concat_ws('|', r.status, j.status, r.status_reason,"
+                                              " r.finished_at IS NOT NULL, p.lease_until IS NULL,"
+                                              " j.watermark IS NULL)"),
                      "FAILED|FAILED|it's broken|t|t|t");
     ck_assert_str_eq(dbtest_value("SELECT detail->>'reason' FROM udm.audit"
                                   " WHERE action = 'run.fail'"),
@@ -494,15 +277,16 @@ START_TEST(release_gives_back)
     queuetest_queued("x");
     run = queuetest_claimed("w/1");
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL));
-    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status, r.attempt, p.percent,"
-                                    " r.worker_id IS NULL, p.lease_until IS NULL)"),
+    ck_assert_str_eq(queuetest_run_value(run,
+                                         "concat_ws(' ', r.status, j.status, r.attempt, p.percent,"
+                                         " r.worker_id IS NULL, p.lease_until IS NULL)"),
                      "QUEUED QUEUED 0 0 t t");
     run = queuetest_claimed("w/2");
     ck_assert_int_eq(run->attempt, 1);
     ck_assert_ptr_nonnull(run->previous_export_id);
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 3600, true, NULL));
-    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, r.attempt,"
-                                    " r.ready_at > now() + interval '59 min')"),
+    ck_assert_str_eq(queuetest_run_value(run, "concat_ws(' ', r.status, r.attempt,"
+                                              " r.ready_at > now() + interval '59 min')"),
                      "QUEUED 1 t");
     ck_assert_ptr_null(queuetest_claimed("w/2"));
 }
@@ -516,7 +300,8 @@ START_TEST(release_of_a_suspended_job)
     run = queuetest_claimed("w/1");
     queuetest_set_job(run, "suspended = true");
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL));
-    ck_assert_str_eq(run_value(run, "concat_ws(' ', r.status, j.status)"), "SUSPENDED SUSPENDED");
+    ck_assert_str_eq(queuetest_run_value(run, "concat_ws(' ', r.status, j.status)"),
+                     "SUSPENDED SUSPENDED");
     ck_assert_ptr_null(queuetest_claimed("w/1"));
 }
 END_TEST
@@ -638,14 +423,6 @@ TCase *queue_case(void)
 {
     TCase *tc = dbtest_case("queue");
 
-    tcase_add_test(tc, claim_gives_everything);
-    tcase_add_test(tc, claim_gives_the_filters);
-    tcase_add_test(tc, claim_takes_the_oldest_that_is_ready);
-    tcase_add_test(tc, claim_races);
-    tcase_add_test(tc, claim_gives_the_encryption);
-    tcase_add_test(tc, claim_without_certificate);
-    tcase_add_test(tc, claim_skips_what_is_locked);
-    tcase_add_test(tc, claim_after_the_lease);
     tcase_add_test(tc, fence_knows_the_export);
     tcase_add_test(tc, exhausted_after_too_many);
     tcase_add_test(tc, renew_prolongs_and_notes);

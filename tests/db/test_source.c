@@ -4,7 +4,6 @@
  */
 #include "dbtest.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +65,15 @@ udm_data_type_t *sourcetest_type(const char *source, const char *name)
 
     dbtest_ok(udm_catalog_type(&type, pool, dbtest_worker(), source, name));
     type->records = true; /* so that the rows come with their keys */
+    return type;
+}
+
+udm_data_type_t *sourcetest_plain(const char *relation)
+{
+    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
+
+    type->relation_name = relation;
+    type->time_column = NULL;
     return type;
 }
 
@@ -154,6 +162,25 @@ const char *sourcetest_rows(udm_source_t *source, int count)
 {
     dbtest_ok(udm_source_rows(source));
     return sourcetest_rest(source, count);
+}
+
+const char *sourcetest_rows_of(const udm_data_type_t *type, const udm_run_t *run, int count)
+{
+    udm_source_t *source;
+    const char *rows;
+    apr_pool_t *own;
+
+    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
+    dbtest_ok(udm_source_open(&source, own, folder, type, run, NULL));
+    rows = sourcetest_rows(source, count);
+    apr_pool_destroy(own);
+    return rows;
+}
+
+int sourcetest_scans(const char *relation, const char *kind)
+{
+    return atoi(dbtest_value(apr_psprintf(
+        pool, "SELECT %s_scan FROM pg_stat_user_tables WHERE relname = '%s'", kind, relation)));
 }
 
 START_TEST(reads_the_tenants_rows)
@@ -262,135 +289,6 @@ START_TEST(reads_by_time_without_zone)
     ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, run), 2), "- 2");
     type->relation_name = "dated";
     ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, run), 2), "- 2");
-}
-END_TEST
-
-/* The rows as they are sent, in hex. */
-static const char *bytes_of(const udm_data_type_t *type)
-{
-    const unsigned char *tuple;
-    const char *all = "";
-    udm_source_t *source;
-    apr_pool_t *own;
-    apr_size_t size;
-
-    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    dbtest_ok(udm_source_open(&source, own, folder, type, sourcetest_run("acme"), NULL));
-    dbtest_ok(udm_source_rows(source));
-    for (;;) {
-        char *hex;
-
-        dbtest_ok(udm_source_next(&tuple, &size, source));
-        if (!tuple) {
-            break;
-        }
-        hex = apr_palloc(own, 2 * size + 1);
-        for (apr_size_t i = 0; i < size; i++) {
-            apr_snprintf(hex + 2 * i, 3, "%02x", tuple[i]);
-        }
-        all = apr_pstrcat(own, all, hex, "\n", NULL);
-    }
-    all = apr_pstrdup(pool, all);
-    apr_pool_destroy(own);
-    return all;
-}
-
-/* What a session can be set to of all that anybody may set: the ends of a range, the words of an enum. */
-static const char other_settings[] =
-    "SELECT s.name, v.value FROM pg_settings s CROSS JOIN LATERAL ("
-    " SELECT unnest(s.enumvals) UNION ALL"
-    " SELECT unnest('{on,off}'::text[]) WHERE s.vartype = 'bool' UNION ALL"
-    " SELECT unnest(ARRAY[s.min_val, s.max_val]) UNION ALL"
-    " SELECT '1' WHERE s.vartype = 'integer' AND 1 BETWEEN s.min_val::numeric AND "
-    "s.max_val::numeric"
-    "  AND s.unit IS NULL UNION ALL"
-    " SELECT t.value FROM (VALUES ('DateStyle', 'SQL, DMY'), ('DateStyle', 'German'),"
-    "  ('DateStyle', 'Postgres, MDY'), ('TimeZone', 'Asia/Kathmandu'), ('TimeZone', '<x>-13'),"
-    "  ('client_encoding', 'LATIN1'), ('lc_monetary', 'POSIX'), ('lc_numeric', 'POSIX'),"
-    "  ('lc_time', 'POSIX'), ('search_path', 'demo'), ('timezone_abbreviations', 'Australia'))"
-    "  t (name, value) WHERE t.name = s.name) v (value)"
-    " WHERE s.context = 'user' AND v.value <> s.setting AND s.name NOT LIKE 'transaction\\_%'"
-    " ORDER BY 1, 2";
-
-/*
- * How the reader's role is set up changes neither a value, nor which rows there are, nor what a text in
- * a function stands for.
- */
-START_TEST(values_are_the_same_in_any_session)
-{
-    udm_data_type_t *type;
-    udm_result_t *settings;
-    const char *plain, *role;
-
-    sourcetest_folder();
-    dbtest_exec(
-        "CREATE TYPE demo.pair AS (a integer, b interval);"
-        "CREATE TABLE demo.gin (words integer[]);"
-        "INSERT INTO demo.gin SELECT ARRAY[1, n] FROM generate_series(1, 5000) n;"
-        "CREATE INDEX ON demo.gin USING gin (words); ANALYZE demo.gin;"
-        "CREATE FUNCTION demo.said(text) RETURNS text[] LANGUAGE plpgsql STABLE AS $f$"
-        " DECLARE x text; BEGIN EXECUTE 'SELECT ' || $1 INTO x; RETURN ARRAY[x]; END $f$;"
-        "CREATE VIEW demo.every AS SELECT 1 AS id, 'acme'::text AS ccid,"
-        " '1234567.89'::money AS money, ARRAY['-1.5'::money] AS moneys, 1.1::float8 / 3 AS f8,"
-        " 1.1::float4 / 3 AS f4, point(0.1::float8 / 3, 2) AS point, '\\x005cff'::bytea AS bytes,"
-        " ARRAY['\\x005cff'::bytea] AS bytess, timestamptz '2026-07-01 12:00Z' AS tz,"
-        " timestamp '2026-02-01 12:00' AS ts, date '2026-02-01' AS d, '1 day 2 hours'::interval AS "
-        "i,"
-        " time '12:00' AS t, timetz '12:00+01' AS ttz, tstzrange('2026-02-01Z', '2026-03-01Z') AS "
-        "r,"
-        " ROW(1, '1 mon -1 sec')::demo.pair AS pair, ARRAY[date '2026-02-01'] AS ds,"
-        " xmlelement(name x, '\\x00ff'::bytea) AS x, 'demo.gin'::regclass AS class,"
-        " 'demo.pair'::regtype AS typ, to_jsonb(now() - now()) AS j, 'a b'::tsvector AS v,"
-        " (SELECT count(*) FROM demo.gin WHERE words @> ARRAY[1]) AS found,"
-        " to_char(1234.5, 'L9G999D99') AS n, to_char(date '2026-02-01', 'TMMonth') AS mon,"
-        " current_setting('lc_monetary') AS lcm, current_setting('lc_numeric') AS lcn,"
-        " current_setting('lc_time') AS lct,"
-        " demo.said($$'02/03/04'::date$$) AS s1, demo.said($$'2026-02-01 12:00 "
-        "EST'::timestamptz$$),"
-        " demo.said($$'2026-02-01'::timestamptz$$) AS s3, demo.said($$'a\\b'$$) AS s4,"
-        " demo.said($$'{NULL}'::text[]$$) AS s5, demo.said($$NULL = NULL$$) AS s6,"
-        " demo.said($$e'\\''$$) AS s7, demo.said($$xml 'a'$$) AS s8;"
-        "GRANT SELECT ON demo.every TO udm_test_reader");
-    type = sourcetest_type("UCS", "Contact");
-    type->relation_name = "every";
-    type->time_column = NULL;
-    role = dbtest_value("SELECT format('ALTER ROLE udm_test_reader IN DATABASE %I ',"
-                        " current_database())");
-    /* Else nobody would use the index; and to compile each statement takes long. */
-    dbtest_exec("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET enable_seqscan = off',"
-                " current_database()); EXECUTE format('ALTER DATABASE %I SET jit = off',"
-                " current_database()); END $$");
-    plain = bytes_of(type);
-    dbtest_ok(udm_pg_query_text(&settings, pool, dbtest_admin(), other_settings, 0, NULL));
-    ck_assert_int_gt(settings->rows, 100);
-    for (int i = 0; i < settings->rows; i++) {
-        const char *name = udm_result_text(settings, i, 0);
-        const char *value = udm_result_text(settings, i, 1);
-
-        dbtest_exec(apr_psprintf(pool, "%sSET %s = '%s'", role, name, value));
-        if (strcmp(bytes_of(type), plain) != 0) {
-            ck_abort_msg("other values with %s = %s", name, value);
-        }
-        dbtest_exec(apr_psprintf(pool, "%sRESET %s", role, name));
-    }
-}
-END_TEST
-
-/* As integers '7' and '007' are equal, as contact centres they are not. */
-START_TEST(tenants_that_a_cast_makes_equal)
-{
-    udm_data_type_t *type;
-
-    sourcetest_folder();
-    dbtest_exec("CREATE TABLE demo.numbered (id integer, centre integer);"
-                "INSERT INTO demo.numbered VALUES (1, 7), (2, 8);"
-                "GRANT SELECT ON demo.numbered TO udm_test_reader");
-    type = sourcetest_type("iWD", "Task");
-    type->relation_name = "numbered";
-    type->tenants = NULL;
-    type->tenant_column = "centre";
-    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, sourcetest_run("7")), 2), "- 1");
-    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type, sourcetest_run("007")), 2), "");
 }
 END_TEST
 
@@ -577,14 +475,6 @@ START_TEST(estimates)
 }
 END_TEST
 
-static int scans(const char *kind)
-{
-    return atoi(dbtest_value(apr_psprintf(pool,
-                                          "SELECT %s_scan FROM pg_stat_user_tables"
-                                          " WHERE relname = 'big'",
-                                          kind)));
-}
-
 /* The setting is cast to the column's type, not the column to text, so that an index serves. */
 START_TEST(uses_an_index)
 {
@@ -602,190 +492,17 @@ START_TEST(uses_an_index)
     type->relation_name = "big";
     type->time_column = NULL;
     dbtest_exec("SELECT pg_stat_force_next_flush()");
-    before = scans("seq");
+    before = sourcetest_scans("big", "seq");
     dbtest_ok(udm_source_open(&source, own, folder, type,
                               sourcetest_run(dbtest_value("SELECT md5('7')::uuid")), NULL));
     ck_assert_int_lt(udm_source_estimate(source), 200);
     ck_assert_uint_gt(strlen(sourcetest_rows(source, 2)), 20 * strlen("- 7"));
     /* The reader's backend reports what it did when it ends. */
     apr_pool_destroy(own);
-    while (scans("seq") + scans("idx") == before) {
+    while (sourcetest_scans("big", "seq") + sourcetest_scans("big", "idx") == before) {
         dbtest_exec("SELECT pg_sleep(0.01)");
     }
-    ck_assert_int_eq(scans("seq"), before);
-}
-END_TEST
-
-/* Which relations are asked for rows that are too large: those that can have one. */
-START_TEST(looks_for_large_rows)
-{
-    static const struct {
-        const char *relation;
-        bool asked;
-    } cases[] = {
-        {"TABLE demo.l AS SELECT * FROM demo.contact", false},
-        {"TABLE demo.l AS SELECT id, ccid, repeat('x', 1000000) AS t FROM demo.contact", false},
-        {"MATERIALIZED VIEW demo.l AS SELECT * FROM demo.contact", false},
-        {"TABLE demo.l AS SELECT id, ccid, (SELECT string_agg(md5(n::text || i), '')"
-         " FROM generate_series(1, 30000) i) AS t FROM generate_series(1, 2) n, demo.contact",
-         true},
-        {"MATERIALIZED VIEW demo.l AS SELECT id, ccid, (SELECT string_agg(md5(n::text || i), '')"
-         " FROM generate_series(1, 30000) i) AS t FROM generate_series(1, 2) n, demo.contact",
-         true},
-        {"VIEW demo.l AS SELECT * FROM demo.contact", true},
-        {"VIEW demo.l AS SELECT id, ccid::varchar(20), name::char(100), id::numeric AS n, now(),"
-         " 'a'::name AS m, id = 1 AS b FROM demo.contact",
-         false},
-        {"VIEW demo.l AS SELECT id, ccid::varchar(20), name::varchar(20000) FROM demo.contact",
-         true},
-        {"VIEW demo.l AS SELECT id, ccid::varchar(20), ARRAY[id] AS ids FROM demo.contact", true},
-        {"VIEW demo.l AS SELECT id, ccid::varchar(20), to_jsonb(id) AS j FROM demo.contact", true},
-        {"VIEW demo.l AS SELECT id, ccid::varchar(20), int4range(1, 2) AS r FROM demo.contact",
-         true},
-    };
-    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
-    udm_source_t *source;
-
-    sourcetest_folder();
-    type->relation_name = "l";
-    type->time_column = NULL;
-    dbtest_exec(apr_psprintf(pool, "CREATE %s; GRANT SELECT ON demo.l TO udm_test_reader",
-                             cases[_i].relation));
-    dbtest_ok(udm_source_open_held(&source, pool, sourcetest_path(), type, sourcetest_run("acme"),
-                                   NULL, NULL, APR_INT64_C(64) << 20));
-    ck_assert_msg((source->large_sql != NULL) == cases[_i].asked, "%s", cases[_i].relation);
-    ck_assert_int_eq(strstr(source->rows_sql, "row_too_large") != NULL, cases[_i].asked);
-    sourcetest_rows(source, 2);
-    /* Nor without a limit. */
-    ck_assert_ptr_null(sourcetest_opened(type, sourcetest_run("acme"))->large_sql);
-}
-END_TEST
-
-/* Rows of a table count for its partitions and for those that inherit. */
-START_TEST(looks_for_large_rows_of_children)
-{
-    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
-    udm_source_t *source;
-
-    sourcetest_folder();
-    dbtest_exec(_i == 0
-                    ? "CREATE TABLE demo.l (id integer, ccid text, t text) PARTITION BY LIST (id);"
-                      "CREATE TABLE demo.l1 PARTITION OF demo.l DEFAULT"
-                    : "CREATE TABLE demo.l (id integer, ccid text, t text);"
-                      "CREATE TABLE demo.l1 () INHERITS (demo.l)");
-    dbtest_exec("GRANT SELECT ON demo.l TO udm_test_reader");
-    type->relation_name = "l";
-    type->time_column = NULL;
-    for (int n = 0; n < 2; n++) {
-        dbtest_ok(udm_source_open_held(&source, pool, sourcetest_path(), type,
-                                       sourcetest_run("acme"), NULL, NULL, APR_INT64_C(64) << 20));
-        ck_assert_int_eq(source->large_sql != NULL, n);
-        dbtest_exec("INSERT INTO demo.l1 SELECT 1, 'acme', (SELECT string_agg(md5(i::text), '')"
-                    " FROM generate_series(1, 30000) i)");
-    }
-}
-END_TEST
-
-START_TEST(attachments_and_slices)
-{
-    udm_run_t *run = sourcetest_run("acme");
-    unsigned char *data = apr_palloc(pool, 3000000);
-    udm_source_t *source;
-    const unsigned char *tuple;
-    udm_content_t of = {"ixn4", "doc4", "2000000", NULL, NULL};
-    apr_size_t size, got;
-
-    sourcetest_folder();
-    if (_i == 1) { /* whose rows have no place */
-        dbtest_exec("ALTER TABLE demo.document RENAME TO paper;"
-                    "CREATE VIEW demo.document AS SELECT * FROM demo.paper;"
-                    "GRANT SELECT ON demo.document TO udm_test_reader");
-    }
-    dbtest_exec(
-        "UPDATE demo.document SET content = convert_to(repeat('0123456789', 200000), 'UTF8')"
-        " WHERE id = 'doc4'; UPDATE demo.document SET content = NULL WHERE id = 'doc1';"
-        /* The same ids at another contact centre. */
-        "INSERT INTO demo.document VALUES ('doc4', 'other', 'ixn4', 'secret', 'x', 'xx'),"
-        " ('doc9', 'acme', 'ixn2', 'small', 'm', 'abc'), ('doc8', 'acme', 'ixn8', 'not his',"
-        " 'm', 'abc')");
-    run->export_attachments = true;
-    source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
-    if (_i == 0) {
-        of.table = dbtest_value("SELECT 'demo.document'::regclass::oid::text");
-        of.place = dbtest_value("SELECT ctid::text FROM demo.document"
-                                " WHERE id = 'doc4' AND ccid = 'acme'");
-    }
-    dbtest_ok(udm_source_attachments(source));
-    dbtest_ok(udm_source_next(&tuple, &size, source));
-    ck_assert_ptr_nonnull(tuple);
-    /* While rows are being read. */
-    dbtest_ok(udm_source_slice(data, &got, source, &of, 0, 1048576));
-    ck_assert_uint_eq(got, 1048576);
-    ck_assert_int_eq(memcmp(data, "0123456789", 10), 0);
-    dbtest_fails(udm_source_slice(data, &got, source, &of, 1999995, 1048576), UDM_E_INTERNAL,
-                 "in order");
-    dbtest_ok(udm_source_slice(data, &got, source, &of, 1048576, 951424));
-    ck_assert_uint_eq(got, 951424);
-    ck_assert_int_eq(memcmp(data, "67890", 5), 0);
-    ck_assert_int_eq(memcmp(data + 951419, "56789", 5), 0);
-    /* From the beginning again, and from where it was not read to its end. */
-    for (int i = 0; i < 2; i++) {
-        dbtest_ok(udm_source_slice(data, &got, source, &of, 0, 1000));
-        ck_assert_uint_eq(got, 1000);
-        ck_assert_int_eq(memcmp(data + 995, "56789", 5), 0);
-    }
-    sourcetest_rest(source, 0);
-    dbtest_ok(udm_source_attachments(source));
-    ck_assert_str_eq(sourcetest_rest(source, 7), "2 ixn1 doc1 file1.txt text/plain - -,"
-                                                 "2 ixn4 doc4 file4.txt text/plain 2000000 -,"
-                                                 "3 ixn2 doc9 small m 3 abc");
-}
-END_TEST
-
-/* However many slices there are, the content is worked out (or unpacked, or converted) once for all. */
-START_TEST(slices_of_what_is_dear)
-{
-    const udm_content_t of = {"ixn4", "doc4", "4000000", NULL, NULL};
-    udm_data_type_t *type = sourcetest_type("UCS", "Interaction");
-    unsigned char *data = apr_palloc(pool, 500000);
-    udm_run_t *run = sourcetest_run("acme");
-    udm_source_t *source;
-    apr_size_t got;
-
-    sourcetest_folder();
-    dbtest_exec("CREATE FUNCTION demo.dear() RETURNS bytea LANGUAGE plpgsql STABLE AS $f$"
-                " DECLARE n integer := coalesce(nullif(current_setting('demo.calls', true), ''),"
-                "  '0'); BEGIN PERFORM set_config('demo.calls', (n + 1)::text, false);"
-                " IF n >= 4 THEN RAISE 'called again'; END IF;"
-                " RETURN convert_to(repeat('0123456789', 400000), 'UTF8'); END $f$;"
-                "CREATE VIEW demo.files AS SELECT id, ccid, entityid, name, mimetype,"
-                " demo.dear() AS content FROM demo.document WHERE id = 'doc4';"
-                "GRANT SELECT ON demo.files TO udm_test_reader");
-    type->attachment_relation = "files";
-    run->export_attachments = true;
-    source = sourcetest_opened(type, run);
-    for (apr_int64_t at = 0; at < 4000000; at += 500000) {
-        dbtest_ok(udm_source_slice(data, &got, source, &of, at, 500000));
-        ck_assert_uint_eq(got, 500000);
-        ck_assert_int_eq(memcmp(data, "0123456789", 10), 0);
-    }
-}
-END_TEST
-
-START_TEST(attachments_follow_the_window)
-{
-    udm_run_t *run = sourcetest_run("acme");
-    udm_source_t *source;
-
-    sourcetest_folder();
-    run->export_attachments = true;
-    APR_ARRAY_PUSH(run->media, const char *) = "Email";
-    source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
-    dbtest_ok(udm_source_attachments(source));
-    ck_assert_str_eq(sourcetest_rest(source, 3), "");
-    run->export_attachments = false;
-    source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
-    dbtest_fails(udm_source_attachments(source), UDM_E_INTERNAL, "without attachments");
+    ck_assert_int_eq(sourcetest_scans("big", "seq"), before);
 }
 END_TEST
 
@@ -798,9 +515,6 @@ TCase *source_case(void)
     tcase_add_test(tc, window_is_a_constant_to_the_planner);
     tcase_add_test(tc, reads_by_time);
     tcase_add_test(tc, reads_by_time_without_zone);
-    tcase_add_test(tc, values_are_the_same_in_any_session);
-    tcase_add_test(tc, slices_of_what_is_dear);
-    tcase_add_test(tc, tenants_that_a_cast_makes_equal);
     tcase_add_test(tc, reads_by_media);
     tcase_add_test(tc, reads_a_relation_of_listed_tenants);
     tcase_add_test(tc, refuses_a_type_of_nobody);
@@ -810,9 +524,5 @@ TCase *source_case(void)
     tcase_add_test(tc, one_snapshot);
     tcase_add_test(tc, estimates);
     tcase_add_test(tc, uses_an_index);
-    tcase_add_loop_test(tc, looks_for_large_rows, 0, 11);
-    tcase_add_loop_test(tc, looks_for_large_rows_of_children, 0, 2);
-    tcase_add_loop_test(tc, attachments_and_slices, 0, 2);
-    tcase_add_test(tc, attachments_follow_the_window);
     return tc;
 }

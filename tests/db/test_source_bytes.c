@@ -43,19 +43,6 @@ static const char *const types[] = {
 
 static const char *const alike[] = {"acme", "Acme", "ACME", "acm\xc3\xa9"};
 
-static const char *rows_of(const udm_data_type_t *type, const udm_run_t *run, int fields)
-{
-    udm_source_t *source;
-    const char *rows;
-    apr_pool_t *own;
-
-    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), type, run, NULL));
-    rows = sourcetest_rows(source, fields);
-    apr_pool_destroy(own);
-    return rows;
-}
-
 static const char *files_of(const udm_data_type_t *type, udm_run_t *run, int fields)
 {
     udm_source_t *source;
@@ -83,15 +70,6 @@ static void table(const char *sql, ...)
     dbtest_exec("GRANT SELECT ON ALL TABLES IN SCHEMA demo TO udm_test_reader");
 }
 
-static udm_data_type_t *plain_type(const char *relation)
-{
-    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
-
-    type->relation_name = relation;
-    type->time_column = NULL;
-    return type;
-}
-
 START_TEST(tenants)
 {
     int i, j;
@@ -107,11 +85,13 @@ START_TEST(tenants)
         for (j = 0; j < 4; j++) {
             const char *one = apr_psprintf(pool, "- %d", j + 1);
 
-            ck_assert_str_eq(rows_of(plain_type("t"), sourcetest_run(alike[j]), 2), one);
-            ck_assert_str_eq(rows_of(plain_type("v"), sourcetest_run(alike[j]), 2), one);
+            ck_assert_str_eq(sourcetest_rows_of(sourcetest_plain("t"), sourcetest_run(alike[j]), 2),
+                             one);
+            ck_assert_str_eq(sourcetest_rows_of(sourcetest_plain("v"), sourcetest_run(alike[j]), 2),
+                             one);
         }
-        ck_assert_str_eq(rows_of(plain_type("t"), sourcetest_run("aCME"), 2), "");
-        ck_assert_str_eq(rows_of(plain_type("t"), sourcetest_run("acme "), 2), "");
+        ck_assert_str_eq(sourcetest_rows_of(sourcetest_plain("t"), sourcetest_run("aCME"), 2), "");
+        ck_assert_str_eq(sourcetest_rows_of(sourcetest_plain("t"), sourcetest_run("acme "), 2), "");
     }
 }
 END_TEST
@@ -138,10 +118,13 @@ START_TEST(tenants_of_other_types)
         table("DROP TABLE IF EXISTS demo.t; CREATE TABLE demo.t (id text, ccid %s);"
               "INSERT INTO demo.t VALUES ('1', '%s'), ('2', '%s')",
               cases[i][0], cases[i][1], cases[i][2]);
-        ck_assert_str_eq(rows_of(plain_type("t"), sourcetest_run(cases[i][1]), 2), "- 1");
-        ck_assert_str_eq(rows_of(plain_type("t"), sourcetest_run(cases[i][2]), 2), "- 2");
+        ck_assert_str_eq(sourcetest_rows_of(sourcetest_plain("t"), sourcetest_run(cases[i][1]), 2),
+                         "- 1");
+        ck_assert_str_eq(sourcetest_rows_of(sourcetest_plain("t"), sourcetest_run(cases[i][2]), 2),
+                         "- 2");
         if (cases[i][3]) {
-            ck_assert_str_eq(rows_of(plain_type("t"), sourcetest_run(cases[i][3]), 2), "");
+            ck_assert_str_eq(
+                sourcetest_rows_of(sourcetest_plain("t"), sourcetest_run(cases[i][3]), 2), "");
         }
     }
 }
@@ -243,9 +226,9 @@ START_TEST(media)
               types[i]);
         type = sourcetest_type("iWD", "M");
         APR_ARRAY_PUSH(run->media, const char *) = "lower";
-        ck_assert_str_eq(rows_of(type, run, 2), "- 1");
+        ck_assert_str_eq(sourcetest_rows_of(type, run, 2), "- 1");
         APR_ARRAY_PUSH(run->media, const char *) = "upper";
-        ck_assert_str_eq(rows_of(type, run, 2), "- 1,- 3");
+        ck_assert_str_eq(sourcetest_rows_of(type, run, 2), "- 1,- 3");
     }
 }
 END_TEST
@@ -268,7 +251,7 @@ START_TEST(media_as_their_type_has_them)
               " udm.register_media('iWD', 'M', '%s', 'it')",
               cases[i][0], cases[i][1], cases[i][2]);
         APR_ARRAY_PUSH(run->media, const char *) = "it";
-        ck_assert_str_eq(rows_of(sourcetest_type("iWD", "M"), run, 2), "- 1");
+        ck_assert_str_eq(sourcetest_rows_of(sourcetest_type("iWD", "M"), run, 2), "- 1");
     }
 }
 END_TEST
@@ -279,7 +262,7 @@ static const char *filtered(const udm_data_type_t *type, const char *operator, c
 
     run->filters = apr_psprintf(
         pool, "[{\"attribute\":\"s\",\"operator\":\"%s\",\"value\":%s}]", operator, value);
-    return rows_of(type, run, 2);
+    return sourcetest_rows_of(type, run, 2);
 }
 
 START_TEST(filters)
@@ -363,7 +346,7 @@ START_TEST(index_serves)
               "CREATE INDEX ON demo.t (ccid); ANALYZE demo.t",
               indexed[i]);
         ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-        dbtest_ok(udm_source_open(&source, own, sourcetest_path(), plain_type("t"),
+        dbtest_ok(udm_source_open(&source, own, sourcetest_path(), sourcetest_plain("t"),
                                   sourcetest_run("77"), NULL));
         dbtest_ok(udm_source_query(&plan, source, "the plan",
                                    apr_pstrcat(pool, "EXPLAIN ", source->rows_sql, NULL), 0, NULL));

@@ -1,9 +1,10 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_source_filter.c: the rows that a filter lets through are those that plain SQL finds, whatever
- * its value and its column are called; and what becomes of a filter that fits no more.
+ * test_source_filter.c: the rows that a filter lets through are those that plain SQL finds; and
+ * what becomes of a filter that fits no more.
  */
 #include "dbtest.h"
+#include "filtertest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static const char kinds_sql[] =
     "SELECT udm.register_type('iWD', 'Kinds', 'demo.kinds', 'id', tenant_column => 'ccid'),"
     " udm.register_attributes('iWD', 'Kinds')";
 
-static const char *filter_json(const char *attribute, const char *operator, const char * value)
+const char *filtertest_filter_json(const char *attribute, const char *operator, const char * value)
 {
     json_t *name = json_string(attribute);
     char *text = json_dumps(name, JSON_ENCODE_ANY);
@@ -53,26 +54,6 @@ static const char *filter_json(const char *attribute, const char *operator, cons
     return json;
 }
 
-static const char *string_json(const char *text)
-{
-    json_t *json = json_string(text);
-    char *dump = json_dumps(json, JSON_ENCODE_ANY);
-    const char *copy = apr_pstrdup(pool, dump);
-
-    free(dump);
-    json_decref(json);
-    return copy;
-}
-
-static const char *literal(const char *text)
-{
-    char *quoted = PQescapeLiteral(dbtest_admin()->conn, text, strlen(text));
-    const char *copy = apr_pstrdup(pool, quoted);
-
-    PQfreemem(quoted);
-    return copy;
-}
-
 static udm_run_t *filtered_run(const char *ccid, const char *filters)
 {
     udm_run_t *run = sourcetest_run(ccid);
@@ -81,23 +62,12 @@ static udm_run_t *filtered_run(const char *ccid, const char *filters)
     return run;
 }
 
-/* The keys of the rows that come through; the source is closed again. */
-static const char *through(const udm_data_type_t *type, const char *filters)
+const char *filtertest_through(const udm_data_type_t *type, const char *filters)
 {
-    udm_source_t *source;
-    const char *found;
-    apr_pool_t *own;
-
-    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), type, filtered_run("acme", filters),
-                              NULL));
-    found = sourcetest_rows(source, 2);
-    apr_pool_destroy(own);
-    return found;
+    return sourcetest_rows_of(type, filtered_run("acme", filters), 2);
 }
 
-/* The same by SQL that a person would write. */
-static const char *by_sql(const char *relation, const char *condition)
+const char *filtertest_by_sql(const char *relation, const char *condition)
 {
     return dbtest_value(apr_psprintf(pool,
                                      "SELECT coalesce(string_agg('- ' || id, ',' ORDER BY"
@@ -106,7 +76,7 @@ static const char *by_sql(const char *relation, const char *condition)
                                      relation, condition));
 }
 
-static udm_data_type_t *kinds(void)
+udm_data_type_t *filtertest_kinds(void)
 {
     sourcetest_folder();
     dbtest_exec(kinds_sql);
@@ -118,14 +88,15 @@ static udm_data_type_t *kinds(void)
 static void same_rows(const udm_data_type_t *type, const char *attribute, const char *operator,
                       const char * value, const char *condition)
 {
-    const char *found = through(type, filter_json(attribute, operator, value));
-    const char *wanted = by_sql("demo.kinds", condition);
+    const char *found =
+        filtertest_through(type, filtertest_filter_json(attribute, operator, value));
+    const char *wanted = filtertest_by_sql("demo.kinds", condition);
 
     if (strcmp(found, wanted) != 0) {
         ck_abort_msg("%s %s %s: through come\n  %s\nbut SQL says of %s\n  %s", attribute, operator,
                      value, found, condition, wanted);
     }
-    ck_assert_msg(*wanted && strcmp(wanted, by_sql("demo.kinds", "true")) != 0,
+    ck_assert_msg(*wanted && strcmp(wanted, filtertest_by_sql("demo.kinds", "true")) != 0,
                   "%s %s %s tells no rows apart", attribute, operator, value);
 }
 
@@ -214,7 +185,7 @@ static const case_t cases[] = {
 
 START_TEST(the_rows_that_sql_finds)
 {
-    const udm_data_type_t *type = kinds();
+    const udm_data_type_t *type = filtertest_kinds();
     apr_size_t i;
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -226,7 +197,7 @@ END_TEST
 /* Whatever the reader's role and its database are set up for. */
 START_TEST(the_rows_whatever_the_session)
 {
-    const udm_data_type_t *type = kinds();
+    const udm_data_type_t *type = filtertest_kinds();
     apr_size_t i;
 
     dbtest_exec("DO $$ BEGIN"
@@ -245,176 +216,33 @@ START_TEST(the_rows_whatever_the_session)
 }
 END_TEST
 
-/* What might be taken for something else on its way into SQL, an array or a setting. */
-static const char *const hostile[] = {
-    "'",
-    "''",
-    "' OR true --",
-    "$1",
-    "$$",
-    "current_setting('udm.ccid')",
-    "{a,\"b\"}",
-    "{}",
-    "{",
-    "NULL",
-    "null",
-    "\"",
-    "\\",
-    "\\\\",
-    "\\'; SELECT 1",
-    "a,b",
-    " ",
-    "  lead and trail  ",
-    "%s%n",
-    "%",
-    "_",
-    "/* */ --",
-    "line\nline\r\n\ttab",
-    "\x01\x7f",
-    "\xef\xbb\xbf",
-    "\xf0\x9f\x92\xbe \xe2\x80\xae",
-    "e\xcc\x81",
-    "a",
-};
-#define HOSTILE ((int)(sizeof(hostile) / sizeof(hostile[0])))
-
-static const char *id_of(int number)
-{
-    return apr_psprintf(pool, "- h%02d", number);
-}
-
-START_TEST(values_are_only_values)
-{
-    udm_data_type_t *type;
-    const char *all = "[", *wanted = "";
-    int i;
-
-    sourcetest_folder();
-    dbtest_exec("CREATE TABLE demo.hostile (id text, ccid text, s text, v varchar(99));"
-                "GRANT SELECT ON demo.hostile TO udm_test_reader;"
-                "SELECT udm.register_type('iWD', 'Hostile', 'demo.hostile', 'id',"
-                " tenant_column => 'ccid'), udm.register_attributes('iWD', 'Hostile')");
-    for (i = 0; i < HOSTILE; i++) {
-        const char *text = literal(hostile[i]);
-
-        dbtest_exec(apr_psprintf(pool, "INSERT INTO demo.hostile VALUES ('h%02d', 'acme', %s, %s)",
-                                 i, text, text));
-        all = apr_pstrcat(pool, all, i ? "," : "", string_json(hostile[i]), NULL);
-        wanted = apr_pstrcat(pool, wanted, i ? "," : "", id_of(i), NULL);
-    }
-    dbtest_exec("INSERT INTO demo.hostile SELECT id, 'other', s, v FROM demo.hostile");
-    type = sourcetest_type("iWD", "Hostile");
-    all = apr_pstrcat(pool, all, "]", NULL);
-    ck_assert_str_eq(through(type, filter_json("s", "in", all)), wanted);
-    ck_assert_str_eq(through(type, filter_json("v", "in", all)), wanted);
-    for (i = 0; i < HOSTILE; i++) {
-        const char *value = string_json(hostile[i]);
-        const char *text = literal(hostile[i]);
-
-        ck_assert_str_eq(through(type, filter_json("s", "eq", value)), id_of(i));
-        ck_assert_str_eq(through(type, filter_json("v", "in", apr_psprintf(pool, "[%s]", value))),
-                         id_of(i));
-        ck_assert_str_eq(through(type, filter_json("s", "ne", value)),
-                         by_sql("demo.hostile", apr_psprintf(pool, "s <> %s", text)));
-        ck_assert_str_eq(
-            through(type, filter_json("v", "contains", value)),
-            by_sql("demo.hostile",
-                   apr_psprintf(pool, "replace(lower(s), lower(%s), '') <> lower(s)", text)));
-    }
-}
-END_TEST
-
-/* Columns that are called like SQL. */
-START_TEST(columns_are_only_columns)
-{
-    static const char *const names[] = {
-        "a\"b",
-        "\"; DROP TABLE demo.odd; --",
-        "$1",
-        "r.id",
-        "select",
-        "UPPER lower ",
-        "%s",
-        "current_setting('udm.ccid')",
-        "r",
-        "ccid2",
-        "\xc3\xa9\xf0\x9f\x92\xbe",
-        "'",
-        "\\",
-        "true",
-        "a",
-        "filter_0",
-    };
-    const int count = (int)(sizeof(names) / sizeof(names[0]));
-    udm_data_type_t *type;
-    const char *table = "CREATE TABLE demo.odd (id text, ccid text";
-    int i;
-
-    sourcetest_folder();
-    for (i = 0; i < count; i++) {
-        table = apr_pstrcat(pool, table, ", ", udm_pg_identifier(pool, names[i]), " text", NULL);
-    }
-    dbtest_exec(apr_pstrcat(pool, table, ")", NULL));
-    dbtest_exec("GRANT SELECT ON demo.odd TO udm_test_reader;"
-                "SELECT udm.register_type('iWD', 'Odd', 'demo.odd', 'id', tenant_column => 'ccid'),"
-                " udm.register_attributes('iWD', 'Odd')");
-    for (i = 0; i < count; i++) {
-        dbtest_exec(
-            apr_psprintf(pool, "INSERT INTO demo.odd (id, ccid, %s) VALUES ('h%02d', 'acme', 'x')",
-                         udm_pg_identifier(pool, names[i]), i));
-    }
-    type = sourcetest_type("iWD", "Odd");
-    ck_assert_int_eq(type->attributes->nelts, count + 1);
-    for (i = 0; i < count; i++) {
-        ck_assert_str_eq(through(type, filter_json(names[i], "eq", "\"x\"")), id_of(i));
-        ck_assert_str_eq(through(type, filter_json(names[i], "in", "[\"x\"]")), id_of(i));
-    }
-}
-END_TEST
-
-/* The name of an attribute need not be that of its column. */
-START_TEST(attribute_names_its_column)
-{
-    udm_data_type_t *type;
-
-    kinds();
-    dbtest_exec("DELETE FROM udm.attribute;"
-                "SELECT udm.register_attribute('iWD', 'Kinds', 's', 'i'),"
-                " udm.register_attribute('iWD', 'Kinds', 'i', 'Number of \"things\"')");
-    type = sourcetest_type("iWD", "Kinds");
-    ck_assert_str_eq(through(type, filter_json("i", "eq", "\"Beta\"")),
-                     by_sql("demo.kinds", "s = 'Beta'"));
-    ck_assert_str_eq(through(type, filter_json("Number of \"things\"", "eq", "1000")),
-                     by_sql("demo.kinds", "i = 1000"));
-}
-END_TEST
-
 START_TEST(filters_add_up)
 {
-    const udm_data_type_t *type = kinds();
+    const udm_data_type_t *type = filtertest_kinds();
     const char *value = "", *many = "[";
     int i;
 
-    ck_assert_str_eq(through(type, "[{\"attribute\":\"bo\",\"operator\":\"eq\",\"value\":true},"
-                                   "{\"attribute\":\"i\",\"operator\":\"ge\",\"value\":1000},"
-                                   "{\"attribute\":\"i\",\"operator\":\"lt\",\"value\":4000}]"),
-                     by_sql("demo.kinds", "bo AND i >= 1000 AND i < 4000"));
-    ck_assert_str_eq(through(type, "[]"), by_sql("demo.kinds", "true"));
+    ck_assert_str_eq(
+        filtertest_through(type, "[{\"attribute\":\"bo\",\"operator\":\"eq\",\"value\":true},"
+                                 "{\"attribute\":\"i\",\"operator\":\"ge\",\"value\":1000},"
+                                 "{\"attribute\":\"i\",\"operator\":\"lt\",\"value\":4000}]"),
+        filtertest_by_sql("demo.kinds", "bo AND i >= 1000 AND i < 4000"));
+    ck_assert_str_eq(filtertest_through(type, "[]"), filtertest_by_sql("demo.kinds", "true"));
     /* As large as a job may make them. */
     for (i = 0; i < UDM_FILTER_VALUES_MAX - 1; i++) {
         value = apr_psprintf(pool, "\"%0*d\",", UDM_FILTER_VALUE_MAX, i);
         many = i % 100 == 0 ? apr_pstrcat(pool, many, value, NULL)
                             : apr_pstrcat(pool, many, "\"x\",", NULL);
     }
-    many = filter_json("s", "in", apr_pstrcat(pool, many, "\"Beta\"]", NULL));
-    ck_assert_str_eq(through(type, many), by_sql("demo.kinds", "s = 'Beta'"));
+    many = filtertest_filter_json("s", "in", apr_pstrcat(pool, many, "\"Beta\"]", NULL));
+    ck_assert_str_eq(filtertest_through(type, many), filtertest_by_sql("demo.kinds", "s = 'Beta'"));
     value = "[";
     for (i = 0; i < UDM_FILTERS_MAX; i++) {
         value = apr_psprintf(pool, "%s%s{\"attribute\":\"i\",\"operator\":\"ne\",\"value\":%d000}",
                              value, i ? "," : "", i + 5);
     }
-    ck_assert_str_eq(through(type, apr_pstrcat(pool, value, "]", NULL)),
-                     by_sql("demo.kinds", "i IS NULL OR i < 5000"));
+    ck_assert_str_eq(filtertest_through(type, apr_pstrcat(pool, value, "]", NULL)),
+                     filtertest_by_sql("demo.kinds", "i IS NULL OR i < 5000"));
 }
 END_TEST
 
@@ -425,7 +253,8 @@ START_TEST(attachments_follow_the_filter)
 
     sourcetest_folder();
     dbtest_exec("SELECT udm.register_attributes('UCS', 'Interaction')");
-    run = filtered_run("acme", filter_json("subject", "in", "[\"subject 4\",\"subject 5\"]"));
+    run = filtered_run("acme",
+                       filtertest_filter_json("subject", "in", "[\"subject 4\",\"subject 5\"]"));
     run->export_attachments = true;
     source = sourcetest_opened(sourcetest_type("UCS", "Interaction"), run);
     ck_assert_str_eq(sourcetest_rows(source, 2), "2 ixn4,3 ixn5");
@@ -441,12 +270,12 @@ START_TEST(filters_narrow_what_is_asked_for)
 
     sourcetest_folder();
     dbtest_exec("SELECT udm.register_attributes('UCS', 'Interaction')");
-    run = filtered_run("acme", filter_json("duration", "ge", "20"));
+    run = filtered_run("acme", filtertest_filter_json("duration", "ge", "20"));
     APR_ARRAY_PUSH(run->media, const char *) = "Chat";
     ck_assert_str_eq(
         sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
         "2 ixn4");
-    run = filtered_run("other", filter_json("duration", "gt", "0"));
+    run = filtered_run("other", filtertest_filter_json("duration", "gt", "0"));
     ck_assert_str_eq(
         sourcetest_rows(sourcetest_opened(sourcetest_type("UCS", "Interaction"), run), 2),
         "0 ixn9,2 ixn7,3 ixn8");
@@ -469,36 +298,38 @@ static void no_more(const udm_data_type_t *type, const char *filters, const char
 
 START_TEST(what_fits_no_more)
 {
-    const char *filters = filter_json("s", "eq", "\"007\"");
-    udm_data_type_t *type = kinds();
+    const char *filters = filtertest_filter_json("s", "eq", "\"007\"");
+    udm_data_type_t *type = filtertest_kinds();
 
-    no_more(type, filter_json("gone", "eq", "1"), "gone",
+    no_more(type, filtertest_filter_json("gone", "eq", "1"), "gone",
             "type \"Kinds\" of source \"iWD\" has no such attribute");
     dbtest_exec("ALTER TABLE demo.kinds RENAME s TO t");
     no_more(type, filters, "s", "demo.kinds has no column \"s\"");
     /* The column is another, and what the catalog says is not. */
     dbtest_exec("ALTER TABLE demo.kinds ADD s integer");
-    ck_assert_str_eq(through(type, filters), "");
+    ck_assert_str_eq(filtertest_through(type, filters), "");
     dbtest_exec("ALTER TABLE demo.kinds ALTER i TYPE text");
-    no_more(type, filter_json("i", "eq", "1"), "i",
+    no_more(type, filtertest_filter_json("i", "eq", "1"), "i",
             "it is of kind number, but column \"i\" of demo.kinds is of type text");
     dbtest_exec("ALTER TABLE demo.kinds ALTER bo TYPE text, ALTER d TYPE timestamptz,"
                 " ALTER ts TYPE date, ALTER tz TYPE text");
-    no_more(type, filter_json("bo", "eq", "true"), "bo", "of kind boolean, but column \"bo\"");
-    no_more(type, filter_json("tz", "eq", "\"2026-01-01\""), "tz", "of kind datetime, but column");
+    no_more(type, filtertest_filter_json("bo", "eq", "true"), "bo",
+            "of kind boolean, but column \"bo\"");
+    no_more(type, filtertest_filter_json("tz", "eq", "\"2026-01-01\""), "tz",
+            "of kind datetime, but column");
     /* A day and an instant can be told from one another, whichever the column is now. */
-    ck_assert_str_eq(through(type, filter_json("d", "eq", "\"2026-02-28\"")),
-                     by_sql("demo.kinds", "d >= '2026-02-28' AND d < '2026-03-01'"));
-    ck_assert_str_eq(through(type, filter_json("ts", "eq", "\"2026-02-28\"")),
-                     by_sql("demo.kinds", "ts = '2026-02-28'"));
+    ck_assert_str_eq(filtertest_through(type, filtertest_filter_json("d", "eq", "\"2026-02-28\"")),
+                     filtertest_by_sql("demo.kinds", "d >= '2026-02-28' AND d < '2026-03-01'"));
+    ck_assert_str_eq(filtertest_through(type, filtertest_filter_json("ts", "eq", "\"2026-02-28\"")),
+                     filtertest_by_sql("demo.kinds", "ts = '2026-02-28'"));
     /* What the catalog says is another kind. */
     dbtest_exec("SELECT udm.register_attributes('iWD', 'Kinds')");
     type = sourcetest_type("iWD", "Kinds");
-    no_more(type, filter_json("s", "eq", "\"Beta\""), "s", "its value must be");
-    ck_assert_str_eq(through(type, filter_json("i", "eq", "\"1000\"")),
-                     by_sql("demo.kinds", "i = '1000'"));
-    no_more(type, filter_json("i", "eq", "1000"), "i", "its value must be");
-    no_more(type, filter_json("si", "contains", "1"), "si", "its operator must be");
+    no_more(type, filtertest_filter_json("s", "eq", "\"Beta\""), "s", "its value must be");
+    ck_assert_str_eq(filtertest_through(type, filtertest_filter_json("i", "eq", "\"1000\"")),
+                     filtertest_by_sql("demo.kinds", "i = '1000'"));
+    no_more(type, filtertest_filter_json("i", "eq", "1000"), "i", "its value must be");
+    no_more(type, filtertest_filter_json("si", "contains", "1"), "si", "its operator must be");
     dbtest_exec("DELETE FROM udm.attribute");
     no_more(sourcetest_type("iWD", "Kinds"), filters, "s", "has no such attribute");
     no_more(type, "no JSON", NULL, "the filters of the run cannot be read");
@@ -516,7 +347,7 @@ START_TEST(value_that_the_source_does_not_know)
     apr_pool_t *own;
     udm_pg_t *db;
 
-    kinds();
+    filtertest_kinds();
     dbtest_exec(apr_psprintf(pool,
                              "CREATE DATABASE %s ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
                              " TEMPLATE template0",
@@ -536,19 +367,13 @@ START_TEST(value_that_the_source_does_not_know)
                     apr_pstrcat(pool, dbtest_conninfo("udm_test_reader"), " dbname=", name, NULL),
                     0640);
     type = sourcetest_type("iWD", "Kinds");
-    ck_assert_str_eq(through(type, filter_json("s", "eq", "\"Zo\xc3\xab\"")), "- k1");
-    no_more(type, filter_json("s", "eq", "\"\xe6\x9d\x8e\""), "s", "does not take its value");
+    ck_assert_str_eq(filtertest_through(type, filtertest_filter_json("s", "eq", "\"Zo\xc3\xab\"")),
+                     "- k1");
+    no_more(type, filtertest_filter_json("s", "eq", "\"\xe6\x9d\x8e\""), "s",
+            "does not take its value");
     dbtest_exec(apr_psprintf(pool, "DROP DATABASE %s WITH (FORCE)", name));
 }
 END_TEST
-
-static int scans(const char *kind)
-{
-    return atoi(dbtest_value(apr_psprintf(pool,
-                                          "SELECT %s_scan FROM pg_stat_user_tables"
-                                          " WHERE relname = 'large'",
-                                          kind)));
-}
 
 /* An index on the column serves; the reader's backend reports what it did when it ends. */
 START_TEST(uses_an_index)
@@ -572,16 +397,18 @@ START_TEST(uses_an_index)
                 " tenant_column => 'ccid'), udm.register_attributes('iWD', 'Large'),"
                 " pg_stat_force_next_flush()");
     type = sourcetest_type("iWD", "Large");
-    before = scans("seq");
+    before = sourcetest_scans("large", "seq");
     for (i = 0; i < 4; i++) {
-        int index = scans("idx");
+        int index = sourcetest_scans("large", "idx");
 
-        ck_assert_str_ne(through(type, filter_json(filters[i][0], filters[i][1], filters[i][2])),
+        ck_assert_str_ne(filtertest_through(type, filtertest_filter_json(
+                                                      filters[i][0], filters[i][1], filters[i][2])),
                          "");
-        while (scans("seq") == before && scans("idx") == index) {
+        while (sourcetest_scans("large", "seq") == before &&
+               sourcetest_scans("large", "idx") == index) {
             dbtest_exec("SELECT pg_sleep(0.01)");
         }
-        ck_assert_int_eq(scans("seq"), before);
+        ck_assert_int_eq(sourcetest_scans("large", "seq"), before);
     }
 }
 END_TEST
@@ -594,9 +421,6 @@ TCase *source_filter_case(void)
 
     tcase_add_test(tc, the_rows_that_sql_finds);
     tcase_add_test(tc, the_rows_whatever_the_session);
-    tcase_add_test(tc, values_are_only_values);
-    tcase_add_test(tc, columns_are_only_columns);
-    tcase_add_test(tc, attribute_names_its_column);
     tcase_add_test(tc, filters_add_up);
     tcase_add_test(tc, attachments_follow_the_filter);
     tcase_add_test(tc, filters_narrow_what_is_asked_for);

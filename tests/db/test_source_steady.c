@@ -56,15 +56,6 @@ static void end(other_t *other)
     apr_pool_destroy(other->pool);
 }
 
-static udm_data_type_t *type_of(const char *relation)
-{
-    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
-
-    type->relation_name = relation;
-    type->time_column = NULL;
-    return type;
-}
-
 /* What a run gives that begins while the transaction is open. */
 static const char *rows_during(const char *relation, const char *sql, int fields)
 {
@@ -75,7 +66,7 @@ static const char *rows_during(const char *relation, const char *sql, int fields
 
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
     begin(&other, sql);
-    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), type_of(relation),
+    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), sourcetest_plain(relation),
                               sourcetest_run("acme"), NULL));
     rows = sourcetest_rows(source, fields);
     apr_pool_destroy(own);
@@ -104,7 +95,7 @@ static void changed_meanwhile(const char *relation, const char *sql, const char 
     apr_pool_t *own;
 
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), type_of(relation),
+    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), sourcetest_plain(relation),
                               sourcetest_run("acme"), NULL));
     dbtest_exec(sql);
     error = read_error(source);
@@ -190,7 +181,7 @@ START_TEST(view_of_another_type)
     begin(&other, "DROP VIEW demo.v; CREATE VIEW demo.v AS SELECT id, ccid,"
                   " 100::double precision AS x FROM demo.t;"
                   "GRANT SELECT ON demo.v TO udm_test_reader");
-    source = sourcetest_opened(type_of("v"), sourcetest_run("acme"));
+    source = sourcetest_opened(sourcetest_plain("v"), sourcetest_run("acme"));
     ck_assert_int_eq(APR_ARRAY_IDX(udm_source_columns(source), 2, udm_column_t).type, 701);
     rows = sourcetest_rows(source, 2);
     ck_assert_str_eq(rows, "- 1,- 2,- 3");
@@ -203,7 +194,7 @@ START_TEST(many_partitions)
 {
     const char *held = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessShareLock' AND"
                        " relation::regclass::text LIKE 'demo.part%'";
-    udm_data_type_t *type = type_of("parts");
+    udm_data_type_t *type = sourcetest_plain("parts");
     udm_run_t *run = sourcetest_run("acme");
     udm_source_t *source;
 
@@ -273,7 +264,7 @@ START_TEST(reader_that_cannot_lock)
         changed_meanwhile("t", "SELECT 1", NULL);
         ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
         begin(&other, changes[i]);
-        error = udm_source_open(&source, own, sourcetest_path(), type_of("t"),
+        error = udm_source_open(&source, own, sourcetest_path(), sourcetest_plain("t"),
                                 sourcetest_run("acme"), NULL);
         error = error ? error : read_error(source);
         dbtest_fails(error, UDM_E_SOURCE, "was replaced or filled anew");
@@ -346,8 +337,9 @@ START_TEST(child_that_comes)
                       "BEGIN; DELETE FROM ONLY demo.p WHERE id < 3;"
                       "ALTER TABLE demo.b INHERIT demo.p; COMMIT",
                       "was replaced or filled anew");
-    ck_assert_str_eq(sourcetest_rows(sourcetest_opened(type_of("p"), sourcetest_run("acme")), 2),
-                     "- 1,- 2,- 3");
+    ck_assert_str_eq(
+        sourcetest_rows(sourcetest_opened(sourcetest_plain("p"), sourcetest_run("acme")), 2),
+        "- 1,- 2,- 3");
 }
 END_TEST
 
@@ -517,15 +509,15 @@ START_TEST(materialized_view_refreshed)
                       "GRANT SELECT ON demo.m, demo.v TO udm_test_reader");
     ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
     begin(&other, "REFRESH MATERIALIZED VIEW demo.m");
-    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), type_of("v"), sourcetest_run("acme"),
-                              NULL));
+    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), sourcetest_plain("v"),
+                              sourcetest_run("acme"), NULL));
     error = read_error(source);
     dbtest_fails(error, UDM_E_SOURCE, "was replaced or filled anew");
     ck_assert(!udm_source_permanent(error));
     apr_pool_destroy(own);
     end(&other);
     /* Once it is open, a refresh waits. */
-    source = sourcetest_opened(type_of("m"), sourcetest_run("acme"));
+    source = sourcetest_opened(sourcetest_plain("m"), sourcetest_run("acme"));
     ck_assert_str_eq(
         dbtest_value("SELECT count(*) FROM pg_locks WHERE relation = 'demo.m'::regclass"
                      " AND mode = 'AccessShareLock'"),
@@ -542,7 +534,7 @@ START_TEST(locked_for_good)
     sourcetest_folder();
     dbtest_exec(TABLE);
     dbtest_exec("BEGIN; LOCK TABLE demo.t");
-    error = sourcetest_refused(type_of("t"), sourcetest_run("acme"));
+    error = sourcetest_refused(sourcetest_plain("t"), sourcetest_run("acme"));
     dbtest_exec("ROLLBACK");
     dbtest_fails(error, UDM_E_SOURCE, "demo.t is locked");
     ck_assert(!udm_source_permanent(error));

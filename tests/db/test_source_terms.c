@@ -12,32 +12,9 @@
 #include "sourcetest.h"
 #include "source/private.h"
 
-static udm_data_type_t *plain_type(const char *relation)
-{
-    udm_data_type_t *type = sourcetest_type("UCS", "Contact");
-
-    type->relation_name = relation;
-    type->time_column = NULL;
-    return type;
-}
-
-static udm_source_t *open_in(apr_pool_t *own, const udm_data_type_t *type, const udm_run_t *run)
-{
-    udm_source_t *source;
-
-    dbtest_ok(udm_source_open(&source, own, sourcetest_path(), type, run, NULL));
-    return source;
-}
-
 static const char *rows_of(const udm_data_type_t *type)
 {
-    const char *rows;
-    apr_pool_t *own;
-
-    ck_assert_int_eq(apr_pool_create(&own, pool), APR_SUCCESS);
-    rows = sourcetest_rows(open_in(own, type, sourcetest_run("acme")), 2);
-    apr_pool_destroy(own);
-    return rows;
+    return sourcetest_rows_of(type, sourcetest_run("acme"), 2);
 }
 
 /* The error of a run, at its beginning or while its rows are read. */
@@ -91,7 +68,7 @@ START_TEST(policies_are_not_met_in_silence)
                         "CREATE VIEW demo.f AS SELECT demo.count() AS id, 'acme'::text AS ccid;"
                         "GRANT SELECT ON ALL TABLES IN SCHEMA demo TO udm_test_reader");
     for (i = 0; i < 3; i++) {
-        udm_data_type_t *type = plain_type(relations[i]);
+        udm_data_type_t *type = sourcetest_plain(relations[i]);
 
         fails(type, true, "row-level security");
         fails(type, true, "row_security => true");
@@ -99,9 +76,9 @@ START_TEST(policies_are_not_met_in_silence)
         ck_assert_str_eq(rows_of(type), i < 2 ? "- 2,- 4" : "- 2");
     }
     /* Whom no policy holds reads all: the owner of a view does. */
-    ck_assert_str_eq(rows_of(plain_type("owners")), "- 1,- 2,- 3,- 4");
+    ck_assert_str_eq(rows_of(sourcetest_plain("owners")), "- 1,- 2,- 3,- 4");
     dbtest_exec("ALTER TABLE demo.t DISABLE ROW LEVEL SECURITY");
-    ck_assert_str_eq(rows_of(plain_type("t")), "- 1,- 2,- 3,- 4");
+    ck_assert_str_eq(rows_of(sourcetest_plain("t")), "- 1,- 2,- 3,- 4");
 }
 END_TEST
 
@@ -126,7 +103,7 @@ END_TEST
 /* A right that is not there is still called that. */
 START_TEST(no_right_is_no_policy)
 {
-    udm_data_type_t *type = plain_type("t");
+    udm_data_type_t *type = sourcetest_plain("t");
 
     sourcetest_folder();
     dbtest_exec(POLICED "REVOKE SELECT ON demo.t FROM udm_test_reader");
@@ -153,7 +130,7 @@ END_TEST
 
 static udm_data_type_t *with_path(const char *relation, const char *first, const char *second)
 {
-    udm_data_type_t *type = plain_type(relation);
+    udm_data_type_t *type = sourcetest_plain(relation);
 
     type->search_path = apr_array_make(pool, 2, sizeof(const char *));
     APR_ARRAY_PUSH(type->search_path, const char *) = first;
@@ -167,13 +144,13 @@ START_TEST(functions_that_need_a_search_path)
 {
     sourcetest_folder();
     dbtest_exec(PATH_FUNCTIONS);
-    fails(plain_type("v"), true, "registered with the search_path that its functions need");
-    fails(plain_type("p"), true, "registered with the search_path that its functions need");
+    fails(sourcetest_plain("v"), true, "registered with the search_path that its functions need");
+    fails(sourcetest_plain("p"), true, "registered with the search_path that its functions need");
     fails(with_path("v", "shop", NULL), true, "not found in the search_path of the type");
     ck_assert_str_eq(rows_of(with_path("v", "shop", "more")), "- 14");
     ck_assert_str_eq(rows_of(with_path("p", "shop", NULL)), "- 7");
     dbtest_exec("ALTER FUNCTION shop.plain() SET search_path = shop");
-    ck_assert_str_eq(rows_of(plain_type("p")), "- 7");
+    ck_assert_str_eq(rows_of(sourcetest_plain("p")), "- 7");
 }
 END_TEST
 
@@ -490,17 +467,17 @@ START_TEST(what_has_no_rows)
                 "CREATE MATERIALIZED VIEW demo.later AS SELECT * FROM demo.contact WITH NO DATA;"
                 "CREATE VIEW demo.over AS SELECT * FROM demo.later;"
                 "GRANT SELECT ON ALL TABLES IN SCHEMA demo TO udm_test_reader");
-    fails(plain_type("empty"), true, "demo.empty of source \"UCS\" has no columns");
-    fails(plain_type("dropped"), true, "demo.dropped of source \"UCS\" has no columns");
-    fails(plain_type("nothing"), true, "there is no relation demo.nothing");
-    fails(plain_type("an_index"), true, "is an index, not a table or a view");
-    fails(plain_type("a_sequence"), true, "is a sequence, not a table or a view");
-    fails(plain_type("a_type"), true, "is a composite type, not a table or a view");
-    fails(plain_type("later"), false, "is a materialized view that is not populated");
-    fails(plain_type("over"), false, "a materialized view that has never been refreshed");
+    fails(sourcetest_plain("empty"), true, "demo.empty of source \"UCS\" has no columns");
+    fails(sourcetest_plain("dropped"), true, "demo.dropped of source \"UCS\" has no columns");
+    fails(sourcetest_plain("nothing"), true, "there is no relation demo.nothing");
+    fails(sourcetest_plain("an_index"), true, "is an index, not a table or a view");
+    fails(sourcetest_plain("a_sequence"), true, "is a sequence, not a table or a view");
+    fails(sourcetest_plain("a_type"), true, "is a composite type, not a table or a view");
+    fails(sourcetest_plain("later"), false, "is a materialized view that is not populated");
+    fails(sourcetest_plain("over"), false, "a materialized view that has never been refreshed");
     dbtest_exec("REFRESH MATERIALIZED VIEW demo.later");
-    ck_assert_str_eq(rows_of(plain_type("later")), "- 1,- 2,- 3");
-    ck_assert_str_eq(rows_of(plain_type("over")), "- 1,- 2,- 3");
+    ck_assert_str_eq(rows_of(sourcetest_plain("later")), "- 1,- 2,- 3");
+    ck_assert_str_eq(rows_of(sourcetest_plain("over")), "- 1,- 2,- 3");
 }
 END_TEST
 
@@ -513,9 +490,9 @@ START_TEST(what_the_reader_may_not)
                 " 'BEGIN RETURN (SELECT id FROM demo.hidden); END';"
                 "CREATE VIEW demo.v AS SELECT demo.f() AS id, 'acme'::text AS ccid;"
                 "GRANT SELECT ON demo.v TO udm_test_reader");
-    fails(plain_type("v"), true, "may not read demo.v, or something that it is made of");
+    fails(sourcetest_plain("v"), true, "may not read demo.v, or something that it is made of");
     dbtest_exec("REVOKE USAGE ON SCHEMA demo FROM udm_test_reader");
-    fails(plain_type("v"), true, "may not read demo.v");
+    fails(sourcetest_plain("v"), true, "may not read demo.v");
 }
 END_TEST
 

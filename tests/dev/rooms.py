@@ -34,9 +34,6 @@ ARROWS = {
 # Each is to be split.
 LONG = {
     "mod_udm/worker": "keeper.c slot.c",
-    "tests/unit": "test_certificate_odd.c test_encode.c test_job.c test_schedule.c test_token.c",
-    "tests/db": "test_control.c test_export.c test_job.c test_list.c test_queue.c test_recurring.c test_source.c"
-                " test_source_filter.c",
 }
 
 

@@ -50,8 +50,7 @@ def test_a_dead_database_of_another_host(site):
     for _ in range(30):
         answer = dead.get(JOBS, headers={"Host": BESIDE})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
-        ok = alive.get(JOBS)
-        assert ok.status_code in (200, 204), (ok.text, site.httpd.watch.text())
+        assert alive.get(JOBS).status_code in (200, 204)
 
 
 def test_a_row_of_another_tenant_is_locked(site):
@@ -73,7 +72,7 @@ def test_a_row_of_another_tenant_is_locked(site):
         waiting = [pool.submit(waits, i) for i in range(16)]
         start.wait()
         wait_for(lambda: site.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'udm_httpd'"
-                                  " AND wait_event_type = 'Lock'")[0][0] > 0, 20, "somebody to wait")
+                                  " AND wait_event_type = 'Lock'")[0][0] > 0, 20, "somebody to wait: " + repr(ended))
         for _ in range(10):
             assert other.post(JOBS, json=other.job(data_type="Interaction")).status_code == 202
         before = list(ended)

@@ -1,42 +1,40 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_encode.c: tuples made by hand. What to_json gives for whole types is compared with a real
- * PostgreSQL in tests/db/test_export.c.
+ * PostgreSQL in tests/db/test_export_types.c.
  */
-#include <float.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include <jansson.h>
 #include <openssl/evp.h>
 
 #include "scratch.h"
+#include "encodetest.h"
 #include "core/text.h"
 #include "export/base64.h"
 #include "export/encode.h"
-#include "export/number.h"
 #include "source/source.h"
 
-static udm_buffer_t *tuple;
+udm_buffer_t *encodetest_tuple;
 
 static void put(uint64_t value, int bytes)
 {
     while (bytes-- > 0) {
-        udm_buffer_char(tuple, (char)(value >> (8 * bytes)));
+        udm_buffer_char(encodetest_tuple, (char)(value >> (8 * bytes)));
     }
 }
 
-static void begin(int fields)
+void encodetest_begin(int fields)
 {
-    tuple = udm_buffer_make(pool);
+    encodetest_tuple = udm_buffer_make(pool);
     put((uint64_t)fields, 2);
 }
 
-static void put_field(const void *data, int size)
+void encodetest_put(const void *data, int size)
 {
     put((uint32_t)size, 4);
     if (size > 0) {
-        udm_buffer_add(tuple, data, (apr_size_t)size);
+        udm_buffer_add(encodetest_tuple, data, (apr_size_t)size);
     }
 }
 
@@ -46,7 +44,8 @@ static void put_number(uint64_t value, int bytes)
     put(value, bytes);
 }
 
-static void column(apr_array_header_t *columns, const char *name, Oid type, bool json, Oid element)
+void encodetest_column(apr_array_header_t *columns, const char *name, Oid type, bool json,
+                       Oid element)
 {
     udm_column_t *c = apr_array_push(columns);
 
@@ -56,17 +55,10 @@ static void column(apr_array_header_t *columns, const char *name, Oid type, bool
     c->element = element;
 }
 
-/* Of a row: what was handed on, the most of it at a time, and where the rest goes. */
-typedef struct parts_t {
-    udm_buffer_t *done;
-    apr_size_t most;
-    udm_buffer_t *out;
-} parts_t;
-
 /* An udm_encoder_full_fn that hands on whatever there is. */
 static udm_error_t *hand_on(udm_buffer_t **out, void *context)
 {
-    parts_t *parts = context;
+    encodetest_parts_t *parts = context;
 
     ck_assert_ptr_eq(*out, parts->out);
     parts->most = parts->most > parts->out->size ? parts->most : parts->out->size;
@@ -75,20 +67,19 @@ static udm_error_t *hand_on(udm_buffer_t **out, void *context)
     return NULL;
 }
 
-/* Encodes the tuple, in memory of exactly its size. */
-static udm_error_t *encode_parts(parts_t *parts, apr_array_header_t *columns)
+udm_error_t *encodetest_encode(encodetest_parts_t *parts, apr_array_header_t *columns)
 {
     udm_encoder_t *encoder;
     const udm_field_t *fields;
-    unsigned char *exact = malloc(tuple->size);
+    unsigned char *exact = malloc(encodetest_tuple->size);
     udm_error_t *error = udm_encoder_make(&encoder, pool, columns);
 
     memset(parts, 0, sizeof(*parts));
     parts->done = udm_buffer_make(pool);
     parts->out = udm_buffer_make(pool);
-    memcpy(exact, tuple->data, tuple->size);
+    memcpy(exact, encodetest_tuple->data, encodetest_tuple->size);
     if (error == NULL) {
-        error = udm_encoder_read(&fields, encoder, pool, exact, tuple->size);
+        error = udm_encoder_read(&fields, encoder, pool, exact, encodetest_tuple->size);
     }
     if (error == NULL) {
         error = udm_encoder_write(parts->out, encoder, pool, hand_on, parts);
@@ -102,40 +93,39 @@ static udm_error_t *encode_parts(parts_t *parts, apr_array_header_t *columns)
 
 static udm_error_t *encode(const char **json, apr_array_header_t *columns)
 {
-    parts_t parts;
-    udm_error_t *error = encode_parts(&parts, columns);
+    encodetest_parts_t parts;
+    udm_error_t *error = encodetest_encode(&parts, columns);
 
     *json = parts.done->size != 0 ? apr_pstrmemdup(pool, parts.done->data, parts.done->size) : "";
     return error;
 }
 
-/* The JSON of one value of a column "x". */
-static const char *value(Oid type, bool json, Oid element, const void *data, int size)
+const char *encodetest_value(Oid type, bool json, Oid element, const void *data, int size)
 {
     apr_array_header_t *columns = apr_array_make(pool, 1, sizeof(udm_column_t));
     const char *text;
 
-    column(columns, "x", type, json, element);
-    begin(3);
-    put_field(NULL, -1);
-    put_field("k", 1);
-    put_field(data, size);
+    encodetest_column(columns, "x", type, json, element);
+    encodetest_begin(3);
+    encodetest_put(NULL, -1);
+    encodetest_put("k", 1);
+    encodetest_put(data, size);
     unit_ok(encode(&text, columns));
     ck_assert_msg(strncmp(text, "{\"x\":", 5) == 0, "%s", text);
     return apr_pstrmemdup(pool, text + 5, strlen(text) - 6);
 }
 
-static udm_error_t *fault(Oid type, bool json, Oid element, const void *data, int size)
+udm_error_t *encodetest_fault(Oid type, bool json, Oid element, const void *data, int size)
 {
     apr_array_header_t *columns = apr_array_make(pool, 1, sizeof(udm_column_t));
     const char *text;
     udm_error_t *error;
 
-    column(columns, "broken", type, json, element);
-    begin(3);
-    put_field(NULL, -1);
-    put_field("k", 1);
-    put_field(data, size);
+    encodetest_column(columns, "broken", type, json, element);
+    encodetest_begin(3);
+    encodetest_put(NULL, -1);
+    encodetest_put("k", 1);
+    encodetest_put(data, size);
     error = encode(&text, columns);
     ck_assert_str_eq(text, "");
     return error;
@@ -172,32 +162,34 @@ START_TEST(a_row)
     udm_encoder_t *encoder;
     const udm_field_t *fields;
 
-    column(columns, "id", 20, false, 0);
-    column(columns, "na\"me", 25, false, 0);
-    column(columns, "gone", 1184, false, 0);
-    column(columns, "when", 1184, false, 0);
-    column(columns, "yes", 16, false, 0);
-    begin(7);
-    put_field("3", 1);
-    put_field("key-1", 5);
+    encodetest_column(columns, "id", 20, false, 0);
+    encodetest_column(columns, "na\"me", 25, false, 0);
+    encodetest_column(columns, "gone", 1184, false, 0);
+    encodetest_column(columns, "when", 1184, false, 0);
+    encodetest_column(columns, "yes", 16, false, 0);
+    encodetest_begin(7);
+    encodetest_put("3", 1);
+    encodetest_put("key-1", 5);
     put_number((uint64_t)-42, 8);
-    put_field("J\xc3\xbcrgen", 7);
-    put_field(NULL, -1);
+    encodetest_put("J\xc3\xbcrgen", 7);
+    encodetest_put(NULL, -1);
     put_number(UINT64_C(492078680780000), 8);
     put_number(1, 1);
     unit_ok(encode(&json, columns));
     ck_assert_str_eq(json, "{\"id\":-42,\"na\\\"me\":\"J\xc3\xbcrgen\",\"gone\":null,"
                            "\"when\":\"2015-08-05T08:31:20.780000Z\",\"yes\":true}");
     unit_ok(udm_encoder_make(&encoder, pool, columns));
-    unit_ok(udm_encoder_read(&fields, encoder, pool, (unsigned char *)tuple->data, tuple->size));
+    unit_ok(udm_encoder_read(&fields, encoder, pool, (unsigned char *)encodetest_tuple->data,
+                             encodetest_tuple->size));
     ck_assert_int_eq(fields[UDM_ROW_SUBTYPE].size, 1);
     ck_assert_mem_eq(fields[UDM_ROW_KEY].data, "key-1", 5);
     /* One byte more or less, or a field too few. */
-    unit_fails(
-        udm_encoder_read(&fields, encoder, pool, (unsigned char *)tuple->data, tuple->size - 1),
-        UDM_E_SOURCE, "unknown form");
-    udm_buffer_char(tuple, 0);
-    unit_fails(udm_encoder_read(&fields, encoder, pool, (unsigned char *)tuple->data, tuple->size),
+    unit_fails(udm_encoder_read(&fields, encoder, pool, (unsigned char *)encodetest_tuple->data,
+                                encodetest_tuple->size - 1),
+               UDM_E_SOURCE, "unknown form");
+    udm_buffer_char(encodetest_tuple, 0);
+    unit_fails(udm_encoder_read(&fields, encoder, pool, (unsigned char *)encodetest_tuple->data,
+                                encodetest_tuple->size),
                UDM_E_SOURCE, "unknown form");
 }
 END_TEST
@@ -258,7 +250,7 @@ START_TEST(strings)
                                                 size - at, plain + at);
                 const char *wanted = apr_psprintf(pool, "\"%.*s%s%s%.*s\"", at, plain, escaped[i],
                                                   escaped[i], size - at, plain + at);
-                const char *got = value(25, false, 0, text, (int)strlen(text));
+                const char *got = encodetest_value(25, false, 0, text, (int)strlen(text));
                 json_t *read = json_loads(got, JSON_DECODE_ANY, NULL);
 
                 ck_assert_str_eq(got, wanted);
@@ -268,7 +260,8 @@ START_TEST(strings)
                 if ((unsigned char)odd[i][0] >= 0x7f) {
                     text = apr_psprintf(pool, "[\"%s\"]", text);
                     wanted = apr_psprintf(pool, "[%s]", wanted);
-                    ck_assert_str_eq(value(114, true, 0, text, (int)strlen(text)), wanted);
+                    ck_assert_str_eq(encodetest_value(114, true, 0, text, (int)strlen(text)),
+                                     wanted);
                 }
             }
         }
@@ -295,11 +288,12 @@ START_TEST(not_utf8)
         for (int before = 0; before < 40; before++) {
             const char *text = apr_psprintf(pool, "%.*s%s", before,
                                             "0123456789012345678901234567890123456789", bad[i]);
-            udm_error_t *error = fault(25, false, 0, text, (int)strlen(text));
+            udm_error_t *error = encodetest_fault(25, false, 0, text, (int)strlen(text));
 
             unit_fails(error, UDM_E_SOURCE, "column \"broken\" holds text that is not UTF-8");
             ck_assert(udm_source_permanent(error));
-            unit_fails(fault(114, true, 0, text, (int)strlen(text)), UDM_E_SOURCE, "UTF-8");
+            unit_fails(encodetest_fault(114, true, 0, text, (int)strlen(text)), UDM_E_SOURCE,
+                       "UTF-8");
         }
     }
 }
@@ -365,197 +359,16 @@ START_TEST(runs_of_any_length)
 }
 END_TEST
 
-/* A tuple of a text "x" and a true "y". */
-static void begin_text(const udm_buffer_t *text)
-{
-    begin(4);
-    put_field(NULL, -1);
-    put_field("k", 1);
-    put_field(text->data, (int)text->size);
-    put_field("\1", 1);
-}
-
-/* A long text comes in parts, which end between characters, wherever those fall. */
-START_TEST(long_texts_in_parts)
-{
-    apr_array_header_t *columns = apr_array_make(pool, 2, sizeof(udm_column_t));
-    udm_buffer_t *text = udm_buffer_make(pool);
-    udm_buffer_t *wanted;
-    parts_t parts;
-
-    column(columns, "x", 25, false, 0);
-    column(columns, "y", 16, false, 0);
-    while (text->size < 300000) {
-        udm_buffer_text(text, "a\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n");
-    }
-    for (apr_size_t shift = 0; shift < 12; shift++) {
-        begin_text(text);
-        udm_buffer_char(text, 'b');
-        memmove(text->data + 1, text->data, text->size - 1);
-        text->data[0] = 'b';
-        unit_ok(encode_parts(&parts, columns));
-        wanted = udm_buffer_make(pool);
-        udm_buffer_text(wanted, "{\"x\":");
-        ck_assert(udm_buffer_string(wanted, (const char *)tuple->data + 2 + 4 + 5 + 4,
-                                    tuple->size - 2 - 4 - 5 - 4 - 5));
-        udm_buffer_text(wanted, ",\"y\":true}");
-        ck_assert_uint_eq(parts.done->size, wanted->size);
-        ck_assert_mem_eq(parts.done->data, wanted->data, wanted->size);
-        ck_assert_uint_lt(parts.most, 2 * 65536);
-    }
-    /* One that is cut within a character is not taken for two that are whole. */
-    for (apr_size_t at = 65530; at < 65542; at++) {
-        begin_text(text);
-        tuple->data[15 + at] = (char)0xa9;
-        tuple->data[15 + at + 1] = 'c';
-        tuple->data[15 + at - 1] = 'c';
-        ck_assert_ptr_nonnull(encode_parts(&parts, columns));
-    }
-}
-END_TEST
-
-static void add32(udm_buffer_t *out, uint32_t value)
-{
-    const unsigned char bytes[4] = {(unsigned char)(value >> 24), (unsigned char)(value >> 16),
-                                    (unsigned char)(value >> 8), (unsigned char)value};
-
-    udm_buffer_add(out, bytes, sizeof(bytes));
-}
-
-/* An array of `count` times the same element; its JSON is put into `wanted`. */
-static udm_buffer_t *array_of(udm_buffer_t *wanted, uint32_t count, const udm_buffer_t *element,
-                              const udm_buffer_t *json)
-{
-    udm_buffer_t *array = udm_buffer_make(pool);
-
-    add32(array, 1);
-    add32(array, 0);
-    add32(array, 0);
-    add32(array, count);
-    add32(array, 1);
-    udm_buffer_char(wanted, '[');
-    for (uint32_t i = 0; i < count; i++) {
-        add32(array, (uint32_t)element->size);
-        udm_buffer_add(array, element->data, element->size);
-        udm_buffer_text(wanted, i == 0 ? "" : ",");
-        udm_buffer_add(wanted, json->data, json->size);
-    }
-    udm_buffer_char(wanted, ']');
-    return array;
-}
-
-/* Encodes one long value, and compares; no more than some 128 KiB of it are held at a time. */
-static void in_parts(Oid type, bool json, Oid element, const udm_buffer_t *data,
-                     const udm_buffer_t *wanted)
-{
-    apr_array_header_t *columns = apr_array_make(pool, 3, sizeof(udm_column_t));
-    parts_t parts;
-
-    column(columns, "w", 16, false, 0);
-    column(columns, "x", type, json, element);
-    column(columns, "y", 16, false, 0);
-    begin(5);
-    put_field(NULL, -1);
-    put_field("k", 1);
-    put_field("\1", 1);
-    put_field(data->data, (int)data->size);
-    put_field("\1", 1);
-    unit_ok(encode_parts(&parts, columns));
-    ck_assert_uint_eq(parts.done->size, 14 + wanted->size + 10);
-    ck_assert_mem_eq(parts.done->data + 14, wanted->data, wanted->size);
-    ck_assert_mem_eq(parts.done->data + 14 + wanted->size, ",\"y\":true}", 10);
-    ck_assert_uint_lt(parts.most, 2 * 65536 + 4096);
-}
-
-START_TEST(long_values_in_parts)
-{
-    udm_buffer_t *bytes = udm_buffer_make(pool), *base64 = udm_buffer_make(pool);
-    udm_buffer_t *text = udm_buffer_make(pool), *string = udm_buffer_make(pool);
-    udm_buffer_t *jsonb = udm_buffer_make(pool), *array, *wanted = udm_buffer_make(pool);
-    udm_buffer_t *small = udm_buffer_make(pool), *number = udm_buffer_make(pool);
-
-    for (uint32_t i = 0; i < 200000u + (uint32_t)_i; i++) {
-        udm_buffer_char(bytes, (char)(i * 7919 >> 3));
-    }
-    udm_buffer_char(base64, '"');
-    udm_buffer_base64(base64, bytes->data, bytes->size);
-    udm_buffer_char(base64, '"');
-    in_parts(17, false, 0, bytes, base64);
-    for (int i = 0; i < _i; i++) {
-        udm_buffer_char(text, ' ');
-    }
-    while (text->size < 300000) {
-        udm_buffer_text(text, "\xd0\x96\xe2\x82\xac\xf0\x9f\x98\x80");
-    }
-    ck_assert(udm_buffer_string(string, text->data, text->size));
-    in_parts(25, false, 0, text, string);
-    in_parts(114, true, 0, string, string);
-    udm_buffer_char(jsonb, 1);
-    udm_buffer_add(jsonb, string->data, string->size);
-    in_parts(3802, true, 0, jsonb, string);
-    array = array_of(wanted, 3, text, string);
-    in_parts(1009, false, 25, array, wanted);
-    wanted->size = 0;
-    array = array_of(wanted, 2, bytes, base64);
-    in_parts(1001, false, 17, array, wanted);
-    wanted->size = 0;
-    array = array_of(wanted, 2, jsonb, string);
-    in_parts(3807, false, 3802, array, wanted);
-    wanted->size = 0;
-    add32(small, 1234567);
-    udm_buffer_text(number, "1234567");
-    array = array_of(wanted, 100000, small, number);
-    in_parts(1007, false, 23, array, wanted);
-    /* What is wrong is found in whatever part it is. */
-    text->data[text->size - 1] = 'x';
-    {
-        apr_array_header_t *columns = apr_array_make(pool, 1, sizeof(udm_column_t));
-        parts_t parts;
-
-        column(columns, "broken", 1009, false, 25);
-        wanted->size = 0;
-        text->data[250000] = (char)0xff;
-        array = array_of(wanted, 2, text, string);
-        begin(3);
-        put_field(NULL, -1);
-        put_field("k", 1);
-        put_field(array->data, (int)array->size);
-        unit_fails(encode_parts(&parts, columns), UDM_E_SOURCE,
-                   "column \"broken\" holds text that is not UTF-8");
-    }
-}
-END_TEST
-
-/* No column is long, but all of them together are. */
-START_TEST(long_rows_in_parts)
-{
-    apr_array_header_t *columns = apr_array_make(pool, 100, sizeof(udm_column_t));
-    char *value50k = apr_palloc(pool, 50000);
-    parts_t parts;
-
-    memset(value50k, 'v', 50000);
-    begin(102);
-    put_field(NULL, -1);
-    put_field("k", 1);
-    for (int i = 0; i < 100; i++) {
-        column(columns, "x", 25, false, 0);
-        put_field(value50k, 50000);
-    }
-    unit_ok(encode_parts(&parts, columns));
-    ck_assert_uint_eq(parts.done->size, 100 * (50000 + 7) + 1);
-    ck_assert_uint_lt(parts.most, 2 * 65536);
-}
-END_TEST
-
 START_TEST(json)
 {
     static const char raw[] = "{ \"a\\n\" :\n[1,\r\n 2]}";
 
-    ck_assert_str_eq(value(114, true, 0, raw, sizeof(raw) - 1), "{ \"a\\n\" : [1,   2]}");
-    ck_assert_str_eq(value(25, true, 0, "\"x\"", 3), "\"x\"");
-    ck_assert_str_eq(value(3802, true, 0, "\1{\"a\": 1}", 9), "{\"a\": 1}");
-    unit_fails(fault(3802, true, 0, "\2{}", 3), UDM_E_SOURCE, "form that is not known");
-    unit_fails(fault(3802, true, 0, "\1", 1), UDM_E_SOURCE, "form that is not known");
+    ck_assert_str_eq(encodetest_value(114, true, 0, raw, sizeof(raw) - 1),
+                     "{ \"a\\n\" : [1,   2]}");
+    ck_assert_str_eq(encodetest_value(25, true, 0, "\"x\"", 3), "\"x\"");
+    ck_assert_str_eq(encodetest_value(3802, true, 0, "\1{\"a\": 1}", 9), "{\"a\": 1}");
+    unit_fails(encodetest_fault(3802, true, 0, "\2{}", 3), UDM_E_SOURCE, "form that is not known");
+    unit_fails(encodetest_fault(3802, true, 0, "\1", 1), UDM_E_SOURCE, "form that is not known");
 }
 END_TEST
 
@@ -564,155 +377,12 @@ START_TEST(bytes_and_uuid)
     static const unsigned char id[16] = {0x0b, 0x3c, 0x7c, 0x1e, 0x11, 0x11, 0x42, 0x22,
                                          0x83, 0x33, 0x44, 0x44, 0x55, 0x55, 0x66, 0x66};
 
-    ck_assert_str_eq(value(2950, false, 0, id, 16), "\"0b3c7c1e-1111-4222-8333-444455556666\"");
-    ck_assert_str_eq(value(17, false, 0, "", 0), "\"\"");
-    ck_assert_str_eq(value(17, false, 0, "\0\xff", 2), "\"AP8=\"");
-    ck_assert_str_eq(value(17, false, 0, "abc", 3), "\"YWJj\"");
-    unit_fails(fault(2950, false, 0, id, 15), UDM_E_SOURCE, "form that is not known");
-}
-END_TEST
-
-static const char *float8(double number)
-{
-    udm_buffer_t *out = udm_buffer_make(pool);
-
-    udm_number_float8(out, number);
-    return apr_pstrmemdup(pool, out->data, out->size);
-}
-
-static const char *float4(float number)
-{
-    udm_buffer_t *out = udm_buffer_make(pool);
-
-    udm_number_float4(out, number);
-    return apr_pstrmemdup(pool, out->data, out->size);
-}
-
-/* As PostgreSQL 15 prints them. */
-START_TEST(floats)
-{
-    ck_assert_str_eq(float8(0), "0");
-    ck_assert_str_eq(float8(-0.0), "-0");
-    ck_assert_str_eq(float8(1), "1");
-    ck_assert_str_eq(float8(0.1), "0.1");
-    ck_assert_str_eq(float8(0.1 + 0.2), "0.30000000000000004");
-    ck_assert_str_eq(float8(123456789012345.0), "123456789012345");
-    ck_assert_str_eq(float8(1e15), "1e+15");
-    ck_assert_str_eq(float8(1234567890123456.0), "1.234567890123456e+15");
-    ck_assert_str_eq(float8(0.0001), "0.0001");
-    ck_assert_str_eq(float8(0.00001234), "1.234e-05");
-    /* 1e23 itself is the midpoint of two numbers, and midpoints are not taken. */
-    ck_assert_str_eq(float8(1e23), "9.999999999999999e+22");
-    ck_assert_str_eq(float8(9007199254740993.0), "9.007199254740992e+15");
-    ck_assert_str_eq(float8(DBL_MAX), "1.7976931348623157e+308");
-    ck_assert_str_eq(float8(DBL_MIN), "2.2250738585072014e-308");
-    ck_assert_str_eq(float8(5e-324), "5e-324");
-    ck_assert_str_eq(float8(-2.5), "-2.5");
-    ck_assert_str_eq(float8(NAN), "\"NaN\"");
-    ck_assert_str_eq(float8(-INFINITY), "\"-Infinity\"");
-    ck_assert_str_eq(float4(0.1f), "0.1");
-    ck_assert_str_eq(float4(16777216.0f), "1.6777216e+07");
-    ck_assert_str_eq(float4(1e6f), "1e+06");
-    ck_assert_str_eq(float4(FLT_MAX), "3.4028235e+38");
-    ck_assert_str_eq(float4(1e-45f), "1e-45");
-    ck_assert_str_eq(float4(INFINITY), "\"Infinity\"");
-}
-END_TEST
-
-/* Any bits: it reads back as the same number. */
-START_TEST(floats_round_trip)
-{
-    uint32_t state = 11;
-
-    for (int i = 0; i < 200000; i++) {
-        uint64_t bits = (uint64_t)unit_random(&state) << 32 | unit_random(&state);
-        uint32_t half = (uint32_t)bits;
-        double d;
-        float f;
-
-        memcpy(&d, &bits, sizeof(d));
-        memcpy(&f, &half, sizeof(f));
-        if (isfinite(d)) {
-            ck_assert_double_eq(strtod(float8(d), NULL), d);
-            ck_assert_uint_le(strlen(float8(d)), 24);
-        }
-        if (isfinite(f)) {
-            ck_assert_float_eq(strtof(float4(f), NULL), f);
-            ck_assert_uint_le(strlen(float4(f)), 16);
-        }
-        if (i % 1000 == 0) {
-            apr_pool_clear(pool);
-        }
-    }
-}
-END_TEST
-
-static const char *numeric(int count, int weight, unsigned sign, int scale, const int *digits)
-{
-    unsigned char data[64];
-    int size = 8;
-
-    data[0] = (unsigned char)(count >> 8), data[1] = (unsigned char)count;
-    data[2] = (unsigned char)((unsigned)weight >> 8), data[3] = (unsigned char)weight;
-    data[4] = (unsigned char)(sign >> 8), data[5] = (unsigned char)sign;
-    data[6] = (unsigned char)(scale >> 8), data[7] = (unsigned char)scale;
-    for (int i = 0; i < count; i++) {
-        data[size++] = (unsigned char)(digits[i] >> 8);
-        data[size++] = (unsigned char)digits[i];
-    }
-    return value(1700, false, 0, data, size);
-}
-
-START_TEST(numerics)
-{
-    ck_assert_str_eq(numeric(0, 0, 0, 0, NULL), "0");
-    ck_assert_str_eq(numeric(0, 0, 0, 3, NULL), "0.000");
-    ck_assert_str_eq(numeric(1, 0, 0, 0, (int[]){7}), "7");
-    ck_assert_str_eq(numeric(1, 2, 0x4000, 0, (int[]){12}), "-1200000000");
-    ck_assert_str_eq(numeric(3, 1, 0, 4, (int[]){1, 23, 4500}), "10023.4500");
-    ck_assert_str_eq(numeric(1, -1, 0, 2, (int[]){500}), "0.05");
-    ck_assert_str_eq(numeric(1, -2, 0x4000, 8, (int[]){1}), "-0.00000001");
-    ck_assert_str_eq(numeric(2, 0, 0, 5, (int[]){3, 1415}), "3.14150");
-    ck_assert_str_eq(numeric(0, 0, 0xc000, 0, NULL), "\"NaN\"");
-    ck_assert_str_eq(numeric(0, 0, 0xd000, 0, NULL), "\"Infinity\"");
-    ck_assert_str_eq(numeric(0, 0, 0xf000, 0, NULL), "\"-Infinity\"");
-    unit_fails(fault(1700, false, 0, "\0\1\0\0\0\0\0\0", 8), UDM_E_SOURCE, "form");
-    unit_fails(fault(1700, false, 0, "\0\1\0\0\0\0\0\0\x7f\xff", 10), UDM_E_SOURCE, "form");
-}
-END_TEST
-
-static const char *number(Oid type, uint64_t bits, int bytes)
-{
-    unsigned char data[8];
-
-    for (int i = 0; i < bytes; i++) {
-        data[i] = (unsigned char)(bits >> (8 * (bytes - 1 - i)));
-    }
-    return value(type, false, 0, data, bytes);
-}
-
-START_TEST(numbers_and_times)
-{
-    ck_assert_str_eq(number(21, 0x8000, 2), "-32768");
-    ck_assert_str_eq(number(23, 0x80000000, 4), "-2147483648");
-    ck_assert_str_eq(number(20, UINT64_C(0x8000000000000000), 8), "-9223372036854775808");
-    ck_assert_str_eq(number(20, INT64_MAX, 8), "9223372036854775807");
-    ck_assert_str_eq(number(16, 0, 1), "false");
-    ck_assert_str_eq(number(26, 0xffffffff, 4), "\"4294967295\"");
-    ck_assert_str_eq(number(1082, 0, 4), "\"2000-01-01\"");
-    ck_assert_str_eq(number(1082, (uint32_t)-1, 4), "\"1999-12-31\"");
-    ck_assert_str_eq(number(1082, 59, 4), "\"2000-02-29\"");
-    ck_assert_str_eq(number(1082, INT32_MAX, 4), "\"infinity\"");
-    ck_assert_str_eq(number(1082, 0x80000000, 4), "\"-infinity\"");
-    ck_assert_str_eq(number(1082, 2921940, 4), "\"10000-01-01\"");
-    ck_assert_str_eq(number(1082, (uint32_t)-730120, 4), "\"0001-12-31 BC\"");
-    ck_assert_str_eq(number(1184, 0, 8), "\"2000-01-01T00:00:00.000000Z\"");
-    ck_assert_str_eq(number(1184, (uint64_t)-1, 8), "\"1999-12-31T23:59:59.999999Z\"");
-    ck_assert_str_eq(number(1184, INT64_MAX, 8), "\"infinity\"");
-    ck_assert_str_eq(number(1184, UINT64_C(0x8000000000000000), 8), "\"-infinity\"");
-    ck_assert_str_eq(number(1114, 0, 8), "\"2000-01-01T00:00:00\"");
-    ck_assert_str_eq(number(1114, 1500000, 8), "\"2000-01-01T00:00:01.5\"");
-    ck_assert_str_eq(number(1114, 100, 8), "\"2000-01-01T00:00:00.0001\"");
+    ck_assert_str_eq(encodetest_value(2950, false, 0, id, 16),
+                     "\"0b3c7c1e-1111-4222-8333-444455556666\"");
+    ck_assert_str_eq(encodetest_value(17, false, 0, "", 0), "\"\"");
+    ck_assert_str_eq(encodetest_value(17, false, 0, "\0\xff", 2), "\"AP8=\"");
+    ck_assert_str_eq(encodetest_value(17, false, 0, "abc", 3), "\"YWJj\"");
+    unit_fails(encodetest_fault(2950, false, 0, id, 15), UDM_E_SOURCE, "form that is not known");
 }
 END_TEST
 
@@ -727,20 +397,21 @@ START_TEST(arrays)
     static const char more[] = "\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\0\0\0\0\1\0\0\0\0";
     int size = sizeof(two_by_two) - 1;
 
-    ck_assert_str_eq(value(1007, false, 23, two_by_two, size), "[[1,null],[3,4]]");
-    ck_assert_str_eq(value(1007, false, 23, empty, sizeof(empty) - 1), "[]");
-    ck_assert_str_eq(value(22, false, 21, zero, sizeof(zero) - 1), "[]");
-    unit_fails(fault(22, false, 21, more, sizeof(more) - 1), UDM_E_SOURCE, "form");
+    ck_assert_str_eq(encodetest_value(1007, false, 23, two_by_two, size), "[[1,null],[3,4]]");
+    ck_assert_str_eq(encodetest_value(1007, false, 23, empty, sizeof(empty) - 1), "[]");
+    ck_assert_str_eq(encodetest_value(22, false, 21, zero, sizeof(zero) - 1), "[]");
+    unit_fails(encodetest_fault(22, false, 21, more, sizeof(more) - 1), UDM_E_SOURCE, "form");
     for (int i = 0; i < size; i++) {
-        unit_fails(fault(1007, false, 23, two_by_two, i), UDM_E_SOURCE, "form");
+        unit_fails(encodetest_fault(1007, false, 23, two_by_two, i), UDM_E_SOURCE, "form");
     }
-    unit_fails(fault(1009, false, 25, two_by_two, size + 1), UDM_E_SOURCE, "form");
+    unit_fails(encodetest_fault(1009, false, 25, two_by_two, size + 1), UDM_E_SOURCE, "form");
 }
 END_TEST
 
 START_TEST(unknown_type)
 {
-    unit_fails(fault(600, false, 0, "", 0), UDM_E_SOURCE, "column \"broken\" is of a type");
+    unit_fails(encodetest_fault(600, false, 0, "", 0), UDM_E_SOURCE,
+               "column \"broken\" is of a type");
 }
 END_TEST
 
@@ -765,11 +436,11 @@ START_TEST(any_bytes)
         if (array && size > 4) {
             data[3] = (unsigned char)(unit_random(&state) % 4);
         }
-        column(columns, "x", array ? 1 : type, type == 114 && !array, array ? type : 0);
-        begin(3);
-        put_field(NULL, -1);
-        put_field("", 0);
-        put_field(data, size);
+        encodetest_column(columns, "x", array ? 1 : type, type == 114 && !array, array ? type : 0);
+        encodetest_begin(3);
+        encodetest_put(NULL, -1);
+        encodetest_put("", 0);
+        encodetest_put(data, size);
         if (encode(&text, columns) == NULL) {
             ck_assert_int_eq(text[strlen(text) - 1], '}');
         }
@@ -791,15 +462,8 @@ TCase *encode_case(void)
     tcase_add_test(tc, not_utf8);
     tcase_add_test(tc, utf8_as_elsewhere);
     tcase_add_test(tc, runs_of_any_length);
-    tcase_add_test(tc, long_texts_in_parts);
-    tcase_add_loop_test(tc, long_values_in_parts, 0, 9);
-    tcase_add_test(tc, long_rows_in_parts);
     tcase_add_test(tc, json);
     tcase_add_test(tc, bytes_and_uuid);
-    tcase_add_test(tc, floats);
-    tcase_add_test(tc, floats_round_trip);
-    tcase_add_test(tc, numerics);
-    tcase_add_test(tc, numbers_and_times);
     tcase_add_test(tc, arrays);
     tcase_add_test(tc, unknown_type);
     tcase_add_test(tc, any_bytes);
