@@ -161,27 +161,30 @@ static udm_error_t *make_batch(apr_pool_t *p, udm_pg_t *db, void *baton)
     return error;
 }
 
-udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_pg_t *db)
+udm_error_t *udm_queue_schedule(int *made, bool *more, apr_time_t *next, apr_pool_t *p,
+                                udm_pg_t *db)
 {
     udm_result_t *result, *shortened;
+    batch_t batch = {0};
     udm_error_t *error;
     apr_time_t wait;
-    batch_t batch;
 
     *made = 0;
+    *more = false;
     *next = UDM_NO_TIME;
-    /* Until none is found: only then is it known when those of the last batch are due again. */
-    do {
-        batch.found = batch.made = 0;
-        error = udm_pg_query(&result, p, db, &look, 0, NULL);
-        if (!error && udm_result_bool(result, 0, 0)) {
-            error = udm_transaction(p, db, make_batch, &batch);
-        }
-        if (error) {
-            return error;
-        }
-        *made += batch.made;
-    } while (batch.found > 0);
+    error = udm_pg_query(&result, p, db, &look, 0, NULL);
+    if (!error && udm_result_bool(result, 0, 0)) {
+        error = udm_transaction(p, db, make_batch, &batch);
+    }
+    if (error) {
+        return error;
+    }
+    *made = batch.made;
+    if (batch.found > 0) {
+        /* Only once none is found it is known when those of the last batch are due again. */
+        *more = true;
+        return NULL;
+    }
     if (udm_result_bool(result, 0, 2)) {
         error = udm_pg_query(&shortened, p, db, &shorten, 0, NULL);
         if (error) {

@@ -15,11 +15,13 @@
 #define UDM_LEASE_SECONDS 10
 
 /*
- * Makes the runs of jobs that are due. `next` gets when the next job is due or the next run in the
- * queue is ready, by this host's clock, or UDM_NO_TIME. Also shortens leases that last longer than
- * any is given for: the database's clock was set back since.
+ * Makes the runs of some jobs that are due. `more` gets whether it is to be called again at once; if not,
+ * `next` gets when the next job is due or the next run in the queue is ready, by this host's clock, or
+ * UDM_NO_TIME. Also shortens leases that last longer than any is given for: the database's clock was set
+ * back since.
  */
-udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_pg_t *db);
+udm_error_t *udm_queue_schedule(int *made, bool *more, apr_time_t *next, apr_pool_t *p,
+                                udm_pg_t *db);
 
 /*
  * Claims the oldest run that is ready or whose lease ran out. `run` gets NULL when there is none.

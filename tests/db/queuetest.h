@@ -16,6 +16,9 @@ const char *queuetest_planned(const char *next, const char *suspended);
 /* The run that the queue gives; NULL: none. */
 udm_run_t *queuetest_claimed(const char *worker_id);
 
+/* udm_queue_schedule until there is no more: `made` gets how many it made in all. */
+udm_error_t *queuetest_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_pg_t *db);
+
 /* Changes a run, or its job, behind everybody's back: `assignment` in SQL. */
 void queuetest_set_run(const udm_run_t *run, const char *assignment);
 void queuetest_set_job(const udm_run_t *run, const char *assignment);

@@ -13,7 +13,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "db/control.h"
-#include "db/queue.h"
+#include "queuetest.h"
 
 #define NO_ID 9223372036854775807
 
@@ -285,7 +285,7 @@ START_TEST(run_delete_of_several)
     int made;
 
     dbtest_exec("UPDATE udm.job SET next_run_at = now()");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 1);
     last = apr_atoi64(dbtest_value("SELECT max(id) FROM udm.run"));
     /* An old record goes while a run waits, and changes nothing for that. */

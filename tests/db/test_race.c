@@ -14,7 +14,7 @@
 
 #include "core/text.h"
 #include "db/control.h"
-#include "db/queue.h"
+#include "queuetest.h"
 
 #define CLIENTS 3
 #define WORKERS 2
@@ -193,7 +193,7 @@ static void *worker(void *data)
 
     apr_pool_create(&p, racer->pool);
     while (!racer->race->over && !racer->error) {
-        if (expected(racer, udm_queue_schedule(&made, &next, p, racer->db), UDM_E_LOST,
+        if (expected(racer, queuetest_schedule(&made, &next, p, racer->db), UDM_E_LOST,
                      UDM_E_LOST) &&
             expected(racer, udm_queue_claim(&run, p, racer->db, "racer", 1000000), UDM_E_LOST,
                      UDM_E_LOST) &&

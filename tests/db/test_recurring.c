@@ -11,7 +11,7 @@
 
 #include "core/text.h"
 #include "db/control.h"
-#include "db/queue.h"
+#include "queuetest.h"
 
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -55,7 +55,7 @@ static int schedule(void)
     apr_time_t next;
     int made;
 
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     return made;
 }
 
@@ -241,7 +241,7 @@ START_TEST(next_counts_what_was_made)
 
     create(moving("{'runs':'hourly'}"));
     make_due("1 minute");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 1);
     ck_assert(next > apr_time_now() - apr_time_from_sec(60));
     ck_assert(next <= apr_time_now() + apr_time_from_sec(3600));

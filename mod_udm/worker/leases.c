@@ -1,0 +1,212 @@
+/* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * leases.c: renews leases, on a connection of its own, with short statements that wait for nobody. What
+ * the server, or somebody's lock, keeps from being renewed is tried again well before the lease is over.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "worker/leases.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "db/installation.h"
+#include "worker/slot.h"
+
+#define RENEW_MS 3000
+#define GAP_MS   500  /* for a cancel they are looked at this often */
+#define TURN_MS  1000 /* the heartbeat: when the worker's state has changed */
+#define BEAT_MS  (UDM_HEARTBEAT_SECONDS * 1000)
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
+
+/* What only this thread touches. */
+typedef struct leases_t {
+    udm_worker_t *worker;
+    apr_pool_t *pool;    /* as long as the thread */
+    apr_pool_t *db_pool; /* as long as a connection */
+    apr_pool_t *turn;    /* as long as a turn of the loop */
+    udm_pg_t *db;        /* NULL: not connected */
+    apr_int64_t renewed; /* when they were last looked at */
+    apr_int64_t renew_at;
+    apr_int64_t beat_at;
+    const char *beaten; /* the state that was noted last; NULL: none */
+} leases_t;
+
+/* ---- leases ---- */
+
+/* What the database says about one slot's run. Touches the slot only while it still has that run. */
+static udm_error_t *renew_slot(leases_t *l, udm_slot_t *slot)
+{
+    udm_worker_t *worker = l->worker;
+    apr_int64_t sent = udm_worker_now();
+    udm_verdict verdict = UDM_VERDICT_NONE;
+    udm_run_t run = {0};
+    udm_error_t *error;
+    bool wanted;
+
+    apr_thread_mutex_lock(worker->lock);
+    if (slot->run) {
+        run.id = slot->run->id;
+        run.attempt = slot->run->attempt;
+        run.worker_id = slot->id;
+        run.export_id = apr_pstrdup(l->turn, slot->run->export_id);
+    }
+    apr_thread_mutex_unlock(worker->lock);
+    if (!run.export_id) {
+        return NULL;
+    }
+    error = udm_queue_renew(&wanted, l->turn, l->db, &run, atomic_load(&slot->watch.percent),
+                            atomic_load(&slot->watch.rows));
+    if (error && error->kind == UDM_E_LOST) {
+        verdict = UDM_VERDICT_LOST;
+        error = NULL;
+    }
+    else if (!error && !wanted) {
+        verdict = UDM_VERDICT_UNWANTED;
+    }
+    if (error) {
+        return error;
+    }
+    apr_thread_mutex_lock(worker->lock);
+    if (slot->run && strcmp(slot->run->export_id, run.export_id) == 0) {
+        if (verdict != UDM_VERDICT_NONE) {
+            udm_slot_stop(slot, verdict);
+        }
+        slot->renewed = sent;
+    }
+    apr_thread_mutex_unlock(worker->lock);
+    return NULL;
+}
+
+static udm_error_t *renew(leases_t *l)
+{
+    udm_error_t *error = NULL;
+    int i;
+
+    for (i = 0; !error && i < l->worker->slot_count; i++) {
+        error = renew_slot(l, l->worker->slots[i]);
+    }
+    return error;
+}
+
+/* ---- the heartbeat ---- */
+
+static const char *state_of(udm_worker_t *worker)
+{
+    const char *state;
+
+    apr_thread_mutex_lock(worker->lock);
+    state = worker->phase == UDM_PHASE_OVER   ? "ended"
+            : worker->phase != UDM_PHASE_WORK ? "ending"
+            : worker->store_away              ? "no-store"
+                                              : "ready";
+    apr_thread_mutex_unlock(worker->lock);
+    return state;
+}
+
+static bool beat_is_due(leases_t *l)
+{
+    return udm_worker_now() >= l->beat_at || !l->beaten ||
+           strcmp(l->beaten, state_of(l->worker)) != 0;
+}
+
+/* Notes that this worker is there, and what it does. */
+static udm_error_t *beat(leases_t *l)
+{
+    udm_worker_t *worker = l->worker;
+    udm_heartbeat_t heartbeat = {.id = worker->name,
+                                 .host = worker->host,
+                                 .pid = (int)getpid(),
+                                 .version = PACKAGE_VERSION,
+                                 .slots = worker->settings->slots,
+                                 .state = state_of(worker)};
+    udm_error_t *error = udm_heartbeat_write(l->turn, l->db, &heartbeat);
+
+    if (!error) {
+        l->beaten = heartbeat.state;
+        l->beat_at = udm_worker_now() + BEAT_MS;
+    }
+    return error;
+}
+
+/* ---- the thread ---- */
+
+static udm_error_t *take_turn(leases_t *l)
+{
+    bool renewing = udm_worker_now() >= l->renew_at;
+    udm_error_t *error = NULL;
+    bool fresh;
+
+    if (!renewing && !beat_is_due(l)) {
+        return NULL;
+    }
+    error = udm_worker_connected(&l->db, &fresh, l->db_pool, l->worker, UDM_WORKER_SHORT, NULL);
+    if (!error && renewing) {
+        l->renewed = udm_worker_now();
+        l->renew_at = l->renewed + RENEW_MS;
+        error = renew(l);
+    }
+    if (!error && beat_is_due(l)) {
+        error = beat(l);
+    }
+    return error;
+}
+
+/* Until something is due, or a hint came; then not at once if it was looked a moment ago. */
+static void rest(leases_t *l, unsigned *seen)
+{
+    udm_worker_t *worker = l->worker;
+    apr_int64_t ms = l->renew_at - udm_worker_now();
+    unsigned before = *seen;
+
+    udm_worker_wait_on(worker, &worker->looks, seen, (int)(ms < TURN_MS ? ms : TURN_MS));
+    if (*seen != before && l->renew_at > l->renewed + GAP_MS) {
+        l->renew_at = l->renewed + GAP_MS;
+    }
+}
+
+static void *APR_THREAD_FUNC leases_main(apr_thread_t *thread, void *data)
+{
+    udm_worker_t *worker = data;
+    leases_t l = {.worker = worker, .pool = udm_worker_pool()};
+    udm_error_t *error;
+    unsigned seen = 0;
+    int backoff = 0;
+
+    (void)thread;
+    apr_pool_create(&l.db_pool, l.pool);
+    apr_pool_create(&l.turn, l.pool);
+    while (udm_worker_phase(worker) != UDM_PHASE_OVER) {
+        apr_pool_clear(l.turn);
+        error = take_turn(&l);
+        if (error) {
+            udm_worker_database_down(worker, l.turn, error);
+            l.db = NULL;
+            apr_pool_clear(l.db_pool);
+            l.renew_at = udm_worker_now();
+            udm_worker_wait_on(worker, &worker->looks, &seen, udm_worker_backoff(&backoff));
+            continue;
+        }
+        backoff = 0;
+        rest(&l, &seen);
+    }
+    if (l.beaten && udm_worker_usable(l.db)) {
+        apr_pool_clear(l.turn);
+        error = beat(&l);
+    }
+    apr_pool_destroy(l.pool);
+    udm_worker_thread_ends(worker);
+    return NULL;
+}
+
+udm_error_t *udm_leases_start(apr_thread_t **thread, apr_pool_t *p, udm_worker_t *worker)
+{
+    return udm_worker_thread(thread, p, worker, leases_main, worker);
+}
