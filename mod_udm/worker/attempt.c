@@ -18,6 +18,7 @@
  * long it is waited for an answer. */
 #define HAND_BACK_PATIENCE 5000
 #define HAND_BACK_ANSWER   4000
+#define HELD_PAUSE         apr_time_from_msec(200)
 #define SETTLE_LOOKS       5 /* before a run goes back to the queue ... */
 #define SETTLE_PAUSE       apr_time_from_msec(100)
 #define SETTLE_DELAY       2 /* ... for so many seconds */
@@ -65,7 +66,7 @@ static udm_error_t *connect_to_end(udm_slot_t *slot)
     if (!udm_worker_usable(slot->db)) {
         slot->db = NULL;
         apr_pool_clear(slot->db_pool);
-        error = udm_worker_connect(&slot->db, slot->db_pool, worker, UDM_WORKER_USUAL, NULL);
+        error = udm_worker_connect(&slot->db, slot->db_pool, worker, UDM_DUTY_SLOT, NULL);
     }
     if (!error) {
         slot->db->stop = NULL;
@@ -216,17 +217,38 @@ static udm_error_t *settle_window(bool *unsettled, udm_slot_t *slot, udm_run_t *
     return udm_error_make(slot->run_pool, UDM_E_STOPPED, "older transactions are open in the source");
 }
 
-/* Makes the claim last (udm_queue_claim), and hears of a cancel that came meanwhile. */
+/*
+ * Makes the claim last (udm_queue_claim), and hears of a cancel that came meanwhile. Whoever holds the
+ * lease is waited for, as long as the run is wanted.
+ */
 static udm_error_t *confirm_claim(udm_slot_t *slot, const udm_run_t *run)
 {
+    apr_array_header_t *leases = apr_array_make(slot->run_pool, 1, sizeof(udm_lease_t));
+    udm_lease_t *lease = apr_array_push(leases);
     udm_worker_t *worker = slot->worker;
-    bool wanted;
-    udm_error_t *error = udm_queue_renew(&wanted, slot->run_pool, slot->db, run, 0, 0);
-    bool lost = error && error->kind == UDM_E_LOST;
+    udm_error_t *error;
+    apr_pool_t *p;
 
-    if (lost || (!error && !wanted)) {
+    lease->run_id = run->id;
+    lease->export_id = run->export_id;
+    lease->percent = 0;
+    lease->rows = 0;
+    apr_pool_create(&p, slot->run_pool);
+    for (;;) {
+        apr_pool_clear(p);
+        error = udm_queue_renew(leases, p, slot->db);
+        if (error || lease->state != UDM_LEASE_HELD || udm_stop_raised(&slot->watch.stop)) {
+            break;
+        }
+        apr_sleep(HELD_PAUSE);
+    }
+    if (error) {
+        return udm_error_copy(slot->run_pool, error);
+    }
+    if (lease->state != UDM_LEASE_RENEWED) {
         apr_thread_mutex_lock(worker->lock);
-        udm_slot_stop(slot, lost ? UDM_VERDICT_LOST : UDM_VERDICT_UNWANTED);
+        udm_slot_stop(slot, lease->state == UDM_LEASE_LOST ? UDM_VERDICT_LOST
+                                                           : UDM_VERDICT_UNWANTED);
         apr_thread_mutex_unlock(worker->lock);
         error = udm_error_make(slot->run_pool, UDM_E_STOPPED, "the export was stopped");
     }

@@ -131,7 +131,7 @@ static void read_signal(keeper_t *k)
 static void start_the_others(keeper_t *k)
 {
     udm_worker_t *worker = k->worker;
-    int count = worker->settings->slots;
+    int count = worker->settings->slots + 1;
     udm_slot_t **slots = apr_pcalloc(k->pool, sizeof(*slots) * (size_t)count);
     udm_error_t *error = udm_leases_start(&k->leases, k->pool, worker);
     int i;
@@ -140,7 +140,7 @@ static void start_the_others(keeper_t *k)
     worker->slots = slots;
     apr_thread_mutex_unlock(worker->lock);
     for (i = 0; !error && i < count; i++) {
-        error = udm_slot_start(&slots[i], k->pool, worker, i + 1);
+        error = udm_slot_start(&slots[i], k->pool, worker, i + 1, i + 1 == count);
         if (!error) {
             apr_thread_mutex_lock(worker->lock);
             worker->slot_count = i + 1;

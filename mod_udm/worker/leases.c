@@ -18,6 +18,7 @@
 #include "worker/slot.h"
 
 #define RENEW_MS 3000
+#define HELD_MS  300  /* when somebody holds a lease */
 #define GAP_MS   500  /* for a cancel they are looked at this often */
 #define TURN_MS  1000 /* the heartbeat: when the worker's state has changed */
 #define BEAT_MS  (UDM_HEARTBEAT_SECONDS * 1000)
@@ -41,57 +42,71 @@ typedef struct leases_t {
 
 /* ---- leases ---- */
 
-/* What the database says about one slot's run. Touches the slot only while it still has that run. */
-static udm_error_t *renew_slot(leases_t *l, udm_slot_t *slot)
+/* What runs now: an array of udm_lease_t, with the slot of each in `slots`. */
+static apr_array_header_t *leases_of(apr_array_header_t **slots, leases_t *l)
 {
     udm_worker_t *worker = l->worker;
-    apr_int64_t sent = udm_worker_now();
-    udm_verdict verdict = UDM_VERDICT_NONE;
-    udm_run_t run = {0};
-    udm_error_t *error;
-    bool wanted;
+    apr_array_header_t *leases = apr_array_make(l->turn, 4, sizeof(udm_lease_t));
+    int i;
 
+    *slots = apr_array_make(l->turn, 4, sizeof(udm_slot_t *));
     apr_thread_mutex_lock(worker->lock);
-    if (slot->run) {
-        run.id = slot->run->id;
-        run.attempt = slot->run->attempt;
-        run.worker_id = slot->id;
-        run.export_id = apr_pstrdup(l->turn, slot->run->export_id);
+    for (i = 0; i < worker->slot_count; i++) {
+        udm_slot_t *slot = worker->slots[i];
+        udm_lease_t *lease;
+
+        if (!slot->run) {
+            continue;
+        }
+        lease = apr_array_push(leases);
+        lease->run_id = slot->run->id;
+        lease->export_id = apr_pstrdup(l->turn, slot->run->export_id);
+        lease->percent = atomic_load(&slot->watch.percent);
+        lease->rows = atomic_load(&slot->watch.rows);
+        APR_ARRAY_PUSH(*slots, udm_slot_t *) = slot;
     }
     apr_thread_mutex_unlock(worker->lock);
-    if (!run.export_id) {
-        return NULL;
-    }
-    error = udm_queue_renew(&wanted, l->turn, l->db, &run, atomic_load(&slot->watch.percent),
-                            atomic_load(&slot->watch.rows));
-    if (error && error->kind == UDM_E_LOST) {
-        verdict = UDM_VERDICT_LOST;
-        error = NULL;
-    }
-    else if (!error && !wanted) {
-        verdict = UDM_VERDICT_UNWANTED;
-    }
-    if (error) {
-        return error;
-    }
+    return leases;
+}
+
+/*
+ * What the database said of a slot's run, if the slot still has it. A lease that somebody holds was ours
+ * at that moment; nobody else can take the run before it is let go.
+ */
+static void tell_slot(leases_t *l, udm_slot_t *slot, const udm_lease_t *lease, apr_int64_t sent)
+{
+    udm_worker_t *worker = l->worker;
+
     apr_thread_mutex_lock(worker->lock);
-    if (slot->run && strcmp(slot->run->export_id, run.export_id) == 0) {
-        if (verdict != UDM_VERDICT_NONE) {
-            udm_slot_stop(slot, verdict);
+    if (slot->run && strcmp(slot->run->export_id, lease->export_id) == 0) {
+        if (lease->state == UDM_LEASE_LOST) {
+            udm_slot_stop(slot, UDM_VERDICT_LOST);
+        }
+        else if (lease->state == UDM_LEASE_UNWANTED) {
+            udm_slot_stop(slot, UDM_VERDICT_UNWANTED);
         }
         slot->renewed = sent;
     }
     apr_thread_mutex_unlock(worker->lock);
-    return NULL;
 }
 
 static udm_error_t *renew(leases_t *l)
 {
-    udm_error_t *error = NULL;
+    apr_int64_t sent = udm_worker_now();
+    apr_array_header_t *slots;
+    apr_array_header_t *leases = leases_of(&slots, l);
+    udm_error_t *error = udm_queue_renew(leases, l->turn, l->db);
     int i;
 
-    for (i = 0; !error && i < l->worker->slot_count; i++) {
-        error = renew_slot(l, l->worker->slots[i]);
+    l->renewed = sent;
+    l->renew_at = sent + RENEW_MS;
+    for (i = 0; !error && i < leases->nelts; i++) {
+        const udm_lease_t *lease = &APR_ARRAY_IDX(leases, i, udm_lease_t);
+
+        tell_slot(l, APR_ARRAY_IDX(slots, i, udm_slot_t *), lease, sent);
+        if (lease->state == UDM_LEASE_HELD) {
+            l->renew_at = sent + HELD_MS;
+        }
     }
     return error;
 }
@@ -147,10 +162,8 @@ static udm_error_t *take_turn(leases_t *l)
     if (!renewing && !beat_is_due(l)) {
         return NULL;
     }
-    error = udm_worker_connected(&l->db, &fresh, l->db_pool, l->worker, UDM_WORKER_SHORT, NULL);
+    error = udm_worker_connected(&l->db, &fresh, l->db_pool, l->worker, UDM_DUTY_LEASES, NULL);
     if (!error && renewing) {
-        l->renewed = udm_worker_now();
-        l->renew_at = l->renewed + RENEW_MS;
         error = renew(l);
     }
     if (!error && beat_is_due(l)) {

@@ -112,7 +112,7 @@ static udm_error_t *purge(purge_t *t)
     do {
         apr_pool_clear(t->turn);
         count = left = 0;
-        error = udm_worker_connected(&t->db, &fresh, t->db_pool, t->worker, UDM_WORKER_USUAL,
+        error = udm_worker_connected(&t->db, &fresh, t->db_pool, t->worker, UDM_DUTY_PURGER,
                                      &t->worker->stop);
         if (!error) {
             error = udm_retention_due_files(&files, t->turn, t->db, BATCH);

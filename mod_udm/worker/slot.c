@@ -16,6 +16,10 @@
 /* A claim waits for nobody: a server that does not answer it for so long does not answer. */
 #define CLAIM_PATIENCE 5000
 
+/* What somebody holds is looked at again after the first, twice as long each time, up to the second. */
+#define HELD_MS     25
+#define HELD_MAX_MS 800
+
 #define LIMIT(worker) ((worker)->settings->log_level)
 
 void udm_slot_stop(udm_slot_t *slot, udm_verdict verdict)
@@ -51,6 +55,29 @@ void udm_slot_stop_stale(udm_worker_t *worker)
 
 /* ---- the thread ---- */
 
+/* Whether all slots but the reserve are busy. Call with worker->lock held. */
+static bool all_busy(const udm_worker_t *worker)
+{
+    int i;
+
+    for (i = 0; i < worker->slot_count; i++) {
+        if (!worker->slots[i]->reserve && !worker->slots[i]->run) {
+            return false;
+        }
+    }
+    return worker->slot_count > 0;
+}
+
+static bool may_claim(const udm_slot_t *slot)
+{
+    bool may;
+
+    apr_thread_mutex_lock(slot->worker->lock);
+    may = !slot->reserve || all_busy(slot->worker);
+    apr_thread_mutex_unlock(slot->worker->lock);
+    return may;
+}
+
 static void begin_run(udm_slot_t *slot, const udm_run_t *run, apr_int64_t claimed)
 {
     udm_worker_t *worker = slot->worker;
@@ -62,6 +89,11 @@ static void begin_run(udm_slot_t *slot, const udm_run_t *run, apr_int64_t claime
     slot->run = run;
     slot->verdict = UDM_VERDICT_NONE;
     slot->renewed = claimed;
+    if (!slot->reserve && all_busy(worker)) {
+        /* Only the reserve waits. */
+        worker->wakes++;
+        apr_thread_cond_broadcast(worker->wake);
+    }
     if (worker->phase >= UDM_PHASE_HAND_BACK) {
         udm_slot_stop(slot, UDM_VERDICT_HAND_BACK);
     }
@@ -79,20 +111,24 @@ static void end_run(udm_slot_t *slot)
  * The claim itself is waited for also when what runs is handed back: one that went through is handed
  * back as well, and is not left to its lease.
  */
-static udm_error_t *claim(udm_run_t **run, udm_slot_t *slot)
+static udm_error_t *claim(udm_run_t **run, bool *held, udm_slot_t *slot)
 {
     const udm_settings_t *settings = slot->worker->settings;
     udm_error_t *error;
 
     slot->db->stop = NULL;
     slot->db->patience = CLAIM_PATIENCE;
-    error = udm_queue_claim(run, slot->run_pool, slot->db, slot->id, settings->attempts);
+    error = udm_queue_claim(run, held, slot->run_pool, slot->db, slot->id, settings->attempts,
+                            slot->reserve);
     slot->db->patience = UDM_PG_PATIENCE;
     return error;
 }
 
-/* Runs everything that can be claimed. @return an error when the database or the store is away */
-static udm_error_t *work(udm_slot_t *slot)
+/*
+ * Runs everything that can be claimed; `held` gets whether something could be but for somebody's lock.
+ * @return an error when the database or the store is away
+ */
+static udm_error_t *work(bool *held, udm_slot_t *slot)
 {
     udm_worker_t *worker = slot->worker;
     apr_int64_t claimed;
@@ -100,15 +136,16 @@ static udm_error_t *work(udm_slot_t *slot)
     udm_run_t *run;
     bool fresh;
 
+    *held = false;
     for (;;) {
         apr_pool_clear(slot->run_pool);
-        if (!udm_worker_goes_on(worker)) {
+        if (!udm_worker_goes_on(worker) || !may_claim(slot)) {
             return NULL;
         }
         if (slot->db) {
             slot->db->stop = &worker->stop;
         }
-        error = udm_worker_connected(&slot->db, &fresh, slot->db_pool, worker, UDM_WORKER_USUAL,
+        error = udm_worker_connected(&slot->db, &fresh, slot->db_pool, worker, UDM_DUTY_SLOT,
                                      &worker->stop);
         if (!error) {
             error = udm_storage_open(&slot->store, slot->run_pool, worker, slot->db,
@@ -116,7 +153,7 @@ static udm_error_t *work(udm_slot_t *slot)
         }
         claimed = udm_worker_now();
         if (!error) {
-            error = claim(&run, slot);
+            error = claim(&run, held, slot);
         }
         if (error) {
             return error;
@@ -141,6 +178,8 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
     udm_error_t *error;
     unsigned seen = 0;
     int backoff = 0;
+    int held_ms = 0;
+    bool held;
     int pause;
 
     (void)thread;
@@ -149,10 +188,12 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
     apr_pool_create(&slot->run_pool, slot->pool);
     slot->hold = udm_source_hold_make(slot->pool);
     do {
-        error = work(slot);
+        error = work(&held, slot);
         pause = udm_source_hold_expire(slot->hold) ? UDM_SOURCE_HOLD_MS : UDM_POLL_SECONDS * 1000;
+        held_ms = !held ? 0 : held_ms == 0 ? HELD_MS : held_ms < HELD_MAX_MS ? 2 * held_ms : held_ms;
         if (!error) {
             backoff = 0;
+            pause = held && held_ms < pause ? held_ms : pause;
         }
         else if (error->kind == UDM_E_STORE) {
             udm_storage_down(worker, slot->run_pool, error);
@@ -173,13 +214,15 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
     return NULL;
 }
 
-udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *worker, int number)
+udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *worker, int number,
+                            bool reserve)
 {
     udm_slot_t *s = apr_pcalloc(p, sizeof(*s));
     udm_error_t *error;
 
     *slot = NULL;
     s->worker = worker;
+    s->reserve = reserve;
     s->id = apr_psprintf(p, "%s/%d", worker->name, number);
     atomic_init(&s->watch.percent, 0);
     atomic_init(&s->watch.rows, 0);

@@ -20,6 +20,7 @@ typedef enum {
 typedef struct udm_slot_t {
     udm_worker_t *worker;
     const char *id; /* worker_id of its runs; no other slot has the same */
+    bool reserve;   /* see udm_slot_start */
     apr_thread_t *thread;
     udm_export_watch_t watch;
     /* ---- its own thread's alone */
@@ -36,8 +37,12 @@ typedef struct udm_slot_t {
     apr_int64_t renewed;  /* when the lease of `run` was last known to be ours */
 } udm_slot_t;
 
-/* Starts one more slot. */
-udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *worker, int number);
+/*
+ * Starts one more slot. The reserve is there for who has nothing under way while all others are busy: what
+ * one contact centre exports does not keep another one's first export from beginning.
+ */
+udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *worker, int number,
+                            bool reserve);
 
 /* Stops the slot's run; the first verdict stands. Call with worker->lock held. */
 void udm_slot_stop(udm_slot_t *slot, udm_verdict verdict);

@@ -16,8 +16,6 @@
 /* What a pool may keep for its next use; the rest goes back to the system. */
 #define POOL_KEEPS (1024 * 1024)
 
-#define SHORT_PATIENCE 2500
-
 #define LIMIT(worker) ((worker)->settings->log_level)
 
 apr_int64_t udm_worker_now(void)
@@ -39,23 +37,31 @@ int udm_worker_backoff(int *last)
 
 /* ---- connections ---- */
 
+#define USUAL                                                                                      \
+    "", "SET TimeZone = 'UTC'; SET statement_timeout = '10s'; SET lock_timeout = '5s'",            \
+        UDM_PG_PATIENCE
+
 /*
  * A lease that a crash of the server takes back is one that nobody renewed, so that its commit is not
  * waited for.
  */
 static const struct {
+    const char *name;
     const char *conninfo;
     const char *settings;
-} paces[] = {
-    [UDM_WORKER_USUAL] = {"", "SET TimeZone = 'UTC'; SET statement_timeout = '10s';"
-                              " SET lock_timeout = '5s'"},
-    [UDM_WORKER_SHORT] = {"connect_timeout=2 ",
-                          "SET TimeZone = 'UTC'; SET statement_timeout = '2s';"
-                          " SET lock_timeout = '1s'; SET synchronous_commit = off"},
+    int patience;
+} duties[] = {
+    [UDM_DUTY_PLANNER] = {"udm-worker planner", USUAL},
+    [UDM_DUTY_LEASES] = {"udm-worker leases", "connect_timeout=2 ",
+                         "SET TimeZone = 'UTC'; SET statement_timeout = '2s';"
+                         " SET lock_timeout = '1s'; SET synchronous_commit = off",
+                         2500},
+    [UDM_DUTY_SLOT] = {"udm-worker slot", USUAL},
+    [UDM_DUTY_PURGER] = {"udm-worker purger", USUAL},
 };
 
 udm_error_t *udm_worker_connect(udm_pg_t **db, apr_pool_t *p, const udm_worker_t *worker,
-                                udm_worker_pace pace, const udm_stop_t *stop)
+                                udm_worker_duty duty, const udm_stop_t *stop)
 {
     const char *conninfo = worker->settings->database;
     udm_error_t *error;
@@ -65,16 +71,14 @@ udm_error_t *udm_worker_connect(udm_pg_t **db, apr_pool_t *p, const udm_worker_t
         conninfo = apr_pstrcat(p,
                                "keepalives_idle=10 keepalives_interval=3 keepalives_count=3 "
                                "tcp_user_timeout=10000 ",
-                               paces[pace].conninfo, conninfo, NULL);
+                               duties[duty].conninfo, conninfo, NULL);
     }
-    error = udm_pg_connect(db, p, conninfo, "udm-worker", UDM_E_DATABASE, stop);
+    error = udm_pg_connect(db, p, conninfo, duties[duty].name, UDM_E_DATABASE, stop);
     if (error) {
         return error;
     }
-    if (pace == UDM_WORKER_SHORT) {
-        (*db)->patience = SHORT_PATIENCE;
-    }
-    error = udm_pg_exec(p, *db, paces[pace].settings);
+    (*db)->patience = duties[duty].patience;
+    error = udm_pg_exec(p, *db, duties[duty].settings);
     if (!error) {
         error = udm_installation_check(p, *db);
     }
@@ -91,7 +95,7 @@ bool udm_worker_usable(const udm_pg_t *db)
 }
 
 udm_error_t *udm_worker_connected(udm_pg_t **db, bool *fresh, apr_pool_t *p, udm_worker_t *worker,
-                                  udm_worker_pace pace, const udm_stop_t *stop)
+                                  udm_worker_duty duty, const udm_stop_t *stop)
 {
     udm_error_t *error;
     apr_pool_t *turn;
@@ -109,7 +113,7 @@ udm_error_t *udm_worker_connected(udm_pg_t **db, bool *fresh, apr_pool_t *p, udm
     *db = NULL;
     *fresh = true;
     apr_pool_clear(p);
-    return udm_worker_connect(db, p, worker, pace, stop);
+    return udm_worker_connect(db, p, worker, duty, stop);
 }
 
 void udm_worker_database_down(udm_worker_t *worker, apr_pool_t *p, const udm_error_t *error)

@@ -65,15 +65,19 @@ int udm_worker_backoff(int *last);
 
 /* ---- connections to the database of the queue ---- */
 
-/* How long statements may take there. */
+/* Whose it is: the server shows it as application_name "udm-worker leases", unless the settings name
+ * another. The leases' statements may take 2 s, and connecting to each host, too: well below a lease. The
+ * others' may take 10 s. */
 typedef enum {
-    UDM_WORKER_USUAL, /* 10 s */
-    UDM_WORKER_SHORT  /* 2 s, and 2 s to connect to each host: well below a lease */
-} udm_worker_pace;
+    UDM_DUTY_PLANNER,
+    UDM_DUTY_LEASES,
+    UDM_DUTY_SLOT,
+    UDM_DUTY_PURGER
+} udm_worker_duty;
 
 /* Connects; what waits there ends with `stop`. */
 udm_error_t *udm_worker_connect(udm_pg_t **db, apr_pool_t *p, const udm_worker_t *worker,
-                                udm_worker_pace pace, const udm_stop_t *stop);
+                                udm_worker_duty duty, const udm_stop_t *stop);
 
 /* Whether the connection is there, and no answer is owed on it. NULL is none. */
 bool udm_worker_usable(const udm_pg_t *db);
@@ -84,7 +88,7 @@ bool udm_worker_usable(const udm_pg_t *db);
  * connection, and is cleared before another one is made.
  */
 udm_error_t *udm_worker_connected(udm_pg_t **db, bool *fresh, apr_pool_t *p, udm_worker_t *worker,
-                                  udm_worker_pace pace, const udm_stop_t *stop);
+                                  udm_worker_duty duty, const udm_stop_t *stop);
 
 /*
  * Logs the first failure of an outage, and its end. One that another try does not help, because programs

@@ -105,6 +105,7 @@ TCase *file_case(void);
 TCase *list_case(void);
 TCase *queue_case(void);
 TCase *queue_schedule_case(void);
+TCase *turns_case(void);
 TCase *purge_case(void);
 TCase *source_case(void);
 TCase *source_trouble_case(void);

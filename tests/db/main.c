@@ -526,6 +526,7 @@ int main(void)
         suite_add_tcase(suite, list_case());
         suite_add_tcase(suite, queue_case());
         suite_add_tcase(suite, queue_schedule_case());
+        suite_add_tcase(suite, turns_case());
         suite_add_tcase(suite, purge_case());
         suite_add_tcase(suite, source_case());
         suite_add_tcase(suite, source_trouble_case());

@@ -83,7 +83,7 @@ static udm_run_t *claim(void)
     udm_run_t *run;
 
     dbtest_exec("UPDATE udm.run SET ready_at = now() WHERE status = 'QUEUED'");
-    dbtest_ok(udm_queue_claim(&run, pool, dbtest_worker(), "worker-1", 5));
+    dbtest_ok(queuetest_claim(&run, pool, dbtest_worker(), "worker-1", 5));
     ck_assert_ptr_nonnull(run);
     return run;
 }
