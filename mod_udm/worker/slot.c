@@ -139,7 +139,7 @@ static udm_error_t *work(bool *held, udm_slot_t *slot)
     *held = false;
     for (;;) {
         apr_pool_clear(slot->run_pool);
-        if (!udm_worker_goes_on(worker) || !may_claim(slot)) {
+        if (!udm_worker_goes_on(worker)) {
             return NULL;
         }
         if (slot->db) {
@@ -147,6 +147,9 @@ static udm_error_t *work(bool *held, udm_slot_t *slot)
         }
         error = udm_worker_connected(&slot->db, &fresh, slot->db_pool, worker, UDM_DUTY_SLOT,
                                      &worker->stop);
+        if (!error && !may_claim(slot)) {
+            return NULL;
+        }
         if (!error) {
             error = udm_storage_open(&slot->store, slot->run_pool, worker, slot->db,
                                      UDM_STORAGE_BEGIN);
