@@ -70,8 +70,8 @@ static udm_error_t *connect_to_end(udm_slot_t *slot)
     }
     if (!error) {
         slot->db->stop = NULL;
-        slot->db->patience = udm_worker_phase(worker) >= UDM_PHASE_HAND_BACK ? HAND_BACK_ANSWER
-                                                                             : UDM_PG_PATIENCE;
+        slot->db->patience =
+            udm_worker_phase(worker) >= UDM_PHASE_HAND_BACK ? HAND_BACK_ANSWER : UDM_PG_PATIENCE;
     }
     return error;
 }
@@ -214,7 +214,8 @@ static udm_error_t *settle_window(bool *unsettled, udm_slot_t *slot, udm_run_t *
         return cut_window(slot, run, type);
     }
     *unsettled = true;
-    return udm_error_make(slot->run_pool, UDM_E_STOPPED, "older transactions are open in the source");
+    return udm_error_make(slot->run_pool, UDM_E_STOPPED,
+                          "older transactions are open in the source");
 }
 
 /*
@@ -247,8 +248,8 @@ static udm_error_t *confirm_claim(udm_slot_t *slot, const udm_run_t *run)
     }
     if (lease->state != UDM_LEASE_RENEWED) {
         apr_thread_mutex_lock(worker->lock);
-        udm_slot_stop(slot, lease->state == UDM_LEASE_LOST ? UDM_VERDICT_LOST
-                                                           : UDM_VERDICT_UNWANTED);
+        udm_slot_stop(slot,
+                      lease->state == UDM_LEASE_LOST ? UDM_VERDICT_LOST : UDM_VERDICT_UNWANTED);
         apr_thread_mutex_unlock(worker->lock);
         error = udm_error_make(slot->run_pool, UDM_E_STOPPED, "the export was stopped");
     }
@@ -377,7 +378,7 @@ static void end_failure(udm_slot_t *slot, const udm_run_t *run, const udm_error_
 
 /* After an export that went well. */
 static void end_success(udm_slot_t *slot, const udm_run_t *run, const apr_array_header_t *parts,
-                           apr_int64_t rows)
+                        apr_int64_t rows)
 {
     ending_t ending = {.kind = END_COMPLETE, .parts = parts, .rows = rows};
     udm_error_t *error = end_run(slot, run, &ending);

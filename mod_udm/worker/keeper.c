@@ -36,7 +36,7 @@
 typedef struct keeper_t {
     udm_worker_t *worker;
     apr_pool_t *pool;
-    apr_pool_t *turn; /* as long as a turn of the loop */
+    apr_pool_t *turn;                        /* as long as a turn of the loop */
     apr_thread_t *planner, *leases, *purger; /* NULL until they are started */
     int signals;
     int bell;    /* read end */

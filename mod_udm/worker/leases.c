@@ -20,6 +20,7 @@
 #define RENEW_MS 3000
 #define HELD_MS  300  /* when somebody holds a lease */
 #define GAP_MS   500  /* for a cancel they are looked at this often */
+#define AGAIN_MS 1000 /* at most, until the database is tried again */
 #define TURN_MS  1000 /* the heartbeat: when the worker's state has changed */
 #define BEAT_MS  (UDM_HEARTBEAT_SECONDS * 1000)
 
@@ -157,12 +158,17 @@ static udm_error_t *take_turn(leases_t *l)
 {
     bool renewing = udm_worker_now() >= l->renew_at;
     udm_error_t *error = NULL;
-    bool fresh;
 
     if (!renewing && !beat_is_due(l)) {
         return NULL;
     }
-    error = udm_worker_connected(&l->db, &fresh, l->db_pool, l->worker, UDM_DUTY_LEASES, NULL);
+    /* Whether the schema is still the right one is not asked: what runs goes on under its lease. A server
+     * that takes no changes any more refuses these. */
+    if (!udm_worker_usable(l->db)) {
+        l->db = NULL;
+        apr_pool_clear(l->db_pool);
+        error = udm_worker_connect(&l->db, l->db_pool, l->worker, UDM_DUTY_LEASES, NULL);
+    }
     if (!error && renewing) {
         error = renew(l);
     }
@@ -192,6 +198,7 @@ static void *APR_THREAD_FUNC leases_main(apr_thread_t *thread, void *data)
     udm_error_t *error;
     unsigned seen = 0;
     int backoff = 0;
+    int pause;
 
     (void)thread;
     apr_pool_create(&l.db_pool, l.pool);
@@ -204,7 +211,8 @@ static void *APR_THREAD_FUNC leases_main(apr_thread_t *thread, void *data)
             l.db = NULL;
             apr_pool_clear(l.db_pool);
             l.renew_at = udm_worker_now();
-            udm_worker_wait_on(worker, &worker->looks, &seen, udm_worker_backoff(&backoff));
+            pause = udm_worker_backoff(&backoff);
+            udm_worker_wait_on(worker, &worker->looks, &seen, pause < AGAIN_MS ? pause : AGAIN_MS);
             continue;
         }
         backoff = 0;

@@ -80,8 +80,8 @@ static udm_error_t *connect_database(planner_t *p)
 {
     udm_worker_t *worker = p->worker;
     bool fresh;
-    udm_error_t *error = udm_worker_connected(&p->db, &fresh, p->db_pool, worker,
-                                              UDM_DUTY_PLANNER, &worker->stop);
+    udm_error_t *error =
+        udm_worker_connected(&p->db, &fresh, p->db_pool, worker, UDM_DUTY_PLANNER, &worker->stop);
 
     if (!error && fresh) {
         error = udm_pg_exec(p->turn, p->db, "LISTEN udm_run");

@@ -151,8 +151,8 @@ static udm_error_t *work(bool *held, udm_slot_t *slot)
             return NULL;
         }
         if (!error) {
-            error = udm_storage_open(&slot->store, slot->run_pool, worker, slot->db,
-                                     UDM_STORAGE_BEGIN);
+            error =
+                udm_storage_open(&slot->store, slot->run_pool, worker, slot->db, UDM_STORAGE_BEGIN);
         }
         claimed = udm_worker_now();
         if (!error) {
@@ -193,7 +193,10 @@ static void *APR_THREAD_FUNC slot_main(apr_thread_t *thread, void *data)
     do {
         error = work(&held, slot);
         pause = udm_source_hold_expire(slot->hold) ? UDM_SOURCE_HOLD_MS : UDM_POLL_SECONDS * 1000;
-        held_ms = !held ? 0 : held_ms == 0 ? HELD_MS : held_ms < HELD_MAX_MS ? 2 * held_ms : held_ms;
+        held_ms = !held                   ? 0
+                  : held_ms == 0          ? HELD_MS
+                  : held_ms < HELD_MAX_MS ? 2 * held_ms
+                                          : held_ms;
         if (!error) {
             backoff = 0;
             pause = held && held_ms < pause ? held_ms : pause;

@@ -68,12 +68,7 @@ int udm_worker_backoff(int *last);
 /* Whose it is: the server shows it as application_name "udm-worker leases", unless the settings name
  * another. The leases' statements may take 2 s, and connecting to each host, too: well below a lease. The
  * others' may take 10 s. */
-typedef enum {
-    UDM_DUTY_PLANNER,
-    UDM_DUTY_LEASES,
-    UDM_DUTY_SLOT,
-    UDM_DUTY_PURGER
-} udm_worker_duty;
+typedef enum { UDM_DUTY_PLANNER, UDM_DUTY_LEASES, UDM_DUTY_SLOT, UDM_DUTY_PURGER } udm_worker_duty;
 
 /* Connects; what waits there ends with `stop`. */
 udm_error_t *udm_worker_connect(udm_pg_t **db, apr_pool_t *p, const udm_worker_t *worker,

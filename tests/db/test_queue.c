@@ -226,8 +226,8 @@ static void *race_main(void *data)
     bool held;
 
     do {
-        racer->error = udm_queue_claim(&run, &held, racer->pool, racer->db, racer->worker_id, 3,
-                                       false);
+        racer->error =
+            udm_queue_claim(&run, &held, racer->pool, racer->db, racer->worker_id, 3, false);
         racer->claims += !racer->error && run;
     } while (!racer->error && (run || held));
     return NULL;

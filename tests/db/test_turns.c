@@ -76,10 +76,10 @@ START_TEST(claim_passes_over_what_is_held)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         const char *first = queuetest_queued("first");
         const char *second = queuetest_queued("second");
-        udm_pg_t *db = psql(lock_of(
-            cases[i].table, cases[i].column,
-            apr_atoi64(dbtest_value(apr_psprintf(pool, "SELECT %s FROM udm.run WHERE id = %s",
-                                                 cases[i].key, first)))));
+        udm_pg_t *db =
+            psql(lock_of(cases[i].table, cases[i].column,
+                         apr_atoi64(dbtest_value(apr_psprintf(
+                             pool, "SELECT %s FROM udm.run WHERE id = %s", cases[i].key, first)))));
         udm_run_t *run;
         bool held;
 
@@ -239,11 +239,10 @@ START_TEST(quota_is_set)
     ck_assert_str_eq(dbtest_value("SELECT q::text FROM udm.quota q"), "(acme,,3,,,)");
     dbtest_exec("SELECT udm.set_quota('acme')");
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.quota"), "0");
-    ck_assert_str_eq(
-        dbtest_value("SELECT string_agg(concat_ws(' ', ccid, detail->'old'->>'queued',"
-                     " detail->'new'->>'queued'), ', ' ORDER BY id)"
-                     " FROM udm.audit WHERE action = 'tenant.quota'"),
-        "acme 2, acme 2 3, acme 3");
+    ck_assert_str_eq(dbtest_value("SELECT string_agg(concat_ws(' ', ccid, detail->'old'->>'queued',"
+                                  " detail->'new'->>'queued'), ', ' ORDER BY id)"
+                                  " FROM udm.audit WHERE action = 'tenant.quota'"),
+                     "acme 2, acme 2 3, acme 3");
 }
 END_TEST
 
@@ -352,9 +351,9 @@ START_TEST(leases_are_renewed_together)
     dbtest_ok(udm_queue_renew(leases, pool, dbtest_worker()));
     dbtest_ok(udm_pg_exec(pool, db, "ROLLBACK"));
     for (int i = 0; i < 6; i++) {
-        static const udm_lease_state states[] = {UDM_LEASE_RENEWED, UDM_LEASE_UNWANTED,
+        static const udm_lease_state states[] = {UDM_LEASE_RENEWED,  UDM_LEASE_UNWANTED,
                                                  UDM_LEASE_UNWANTED, UDM_LEASE_LOST,
-                                                 UDM_LEASE_HELD, UDM_LEASE_RENEWED};
+                                                 UDM_LEASE_HELD,     UDM_LEASE_RENEWED};
         ck_assert_int_eq(APR_ARRAY_IDX(leases, i, udm_lease_t).state, states[i]);
     }
     ck_assert_str_eq(dbtest_value("SELECT string_agg(percent::text, ' ' ORDER BY run_id)"
