@@ -5,6 +5,7 @@
  */
 #include "dbtest.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -211,6 +212,53 @@ START_TEST(quota_of_running)
     ck_assert_str_eq(claims(2), "acme none");
     dbtest_exec("SELECT udm.set_quota('acme')");
     ck_assert_str_eq(claims(2), "acme none");
+}
+END_TEST
+
+typedef struct late_t {
+    udm_pg_t *db;
+    udm_run_t *run;
+    udm_error_t *error;
+} late_t;
+
+static void *claim_late(void *data)
+{
+    late_t *late = data;
+    bool held;
+
+    late->error = udm_queue_claim(&late->run, &held, pool, late->db, "w/1", 3, false);
+    return NULL;
+}
+
+/*
+ * Somebody else's claim comes between the moment from which a worker sees the queue and its lock on the
+ * turn: it counts. A policy makes the worker wait there.
+ */
+START_TEST(quota_counts_who_came_meanwhile)
+{
+    late_t late = {.db = dbtest_worker()};
+    pthread_t thread;
+
+    add_runs("acme", 2, "1 hour");
+    dbtest_exec("SELECT udm.set_quota('acme', running => 1);"
+                "CREATE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+                " PERFORM pg_advisory_xact_lock_shared(1); RETURN true; END $$;"
+                "CREATE POLICY gate ON udm.turn USING (public.gate());"
+                "ALTER TABLE udm.turn ENABLE ROW LEVEL SECURITY;"
+                "SELECT pg_advisory_lock(1)");
+    ck_assert_int_eq(pthread_create(&thread, NULL, claim_late, &late), 0);
+    while (strcmp(dbtest_value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+                               " AND datname = current_database()"),
+                  "1") != 0) {
+        apr_sleep(1000);
+    }
+    dbtest_exec(
+        "UPDATE udm.run SET status = 'IN_PROGRESS' WHERE id = (SELECT max(id) FROM udm.run);"
+        "SELECT pg_advisory_unlock(1)");
+    pthread_join(thread, NULL);
+    dbtest_ok(late.error);
+    ck_assert_ptr_null(late.run);
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.run WHERE status = 'QUEUED'"), "1");
 }
 END_TEST
 
@@ -471,6 +519,7 @@ TCase *turns_case(void)
     tcase_add_test(tc, claims_at_once_are_of_several);
     tcase_add_test(tc, reserve_is_for_who_has_nothing);
     tcase_add_test(tc, quota_of_running);
+    tcase_add_test(tc, quota_counts_who_came_meanwhile);
     tcase_add_test(tc, quota_is_set);
     tcase_add_test(tc, quota_and_turn_go_along);
     tcase_add_test(tc, claims_from_a_long_queue);
