@@ -220,7 +220,7 @@ static void *APR_THREAD_FUNC leases_main(apr_thread_t *thread, void *data)
     }
     if (l.beaten && udm_worker_usable(l.db)) {
         apr_pool_clear(l.turn);
-        error = beat(&l);
+        (void)beat(&l);
     }
     apr_pool_destroy(l.pool);
     udm_worker_thread_ends(worker);
