@@ -19,7 +19,7 @@
 
 /* Shared between the thread that exports and the one that keeps its lease. */
 typedef struct udm_export_watch_t {
-    udm_stop_t stop;    /* raised by the keeper: end at once, publish nothing */
+    udm_stop_t stop;    /* raised by another thread: end at once, publish nothing */
     atomic_int percent; /* set by the exporter */
     atomic_llong rows;  /* set by the exporter */
 } udm_export_watch_t;

@@ -18,7 +18,8 @@
 
 #define POLL_MS     (UDM_POLL_SECONDS * 1000)
 #define TURN_MS     1000
-#define HINT_GAP_MS 200 /* a burst of notifications is answered this often */
+#define MADE_SAID   10000 /* jobs, of which one line of the log tells at most */
+#define HINT_GAP_MS 200   /* a burst of notifications is answered this often */
 #define REST_MS     25 /* after the slots: for due jobs and files, which can wait for a run to begin */
 
 /* What only this thread touches. */
@@ -31,6 +32,7 @@ typedef struct planner_t {
     bool ready;          /* all was found to be as it should */
     bool failed;         /* and that it is not */
     bool hint;
+    int made;           /* jobs that got their run, since that was last logged */
     apr_int64_t hinted; /* when the last hint was acted on */
     apr_int64_t schedule_at;
     apr_int64_t next_at;  /* when a job is due or a run ready; 0: not known */
@@ -113,9 +115,11 @@ static udm_error_t *schedule(planner_t *p)
     }
     /* Not when it connects: a server that answers but cannot do this is not back. */
     udm_worker_database_up(worker);
-    if (made > 0) {
+    p->made += made;
+    if (p->made > 0 && (!more || p->made >= MADE_SAID)) {
         udm_log(LIMIT(p), UDM_LOG_INFO, "UDM0236: queued what was due: %s",
-                udm_text_count(p->turn, made, "job"));
+                udm_text_count(p->turn, p->made, "job"));
+        p->made = 0;
     }
     if (made > 0 || reached) {
         udm_worker_wake(worker, &worker->wakes);
