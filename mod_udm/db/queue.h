@@ -40,7 +40,8 @@ typedef enum {
     UDM_LEASE_RENEWED,
     UDM_LEASE_UNWANTED, /* somebody cancelled or suspended the run: stop, and publish nothing */
     UDM_LEASE_LOST,     /* the run is no longer this attempt's */
-    UDM_LEASE_HELD      /* still this attempt's, but not renewed for a lock: try again soon */
+    UDM_LEASE_HELD /* still this attempt's, but not renewed for a lock: try again soon, for when
+                         * that is let go, the lease may have run out and be anybody's to take */
 } udm_lease_state;
 
 /* The lease of one attempt, and how far that is. */

@@ -37,9 +37,11 @@ int udm_worker_backoff(int *last)
 
 /* ---- connections ---- */
 
+/* Nothing here takes as long as compiling it would. */
+#define SETTINGS "SET TimeZone = 'UTC'; SET jit = off;"
+
 #define USUAL                                                                                      \
-    "", "SET TimeZone = 'UTC'; SET statement_timeout = '10s'; SET lock_timeout = '5s'",            \
-        UDM_PG_PATIENCE
+    "", SETTINGS " SET statement_timeout = '10s'; SET lock_timeout = '5s'", UDM_PG_PATIENCE
 
 /*
  * A lease that a crash of the server takes back is one that nobody renewed, so that its commit is not
@@ -52,10 +54,11 @@ static const struct {
     int patience;
 } duties[] = {
     [UDM_DUTY_PLANNER] = {"udm-worker planner", USUAL},
-    [UDM_DUTY_LEASES] = {"udm-worker leases", "connect_timeout=2 ",
-                         "SET TimeZone = 'UTC'; SET statement_timeout = '2s';"
-                         " SET lock_timeout = '1s'; SET synchronous_commit = off",
-                         2500},
+    [UDM_DUTY_LEASES] =
+        {"udm-worker leases", "connect_timeout=2 ",
+         SETTINGS
+         " SET statement_timeout = '2s'; SET lock_timeout = '1s'; SET synchronous_commit = off",
+         2500},
     [UDM_DUTY_SLOT] = {"udm-worker slot", USUAL},
     [UDM_DUTY_PURGER] = {"udm-worker purger", USUAL},
 };

@@ -186,8 +186,10 @@ $$;
 
 -- Contact centres that have a run which is ready, in the order in which it is their turn.
 CREATE FUNCTION udm.whose_turn(reserve boolean) RETURNS TABLE (ccid text, may_run integer)
-LANGUAGE sql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
+BEGIN
+    RETURN QUERY
     WITH RECURSIVE waiting AS (
         (SELECT r.ccid, r.ready_at FROM udm.run r WHERE r.status = 'QUEUED'
           ORDER BY r.ccid, r.ready_at, r.id LIMIT 1)
@@ -202,7 +204,8 @@ AS $$
       LEFT JOIN udm.quota q ON q.ccid = w.ccid
      WHERE w.ready_at <= now()
        AND coalesce(u.runs, 0) < CASE WHEN $1 THEN 1 ELSE coalesce(q.running, 2147483647) END
-     ORDER BY coalesce(u.runs, 0), t.served_at NULLS FIRST, w.ready_at, w.ccid
+     ORDER BY coalesce(u.runs, 0), t.served_at NULLS FIRST, w.ready_at, w.ccid;
+END
 $$;
 
 -- Claims a run: one that was interrupted, or the first of the contact centre whose turn it is. That is

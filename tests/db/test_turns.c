@@ -329,7 +329,7 @@ START_TEST(claims_from_a_long_queue)
     if (PQserverVersion(dbtest_worker()->conn) < 150000) {
         return; /* counts what was read some time later */
     }
-    /* Also while the server knows nothing of what is in the tables. */
+    /* First while the server knows nothing of what is in the tables. */
     dbtest_exec(apr_psprintf(
         pool,
         "INSERT INTO udm.tenant (ccid, name) SELECT 'c' || n, 'c' FROM generate_series(1, %d) n;"
@@ -339,14 +339,17 @@ START_TEST(claims_from_a_long_queue)
         "INSERT INTO udm.run_progress (run_id) SELECT id FROM udm.run",
         CENTRES, CENTRES));
     ck_assert_str_eq(claims(1), "acme");
-    before = rows_read();
-    began = apr_time_now();
-    for (int i = 0; i < CLAIMS; i++) {
-        ck_assert_str_ne(claims(1), "none");
+    for (int pass = 0; pass < 2; pass++) {
+        before = rows_read();
+        began = apr_time_now();
+        for (int i = 0; i < CLAIMS; i++) {
+            ck_assert_str_ne(claims(1), "none");
+        }
+        printf("claims of 100,000 runs that wait, of %d contact centres: %.1f ms each\n",
+               CENTRES + 1, (double)(apr_time_now() - began) / 1000 / CLAIMS);
+        ck_assert_int_lt((rows_read() - before) / CLAIMS, 2 * CENTRES);
+        dbtest_exec("ANALYZE udm.run, udm.run_progress, udm.job, udm.turn, udm.tenant");
     }
-    printf("claims of 100,000 runs that wait, of %d contact centres: %.1f ms each\n", CENTRES + 1,
-           (double)(apr_time_now() - began) / 1000 / CLAIMS);
-    ck_assert_int_lt((rows_read() - before) / CLAIMS, 2 * CENTRES);
 }
 END_TEST
 
