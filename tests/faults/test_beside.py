@@ -146,6 +146,28 @@ def test_a_backend_stands_still(queue, figures, duty):
     assert end < LEASE
 
 
+def test_the_slots_backends_stand_still(queue, figures):
+    """What runs keeps its lease, and is handed back by another connection."""
+    queue.hold()
+    worker = queue.start_worker(slots=2)
+    worker.allow_log("UDM0210")
+    held = queue.add()
+    queue.wait_held()
+    frozen = wait_for(lambda: len(backends(queue, "slot")) == 3 and backends(queue, "slot"), 30, "all slots")
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_renewed(queue, [held])
+        begin = time.monotonic()
+        assert worker.stop() == 0
+        figures(f"with frozen slots SIGTERM took {time.monotonic() - begin:.1f} s")
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    run = queue.run(held)
+    assert (run["status"], run["attempt"]) == ("QUEUED", 0)
+
+
 def test_one_has_all_slots(others, figures):
     """25 long exports of one contact centre beside a small one of another."""
     queue = others
