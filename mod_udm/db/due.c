@@ -15,7 +15,6 @@
 #include "pg/transaction.h"
 
 /* One at a time, however many are due at once: a transaction must not last. */
-#define BATCH      100
 #define BATCH_TEXT "100"
 
 #define IDLE                                                                                       \
@@ -45,16 +44,27 @@ static const udm_statement_t shorten = {
     " WHERE r.id = p.run_id AND r.status = 'IN_PROGRESS' AND " LASTING};
 
 /*
+ * By turns: some of each contact centre that has one which is due, found without looking at all of them;
+ * whose has waited longest comes first.
+ *
  * A job that somebody else's transaction holds is skipped: that one makes the run, or changes the
  * job. Of a job that somebody has just let go the newest version is locked, though the runs are those
  * from when this statement began: `make` looks for them once more.
  */
+#define PLANNED " FROM udm.job j WHERE j.next_run_at IS NOT NULL AND NOT j.suspended"
 static const udm_statement_t due = {
     "udm_queue_due",
-    "SELECT j.id, " UDM_PG_TIME("j.next_run_at") "," UDM_PG_TIME("now()") ", j.schedule::text,"
-    UDM_PG_TIME("j.schedule_since") ", j.runs_left IS NULL OR j.runs_left > 1"
-    " FROM udm.job j WHERE j.next_run_at <= now() AND NOT j.suspended" IDLE
-    " ORDER BY j.next_run_at, j.id LIMIT " BATCH_TEXT " FOR UPDATE OF j SKIP LOCKED"};
+    "WITH RECURSIVE planner AS ("
+    " (SELECT j.ccid, j.next_run_at" PLANNED " ORDER BY j.ccid, j.next_run_at, j.id LIMIT 1)"
+    " UNION ALL SELECT n.* FROM planner p, LATERAL (SELECT j.ccid, j.next_run_at" PLANNED
+    " AND j.ccid > p.ccid ORDER BY j.ccid, j.next_run_at, j.id LIMIT 1) n),"
+    " turn AS MATERIALIZED (SELECT ccid, count(*) OVER () AS centres FROM planner"
+    " WHERE next_run_at <= now() ORDER BY next_run_at, ccid)"
+    "SELECT d.id, " UDM_PG_TIME("d.next_run_at") "," UDM_PG_TIME("now()") ", d.schedule::text,"
+    UDM_PG_TIME("d.schedule_since") ", d.runs_left IS NULL OR d.runs_left > 1"
+    " FROM turn t, LATERAL (SELECT j.*" PLANNED " AND j.ccid = t.ccid AND j.next_run_at <= now()" IDLE
+    " ORDER BY j.next_run_at, j.id LIMIT greatest(1, " BATCH_TEXT " / t.centres)"
+    " FOR UPDATE OF j SKIP LOCKED) d LIMIT " BATCH_TEXT};
 
 /*
  * Whatever makes a run of a job has locked the job, so with its lock held nobody else makes one. The
@@ -161,27 +171,30 @@ static udm_error_t *make_batch(apr_pool_t *p, udm_pg_t *db, void *baton)
     return error;
 }
 
-udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_pg_t *db)
+udm_error_t *udm_queue_schedule(int *made, bool *more, apr_time_t *next, apr_pool_t *p,
+                                udm_pg_t *db)
 {
     udm_result_t *result, *shortened;
+    batch_t batch = {0};
     udm_error_t *error;
     apr_time_t wait;
-    batch_t batch;
 
     *made = 0;
+    *more = false;
     *next = UDM_NO_TIME;
-    /* Until none is found: only then is it known when those of the last batch are due again. */
-    do {
-        batch.found = batch.made = 0;
-        error = udm_pg_query(&result, p, db, &look, 0, NULL);
-        if (!error && udm_result_bool(result, 0, 0)) {
-            error = udm_transaction(p, db, make_batch, &batch);
-        }
-        if (error) {
-            return error;
-        }
-        *made += batch.made;
-    } while (batch.found > 0);
+    error = udm_pg_query(&result, p, db, &look, 0, NULL);
+    if (!error && udm_result_bool(result, 0, 0)) {
+        error = udm_transaction(p, db, make_batch, &batch);
+    }
+    if (error) {
+        return error;
+    }
+    *made = batch.made;
+    if (batch.found > 0) {
+        /* Only once none is found it is known when those of the last batch are due again. */
+        *more = true;
+        return NULL;
+    }
     if (udm_result_bool(result, 0, 2)) {
         error = udm_pg_query(&shortened, p, db, &shorten, 0, NULL);
         if (error) {

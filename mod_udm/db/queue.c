@@ -22,8 +22,6 @@
     "r.id = $1::bigint AND r.worker_id = $2::text AND r.attempt = $3::integer "                    \
     "AND r.export_id = $4::uuid AND r.status = 'IN_PROGRESS'"
 
-/* At a time, however many are due at once: a statement must not run for long. */
-
 static void fence_values(const char **values, apr_pool_t *p, const udm_run_t *run)
 {
     values[0] = udm_pg_int(p, run->id);
@@ -38,59 +36,41 @@ static udm_error_t *lost(apr_pool_t *p, const udm_run_t *run)
                           run->id);
 }
 
-/*
- * Run and progress are both locked, so that after a wait PostgreSQL looks at the newest version of
- * both: with the run alone, one that was claimed a moment ago would be judged by its old, empty lease.
- *
- * Its commit is not waited for: a claim that a crash of the server takes back has changed nothing, and
- * whoever made it fails at the fence. Before the source is touched, a renewal makes it last.
- */
+/* The column that tells whether there was something that somebody holds. */
+#define CLAIM_HELD 23
+
+/* Everything about a claim is in the function: see sql/migrations/0017_turns.sql. */
 /* clang-format off */
 static const udm_statement_t claim = {
     "udm_queue_claim",
-    "WITH candidate AS ("
-    "  SELECT r.id, r.export_id AS previous, r.status = 'IN_PROGRESS' AS interrupted"
-    "    FROM udm.run r JOIN udm.run_progress p ON p.run_id = r.id"
-    "   WHERE r.status IN ('QUEUED', 'IN_PROGRESS')"
-    "     AND ((r.status = 'QUEUED' AND r.ready_at <= now())"
-    "          OR (r.status = 'IN_PROGRESS' AND (p.lease_until IS NULL OR p.lease_until < now())))"
-    "   ORDER BY r.ready_at, r.id LIMIT 1"
-    "   FOR UPDATE OF r, p SKIP LOCKED),"
-    " claimed AS ("
-    "  UPDATE udm.run r SET status = 'IN_PROGRESS', attempt = r.attempt + 1, worker_id = $1::text,"
-    "         export_id = gen_random_uuid(), started_at = now()"
-    "    FROM candidate c, set_config('synchronous_commit', 'off', true) WHERE r.id = c.id"
-    "  RETURNING r.*, c.previous, c.interrupted),"
-    " leased AS ("
-    "  UPDATE udm.run_progress p SET lease_until = now() + " LEASE ", percent = 0, rows_done = 0"
-    "    FROM claimed c WHERE p.run_id = c.id),"
-    " job AS ("
-    "  UPDATE udm.job j SET status = 'IN_PROGRESS', latest_run_id = c.id"
-    "    FROM claimed c WHERE j.id = c.job_id)"
-    "SELECT c.id, c.job_id, c.ccid, c.source, c.type, c.title, c.window_all,"
-    "       " UDM_PG_TIME("c.window_from") ", " UDM_PG_TIME("c.window_to") ","
-    "       to_json(c.media)::text, c.export_attachments, c.filters::text, c.file_split_bytes,"
-    "       c.attempt, c.export_id::text, c.previous::text, x.pem,"
-    "       c.interrupted AND c.attempt > $2::integer, c.moves_watermark, c.settle_barrier,"
-    "       " UDM_PG_TIME("c.settle_since") ", " UDM_PG_TIME("now()") ","
-    "       coalesce(t.encryption, j.encryption, 'smime')"
-    "  FROM claimed c JOIN udm.tenant t ON t.ccid = c.ccid"
-    "  LEFT JOIN udm.job j ON j.id = c.job_id LEFT JOIN udm.certificate x ON x.ccid = c.ccid"};
+    "SELECT (c.run).id, (c.run).job_id, (c.run).ccid, (c.run).source, (c.run).type, (c.run).title,"
+    "       (c.run).window_all, " UDM_PG_TIME("(c.run).window_from") ", "
+    UDM_PG_TIME("(c.run).window_to") ", to_json((c.run).media)::text, (c.run).export_attachments,"
+    "       (c.run).filters::text, (c.run).file_split_bytes, (c.run).attempt, (c.run).export_id::text,"
+    "       c.previous::text, c.pem, c.interrupted AND (c.run).attempt > $2::integer,"
+    "       (c.run).moves_watermark, (c.run).settle_barrier, " UDM_PG_TIME("(c.run).settle_since") ","
+    "       " UDM_PG_TIME("now()") ", c.encryption, c.held"
+    "  FROM udm.claim_run($1, " LEASE ", $3::boolean) c"};
 /* clang-format on */
 
-udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_pg_t *db, const char *worker_id,
-                             int max_attempts)
+udm_error_t *udm_queue_claim(udm_run_t **run, bool *held, apr_pool_t *p, udm_pg_t *db,
+                             const char *worker_id, int max_attempts, bool reserve)
 {
-    const char *values[] = {worker_id, udm_pg_int(p, max_attempts)};
+    const char *values[] = {worker_id, udm_pg_int(p, max_attempts), reserve ? "t" : "f"};
     udm_result_t *result;
     udm_error_t *error;
     udm_run_t *r;
     int c = 0;
 
+    *held = false;
     *run = NULL;
-    error = udm_pg_query(&result, p, db, &claim, 2, values);
-    if (error || result->rows == 0) {
+    error = udm_pg_query(&result, p, db, &claim, 3, values);
+    if (error) {
         return error;
+    }
+    if (!udm_result_text(result, 0, 0)) {
+        *held = udm_result_bool(result, 0, CLAIM_HELD);
+        return NULL;
     }
     r = apr_pcalloc(p, sizeof(*r));
     r->id = udm_result_int(result, 0, c++);
@@ -126,55 +106,75 @@ udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_pg_t *db, const
 }
 
 /*
- * The lock on the run makes a renewal that waited for another worker's claim see that claim. Updates
- * run_progress alone, so it stays a HOT update of a narrow row. "unwanted" also covers a job
- * that was suspended while its run goes on.
+ * Nothing but the rows that are renewed is locked, and what somebody holds is passed over. A row is looked
+ * at once more when its lock is there: whoever took the run over has changed export_id by then. An update
+ * of run_progress alone stays a HOT update of a narrow row.
+ *
+ * The job of a run that goes on may be suspended.
  */
 /* clang-format off */
 static const udm_statement_t renew = {
     "udm_queue_renew",
-    "WITH mine AS ("
-    "  SELECT r.id, r.status,"
-    "         EXISTS (SELECT FROM udm.job j WHERE j.id = r.job_id AND j.suspended) AS suspended"
-    "    FROM udm.run r"
-    "   WHERE r.id = $1::bigint AND r.worker_id = $2::text AND r.attempt = $3::integer"
-    "     AND r.export_id = $4::uuid FOR SHARE OF r),"
+    "WITH mine AS MATERIALIZED ("
+    "  SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::bigint[])"
+    "             WITH ORDINALITY AS m (run, export, percent, rows, n)),"
+    " free AS MATERIALIZED ("
+    "  SELECT p.run_id, m.n, m.percent, m.rows FROM mine m JOIN udm.run r ON r.id = m.run"
+    "    JOIN udm.run_progress p ON p.run_id = m.run"
+    "   WHERE r.status = 'IN_PROGRESS' AND r.export_id = m.export AND p.export_id = m.export"
+    "     FOR NO KEY UPDATE OF p SKIP LOCKED),"
     " renewed AS ("
     "  UPDATE udm.run_progress p SET lease_until = now() + " LEASE ","
-    "         percent = $5::smallint, rows_done = $6::bigint"
-    "    FROM mine WHERE p.run_id = mine.id AND mine.status = 'IN_PROGRESS')"
-    "SELECT status, suspended FROM mine"};
+    "         percent = f.percent, rows_done = f.rows"
+    "    FROM free f WHERE p.run_id = f.run_id RETURNING f.n)"
+    "SELECT CASE WHEN r.export_id = m.export AND r.status IN ('CANCELLED', 'SUSPENDED') THEN 'unwanted'"
+    "            WHEN r.export_id = m.export AND r.status = 'IN_PROGRESS' AND p.export_id = m.export"
+    "            THEN CASE WHEN EXISTS (SELECT FROM udm.job j WHERE j.id = r.job_id AND j.suspended)"
+    "                      THEN 'unwanted' WHEN w.n IS NULL THEN 'held' ELSE 'renewed' END"
+    "            ELSE 'lost' END"
+    "  FROM mine m LEFT JOIN udm.run r ON r.id = m.run LEFT JOIN udm.run_progress p ON p.run_id = m.run"
+    "  LEFT JOIN renewed w ON w.n = m.n ORDER BY m.n"};
 /* clang-format on */
 
-udm_error_t *udm_queue_renew(bool *wanted, apr_pool_t *p, udm_pg_t *db, const udm_run_t *run,
-                             int percent, apr_int64_t rows_done)
+static udm_lease_state lease_state(const char *state)
 {
-    const char *values[FENCE_VALUES + 2];
+    return strcmp(state, "renewed") == 0    ? UDM_LEASE_RENEWED
+           : strcmp(state, "held") == 0     ? UDM_LEASE_HELD
+           : strcmp(state, "unwanted") == 0 ? UDM_LEASE_UNWANTED
+                                            : UDM_LEASE_LOST;
+}
+
+udm_error_t *udm_queue_renew(apr_array_header_t *leases, apr_pool_t *p, udm_pg_t *db)
+{
+    apr_array_header_t *lists[4];
+    const char *values[4];
     udm_result_t *result;
     udm_error_t *error;
-    const char *status;
+    int i;
 
-    *wanted = true;
-    fence_values(values, p, run);
-    values[FENCE_VALUES] = udm_pg_int(p, percent < 0 ? 0 : percent > 100 ? 100 : percent);
-    values[FENCE_VALUES + 1] = udm_pg_int(p, rows_done);
-    error = udm_pg_query(&result, p, db, &renew, FENCE_VALUES + 2, values);
-    if (error) {
-        return error;
-    }
-    if (result->rows == 0) {
-        return lost(p, run);
-    }
-    status = udm_result_text(result, 0, 0);
-    if (strcmp(status, "CANCELLED") == 0 || strcmp(status, "SUSPENDED") == 0) {
-        *wanted = false;
+    if (leases->nelts == 0) {
         return NULL;
     }
-    if (strcmp(status, "IN_PROGRESS") != 0) {
-        return lost(p, run);
+    for (i = 0; i < 4; i++) {
+        lists[i] = apr_array_make(p, leases->nelts, sizeof(const char *));
     }
-    *wanted = !udm_result_bool(result, 0, 1);
-    return NULL;
+    for (i = 0; i < leases->nelts; i++) {
+        const udm_lease_t *lease = &APR_ARRAY_IDX(leases, i, udm_lease_t);
+        int percent = lease->percent < 0 ? 0 : lease->percent > 100 ? 100 : lease->percent;
+
+        APR_ARRAY_PUSH(lists[0], const char *) = udm_pg_int(p, lease->run_id);
+        APR_ARRAY_PUSH(lists[1], const char *) = lease->export_id;
+        APR_ARRAY_PUSH(lists[2], const char *) = udm_pg_int(p, percent);
+        APR_ARRAY_PUSH(lists[3], const char *) = udm_pg_int(p, lease->rows);
+    }
+    for (i = 0; i < 4; i++) {
+        values[i] = udm_pg_array(p, lists[i]);
+    }
+    error = udm_pg_query(&result, p, db, &renew, 4, values);
+    for (i = 0; !error && i < result->rows; i++) {
+        APR_ARRAY_IDX(leases, i, udm_lease_t).state = lease_state(udm_result_text(result, i, 0));
+    }
+    return error;
 }
 
 /* clang-format off */
@@ -220,7 +220,8 @@ static const udm_statement_t complete = {
     "         file_name = $5::text, file_size = $6::bigint, row_count = $7::bigint"
     "   WHERE " OURS " RETURNING r.*),"
     " progress AS ("
-    "  UPDATE udm.run_progress p SET lease_until = NULL, percent = 100, rows_done = $7::bigint"
+    "  UPDATE udm.run_progress p SET lease_until = NULL, export_id = NULL, percent = 100,"
+    "         rows_done = $7::bigint"
     "    FROM done d WHERE p.run_id = d.id),"
     " files AS ("
     "  INSERT INTO udm.file (name, run_id, job_id, ccid, source, type, job_title, part, size,"
@@ -297,7 +298,8 @@ static const udm_statement_t fail = {
     "  UPDATE udm.run r SET status = 'FAILED', status_reason = $5::text, finished_at = now()"
     "   WHERE " OURS " RETURNING r.*),"
     " progress AS ("
-    "  UPDATE udm.run_progress p SET lease_until = NULL FROM done d WHERE p.run_id = d.id),"
+    "  UPDATE udm.run_progress p SET lease_until = NULL, export_id = NULL"
+    "    FROM done d WHERE p.run_id = d.id),"
     " job AS ("
     "  UPDATE udm.job j SET status = " JOB_AFTER("'FAILED'") " FROM done d WHERE j.id = d.job_id)"
     "SELECT count(udm.audit_write(d.ccid, d.worker_id, NULL, 'run.fail', d.id::text, NULL, NULL,"
@@ -336,7 +338,8 @@ static const udm_statement_t release = {
     "         attempt = CASE WHEN $6::boolean THEN r.attempt ELSE greatest(r.attempt - 1, 0) END"
     "   WHERE " OURS " RETURNING r.id, r.job_id, r.status),"
     " progress AS ("
-    "  UPDATE udm.run_progress p SET lease_until = NULL, percent = 0, rows_done = 0"
+    "  UPDATE udm.run_progress p SET lease_until = NULL, export_id = NULL, percent = 0,"
+    "         rows_done = 0"
     "    FROM done d WHERE p.run_id = d.id),"
     " job AS ("
     "  UPDATE udm.job j SET status = d.status FROM done d WHERE j.id = d.job_id)"

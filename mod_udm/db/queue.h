@@ -15,30 +15,46 @@
 #define UDM_LEASE_SECONDS 10
 
 /*
- * Makes the runs of jobs that are due. `next` gets when the next job is due or the next run in the
- * queue is ready, by this host's clock, or UDM_NO_TIME. Also shortens leases that last longer than
- * any is given for: the database's clock was set back since.
+ * Makes the runs of some jobs that are due. `more` gets whether it is to be called again at once; if not,
+ * `next` gets when the next job is due or the next run in the queue is ready, by this host's clock, or
+ * UDM_NO_TIME. Also shortens leases that last longer than any is given for: the database's clock was set
+ * back since.
  */
-udm_error_t *udm_queue_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_pg_t *db);
+udm_error_t *udm_queue_schedule(int *made, bool *more, apr_time_t *next, apr_pool_t *p,
+                                udm_pg_t *db);
 
 /*
- * Claims the oldest run that is ready or whose lease ran out. `run` gets NULL when there is none.
+ * Claims a run whose lease ran out, or the oldest that is ready of the contact centre whose turn it is;
+ * with `reserve`, of one that has nothing under way. It waits for nobody: `held` gets whether something
+ * could have been claimed but for a lock that somebody holds. `run` gets NULL when there is none.
  * A run whose lease ran out after `max_attempts` attempts comes with `exhausted` set: the caller
  * removes what previous_export_id left behind and fails it, so that nothing stays in the store even
  * when this caller dies, too.
  * The claim can be seen at once, but a crash of the server may take it back: the caller renews the
  * lease before it touches the source, so that an export which brings its server down is counted.
  */
-udm_error_t *udm_queue_claim(udm_run_t **run, apr_pool_t *p, udm_pg_t *db, const char *worker_id,
-                             int max_attempts);
+udm_error_t *udm_queue_claim(udm_run_t **run, bool *held, apr_pool_t *p, udm_pg_t *db,
+                             const char *worker_id, int max_attempts, bool reserve);
 
-/*
- * Renews the lease and notes the progress. `wanted` gets whether the run is still to go on: false
- * once somebody cancelled or suspended it (then stop and publish nothing). Of `run` only id,
- * worker_id, attempt and export_id are read.
- */
-udm_error_t *udm_queue_renew(bool *wanted, apr_pool_t *p, udm_pg_t *db, const udm_run_t *run,
-                             int percent, apr_int64_t rows_done);
+typedef enum {
+    UDM_LEASE_RENEWED,
+    UDM_LEASE_UNWANTED, /* somebody cancelled or suspended the run: stop, and publish nothing */
+    UDM_LEASE_LOST,     /* the run is no longer this attempt's */
+    UDM_LEASE_HELD /* still this attempt's, but not renewed for a lock: try again soon, for when
+                         * that is let go, the lease may have run out and be anybody's to take */
+} udm_lease_state;
+
+/* The lease of one attempt, and how far that is. */
+typedef struct udm_lease_t {
+    apr_int64_t run_id;
+    const char *export_id;
+    int percent;
+    apr_int64_t rows;
+    udm_lease_state state; /* set by udm_queue_renew */
+} udm_lease_t;
+
+/* Renews `leases` (of udm_lease_t) and notes the progress, in one statement that waits for no lock. */
+udm_error_t *udm_queue_renew(apr_array_header_t *leases, apr_pool_t *p, udm_pg_t *db);
 
 /*
  * Notes what a moving window waits for, and where it ends, which may be earlier than it was planned.

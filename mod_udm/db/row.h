@@ -56,9 +56,9 @@
     UDM_ROW_REASON_ACTIVE " END"
 
 /*
- * Why a run `r` waits: what its last attempt failed of, what its window waits for, and whether there
- * is anybody to take it. Who works is asked at most once for a statement, and only if it has a row
- * that waits: the subselects depend on no row.
+ * Why a run `r` waits: what its last attempt failed of, what its window waits for, whether its contact
+ * centre has as many under way as it may have, and whether there is anybody to take it. Who works is asked
+ * at most once for a statement, and only if it has a row that waits: those subselects depend on no row.
  */
 #define UDM_ROW_LATE "now() - interval '30 seconds'"
 #define UDM_ROW_UTC(x) "to_char(" x " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
@@ -70,9 +70,14 @@
     " before ' || " UDM_ROW_UTC("r.settle_since")                                                  \
     " WHEN r.moves_watermark AND r.ready_at > now() THEN 'its window settles until ' || "          \
     UDM_ROW_UTC("r.ready_at") " END,"                                                              \
-    " CASE WHEN r.ready_at < " UDM_ROW_LATE " THEN " UDM_ROW_WORKERS " END), '')"                  \
+    " CASE WHEN r.ready_at < " UDM_ROW_LATE " THEN"                                                \
+    " coalesce(" UDM_ROW_QUOTA ", " UDM_ROW_WORKERS ") END), '')"                                  \
     " WHEN 'IN_PROGRESS' THEN (SELECT 'interrupted; no worker has been seen since ' || "           \
     UDM_ROW_UTC("max(w.seen_at)") " FROM udm.worker w HAVING max(w.seen_at) < " UDM_ROW_LATE ")"
+#define UDM_ROW_QUOTA                                                                              \
+    "(SELECT 'at most ' || q.running || CASE q.running WHEN 1 THEN ' export' ELSE ' exports' END"  \
+    " || ' of the contact center at once' FROM udm.quota q WHERE q.ccid = r.ccid AND q.running <=" \
+    " (SELECT count(*) FROM udm.run o WHERE o.status = 'IN_PROGRESS' AND o.ccid = r.ccid))"
 #define UDM_ROW_WORKERS                                                                            \
     "(SELECT CASE WHEN count(*) = 0 THEN 'no worker has been seen yet'"                            \
     " WHEN bool_or(w.state = 'ready' AND w.fresh) THEN 'waits for a free slot of a worker'"        \

@@ -1,15 +1,11 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * keeper.h: the main thread: leases, due jobs, hints from the database, signals and the supervisor.
+ * keeper.h: the main thread: starts the others, hears signals and the supervisor, and ends it all.
  */
 #ifndef UDM_WORKER_KEEPER_H
 #define UDM_WORKER_KEEPER_H
 
-#include "worker/settings.h"
-
-/* The exit status where schema udm is not of the version that the program is made for: EX_CONFIG of
- * sysexits.h. Starting it again does not help. */
-#define UDM_EXIT_SCHEMA 78
+#include "worker/worker.h"
 
 /*
  * Runs the worker until it is told to end. With `supervised`, stdin tells: a line "stop" hands what

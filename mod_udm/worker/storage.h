@@ -6,7 +6,7 @@
 #define UDM_WORKER_STORAGE_H
 
 #include "store/store.h"
-#include "worker/slot.h"
+#include "worker/worker.h"
 
 typedef enum {
     UDM_STORAGE_FIND, /* the store that there is */

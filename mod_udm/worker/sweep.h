@@ -5,7 +5,7 @@
 #ifndef UDM_WORKER_SWEEP_H
 #define UDM_WORKER_SWEEP_H
 
-#include "worker/slot.h"
+#include "worker/worker.h"
 
 typedef struct udm_sweep_t udm_sweep_t;
 

@@ -1,11 +1,11 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * upkeep.h: what the purger's thread does for the database: see growth.h.
+ * upkeep.h: what the purger does for the database: see db/retention.h.
  */
 #ifndef UDM_WORKER_UPKEEP_H
 #define UDM_WORKER_UPKEEP_H
 
-#include "worker/slot.h"
+#include "worker/worker.h"
 
 /* Goes on with contact centres that are being removed, as far as that can be done now. */
 udm_error_t *udm_upkeep_tenants(apr_pool_t *p, udm_worker_t *worker, udm_pg_t *db);

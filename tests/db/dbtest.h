@@ -111,6 +111,7 @@ TCase *list_cursor_case(void);
 TCase *queue_case(void);
 TCase *queue_claim_case(void);
 TCase *queue_schedule_case(void);
+TCase *turns_case(void);
 TCase *purge_case(void);
 TCase *source_case(void);
 TCase *source_session_case(void);

@@ -16,6 +16,17 @@ const char *queuetest_planned(const char *next, const char *suspended);
 /* The run that the queue gives; NULL: none. */
 udm_run_t *queuetest_claimed(const char *worker_id);
 
+/* udm_queue_claim of a slot that is no reserve. */
+udm_error_t *queuetest_claim(udm_run_t **run, apr_pool_t *p, udm_pg_t *db, const char *worker_id,
+                             int max_attempts);
+
+/* Renews the lease of one run: `wanted` is false when it is UNWANTED; UDM_E_LOST when it is LOST. */
+udm_error_t *queuetest_renew(bool *wanted, apr_pool_t *p, udm_pg_t *db, const udm_run_t *run,
+                             int percent, apr_int64_t rows);
+
+/* udm_queue_schedule until there is no more: `made` gets how many it made in all. */
+udm_error_t *queuetest_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_pg_t *db);
+
 /* Changes a run, or its job, behind everybody's back: `assignment` in SQL. */
 void queuetest_set_run(const udm_run_t *run, const char *assignment);
 void queuetest_set_job(const udm_run_t *run, const char *assignment);

@@ -5,6 +5,7 @@
  */
 #include "dbtest.h"
 #include "controltest.h"
+#include "queuetest.h"
 
 #include <apr_strings.h>
 
@@ -99,7 +100,7 @@ static udm_run_t *claim(void)
 {
     udm_run_t *run;
 
-    dbtest_ok(udm_queue_claim(&run, pool, dbtest_worker(), "worker-1", 5));
+    dbtest_ok(queuetest_claim(&run, pool, dbtest_worker(), "worker-1", 5));
     ck_assert_ptr_nonnull(run);
     return run;
 }
@@ -176,7 +177,7 @@ START_TEST(cancelled_run)
                                   " finished_at >= started_at, worker_id) FROM udm.run"),
                      "CANCELLED cancelled on request t worker-1");
     /* The worker that holds it is told, and can end it in no other way any more. */
-    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 50, 1));
+    dbtest_ok(queuetest_renew(&wanted, pool, dbtest_worker(), run, 50, 1));
     ck_assert(!wanted);
     dbtest_fails(udm_queue_fail(pool, dbtest_worker(), run, "no"), UDM_E_LOST, "");
     dbtest_fails(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL), UDM_E_LOST, "");
@@ -208,9 +209,9 @@ START_TEST(suspended_and_resumed_run)
     dbtest_ok(controltest_change(UDM_CHANGE_SUSPEND, id));
     held = dbtest_value("SELECT concat_ws(' ', worker_id, attempt, export_id) FROM udm.run");
     ck_assert_str_eq(held, before);
-    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 50, 1));
+    dbtest_ok(queuetest_renew(&wanted, pool, dbtest_worker(), run, 50, 1));
     ck_assert(!wanted);
-    dbtest_ok(udm_queue_claim(&next, pool, dbtest_worker(), "worker-2", 5));
+    dbtest_ok(queuetest_claim(&next, pool, dbtest_worker(), "worker-2", 5));
     ck_assert_ptr_null(next);
 
     /* The attempt that was broken off is none; the fence of the old holder is no longer good. */
@@ -218,13 +219,13 @@ START_TEST(suspended_and_resumed_run)
     ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', status, attempt, worker_id IS NULL,"
                                   " ready_at <= now()) FROM udm.run"),
                      "QUEUED 0 t t");
-    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 50, 1), UDM_E_LOST, "");
+    dbtest_fails(queuetest_renew(&wanted, pool, dbtest_worker(), run, 50, 1), UDM_E_LOST, "");
     next = claim();
     ck_assert_int_eq(next->attempt, 1);
     ck_assert_str_eq(next->previous_export_id, run->export_id);
     ck_assert_str_ne(next->export_id, run->export_id);
-    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 50, 1), UDM_E_LOST, "");
-    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), next, 50, 1));
+    dbtest_fails(queuetest_renew(&wanted, pool, dbtest_worker(), run, 50, 1), UDM_E_LOST, "");
+    dbtest_ok(queuetest_renew(&wanted, pool, dbtest_worker(), next, 50, 1));
     ck_assert(wanted);
 
     /* What was only waiting keeps its attempts, and how long it is to wait. */

@@ -5,6 +5,7 @@
  */
 #include "dbtest.h"
 #include "controltest.h"
+#include "queuetest.h"
 
 #include <string.h>
 
@@ -137,7 +138,7 @@ START_TEST(run_delete_of_several)
     int made;
 
     dbtest_exec("UPDATE udm.job SET next_run_at = now()");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 1);
     last = apr_atoi64(dbtest_value("SELECT max(id) FROM udm.run"));
     /* An old record goes while a run waits, and changes nothing for that. */

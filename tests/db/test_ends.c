@@ -270,6 +270,20 @@ START_TEST(what_a_window_waits_for)
 }
 END_TEST
 
+START_TEST(whether_it_is_too_many)
+{
+    queuetest_queued("first");
+    queuetest_claimed("w/1");
+    queuetest_queued("x");
+    dbtest_exec("UPDATE udm.run SET ready_at = now() - interval '31 seconds'"
+                " WHERE status = 'QUEUED'; SELECT udm.set_quota('acme', running => 2)");
+    beat("w", "ready");
+    ck_assert_str_eq(shown_run()->status_reason, "waits for a free slot of a worker");
+    dbtest_exec("SELECT udm.set_quota('acme', running => 1)");
+    ck_assert_str_eq(shown_run()->status_reason, "at most 1 export of the contact center at once");
+}
+END_TEST
+
 START_TEST(whether_anybody_works)
 {
     queuetest_queued("x");
@@ -545,6 +559,7 @@ TCase *ends_case(void)
     tcase_add_test(tc, a_worker_does_not_hold_what_was_renamed);
     tcase_add_test(tc, what_the_last_attempt_failed_of);
     tcase_add_test(tc, what_a_window_waits_for);
+    tcase_add_test(tc, whether_it_is_too_many);
     tcase_add_test(tc, whether_anybody_works);
     tcase_add_test(tc, who_works_is_asked_once);
     tcase_add_test(tc, a_job_that_was_due);

@@ -49,12 +49,52 @@ const char *queuetest_run_value(const udm_run_t *run, const char *expression)
                                      expression, run->id));
 }
 
+udm_error_t *queuetest_claim(udm_run_t **run, apr_pool_t *p, udm_pg_t *db, const char *worker_id,
+                             int max_attempts)
+{
+    bool held;
+
+    return udm_queue_claim(run, &held, p, db, worker_id, max_attempts, false);
+}
+
 udm_run_t *queuetest_claimed(const char *worker_id)
 {
     udm_run_t *run;
 
-    dbtest_ok(udm_queue_claim(&run, pool, dbtest_worker(), worker_id, 3));
+    dbtest_ok(queuetest_claim(&run, pool, dbtest_worker(), worker_id, 3));
     return run;
+}
+
+udm_error_t *queuetest_renew(bool *wanted, apr_pool_t *p, udm_pg_t *db, const udm_run_t *run,
+                             int percent, apr_int64_t rows)
+{
+    apr_array_header_t *leases = apr_array_make(p, 1, sizeof(udm_lease_t));
+    udm_lease_t *lease = apr_array_push(leases);
+    udm_error_t *error;
+
+    lease->run_id = run->id;
+    lease->export_id = run->export_id;
+    lease->percent = percent;
+    lease->rows = rows;
+    error = udm_queue_renew(leases, p, db);
+    *wanted = !error && lease->state != UDM_LEASE_UNWANTED;
+    return !error && lease->state == UDM_LEASE_LOST
+               ? udm_error_make(p, UDM_E_LOST, "the run is no longer this attempt's")
+               : error;
+}
+
+udm_error_t *queuetest_schedule(int *made, apr_time_t *next, apr_pool_t *p, udm_pg_t *db)
+{
+    udm_error_t *error;
+    bool more;
+    int some;
+
+    *made = 0;
+    do {
+        error = udm_queue_schedule(&some, &more, next, p, db);
+        *made += some;
+    } while (!error && more);
+    return error;
 }
 
 void queuetest_expire_lease(const udm_run_t *run)
@@ -104,9 +144,9 @@ START_TEST(fence_knows_the_export)
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 0, false, NULL));
     run = queuetest_claimed("w/1");
     ck_assert_int_eq(run->attempt, old.attempt);
-    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), &old, 1, 1), UDM_E_LOST, "run");
+    dbtest_fails(queuetest_renew(&wanted, pool, dbtest_worker(), &old, 1, 1), UDM_E_LOST, "run");
     dbtest_fails(udm_queue_fail(pool, dbtest_worker(), &old, "x"), UDM_E_LOST, "run");
-    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
+    dbtest_ok(queuetest_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
     ck_assert(wanted);
 }
 END_TEST
@@ -140,12 +180,12 @@ START_TEST(renew_prolongs_and_notes)
     queuetest_queued("x");
     run = queuetest_claimed("w/1");
     dbtest_exec("UPDATE udm.run_progress SET lease_until = now() + interval '1 second'");
-    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 42, 4242));
+    dbtest_ok(queuetest_renew(&wanted, pool, dbtest_worker(), run, 42, 4242));
     ck_assert(wanted);
     ck_assert_str_eq(queuetest_run_value(run, "concat_ws(' ', p.percent, p.rows_done,"
                                               " p.lease_until > now() + interval '5 s')"),
                      "42 4242 t");
-    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 400, 5));
+    dbtest_ok(queuetest_renew(&wanted, pool, dbtest_worker(), run, 400, 5));
     ck_assert_str_eq(queuetest_run_value(run, "p.percent"), "100");
 }
 END_TEST
@@ -158,21 +198,21 @@ START_TEST(renew_tells_of_cancel_and_suspend)
     queuetest_queued("x");
     run = queuetest_claimed("w/1");
     queuetest_set_run(run, "status = 'CANCELLED'");
-    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
+    dbtest_ok(queuetest_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
     ck_assert(!wanted);
     queuetest_set_run(run, "status = 'SUSPENDED'");
-    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
+    dbtest_ok(queuetest_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
     ck_assert(!wanted);
     queuetest_set_run(run, "status = 'IN_PROGRESS'");
     queuetest_set_job(run, "suspended = true");
-    dbtest_ok(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
+    dbtest_ok(queuetest_renew(&wanted, pool, dbtest_worker(), run, 1, 1));
     ck_assert(!wanted);
     queuetest_set_job(run, "suspended = false");
     queuetest_set_run(run, "status = 'QUEUED'");
-    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
+    dbtest_fails(queuetest_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
     queuetest_set_run(run, "status = 'FAILED'");
     dbtest_exec("DELETE FROM udm.run");
-    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
+    dbtest_fails(queuetest_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
 }
 END_TEST
 
@@ -317,7 +357,7 @@ START_TEST(notifications_are_hints_to_work)
     dbtest_ok(udm_installation_listen(pool, db));
     ck_assert(!dbtest_notified(db));
     ck_assert_ptr_null(queuetest_claimed("w/1"));
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, db));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, db));
     ck_assert(!dbtest_notified(db));
     queuetest_queued("x");
     ck_assert(dbtest_notified(db));
@@ -414,7 +454,7 @@ START_TEST(database_away)
 
     queuetest_queued("x");
     dbtest_kill_connections();
-    dbtest_fails(udm_queue_claim(&run, pool, db, "w/1", 3), UDM_E_DATABASE, "does not answer");
+    dbtest_fails(queuetest_claim(&run, pool, db, "w/1", 3), UDM_E_DATABASE, "does not answer");
     ck_assert_ptr_null(run);
 }
 END_TEST

@@ -99,11 +99,13 @@ static void *race_main(void *data)
 {
     racer_t *racer = data;
     udm_run_t *run;
+    bool held;
 
     do {
-        racer->error = udm_queue_claim(&run, racer->pool, racer->db, racer->worker_id, 3);
+        racer->error =
+            udm_queue_claim(&run, &held, racer->pool, racer->db, racer->worker_id, 3, false);
         racer->claims += !racer->error && run;
-    } while (!racer->error && run);
+    } while (!racer->error && (run || held));
     return NULL;
 }
 
@@ -214,7 +216,7 @@ START_TEST(claim_after_the_lease)
     ck_assert_str_eq(again->previous_export_id, run->export_id);
     ck_assert_str_ne(again->export_id, run->export_id);
     /* Whoever lost it changes nothing any more. */
-    dbtest_fails(udm_queue_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
+    dbtest_fails(queuetest_renew(&wanted, pool, dbtest_worker(), run, 1, 1), UDM_E_LOST, "run");
     dbtest_fails(udm_queue_complete(pool, dbtest_worker(), run, queuetest_two_parts(), 1, 30),
                  UDM_E_LOST, "run");
     dbtest_fails(udm_queue_fail(pool, dbtest_worker(), run, "x"), UDM_E_LOST, "run");

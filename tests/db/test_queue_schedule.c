@@ -23,7 +23,7 @@ START_TEST(schedule_makes_what_is_due)
     int made;
 
     dbtest_exec("UPDATE udm.job SET filters = '[{\"attribute\": \"a\"}]'");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 1);
     ck_assert(next > before + apr_time_from_sec(3500) && next < before + apr_time_from_sec(3700));
     ck_assert_str_eq(
@@ -46,7 +46,7 @@ START_TEST(schedule_makes_what_is_due)
                                                " WHERE id IN (%s, %s)",
                                                later, suspended)),
                      "SCHEDULED SCHEDULED");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 0);
     run = queuetest_claimed("w/1");
     ck_assert_str_eq(udm_pg_int(pool, run->job_id), due);
@@ -62,11 +62,11 @@ START_TEST(schedule_waits_for_the_run_before)
     queuetest_queued("x");
     run = queuetest_claimed("w/1");
     queuetest_set_job(run, "next_run_at = now() - interval '1 second'");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 0);
     ck_assert_int_eq(next, UDM_NO_TIME);
     dbtest_ok(udm_queue_fail(pool, dbtest_worker(), run, "x"));
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 1);
 }
 END_TEST
@@ -80,15 +80,15 @@ START_TEST(schedule_says_when_a_run_is_ready)
 
     queuetest_planned("now() + interval '1 hour'", "false");
     queuetest_queued("x");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert(next > before + apr_time_from_sec(3500)); /* it is ready already */
     run = queuetest_claimed("w/1");
     dbtest_ok(udm_queue_release(pool, dbtest_worker(), run, 600, true, NULL));
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 0);
     ck_assert(next > before + apr_time_from_sec(500) && next < before + apr_time_from_sec(700));
     queuetest_set_run(run, "status = 'SUSPENDED'");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert(next > before + apr_time_from_sec(3500));
 }
 END_TEST
@@ -115,7 +115,7 @@ START_TEST(schedule_shortens_leases)
         dbtest_exec(apr_psprintf(pool, "UPDATE udm.run_progress SET lease_until = now() + %s",
                                  cases[i].lease));
         before = dbtest_value("SELECT lease_until::text FROM udm.run_progress");
-        dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+        dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
         ck_assert_str_eq(dbtest_value(apr_psprintf(pool,
                                                    "SELECT lease_until::text <> '%s'"
                                                    " FROM udm.run_progress",
@@ -123,7 +123,7 @@ START_TEST(schedule_shortens_leases)
                          cases[i].is);
     }
     dbtest_exec("UPDATE udm.run_progress SET lease_until = now() + interval '1 day'");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_str_eq(dbtest_value("SELECT lease_until BETWEEN now() AND now() + interval '10 s'"
                                   " FROM udm.run_progress"),
                      "t");
@@ -139,7 +139,7 @@ START_TEST(schedule_more_than_a_batch)
     dbtest_exec("INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type,"
                 " schedule, next_run_at, status) SELECT 'acme', 'UCS', 'UCS', 'Contact', 'x' || n,"
                 " true, 'once', '{}', now(), 'SCHEDULED' FROM generate_series(1, 250) n");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 250);
     ck_assert_str_eq(dbtest_value("SELECT concat_ws(' ', count(*), count(DISTINCT job_id))"
                                   " FROM udm.run JOIN udm.run_progress ON run_id = id"),
@@ -166,7 +166,7 @@ static void *race_main(void *data)
     apr_time_t next;
 
     pthread_barrier_wait(racer->start);
-    racer->error = udm_queue_schedule(&racer->made, &next, racer->pool, racer->db);
+    racer->error = queuetest_schedule(&racer->made, &next, racer->pool, racer->db);
     return NULL;
 }
 
@@ -278,7 +278,7 @@ START_TEST(schedule_passes_by_a_long_queue)
     queuetest_claimed("w/1");
     before = rows_read();
     for (i = 0; i < 10; i++) {
-        dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+        dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
         ck_assert_int_eq(made, 0);
     }
     ck_assert_int_lt(rows_read() - before, 100);

@@ -14,7 +14,7 @@
 
 #include "core/text.h"
 #include "db/control.h"
-#include "db/queue.h"
+#include "queuetest.h"
 
 #define CLIENTS 3
 #define WORKERS 2
@@ -152,7 +152,7 @@ static void work(racer_t *racer, apr_pool_t *p, const udm_run_t *run)
     unsigned i;
 
     for (i = chance(racer, 4); i > 0 && wanted; i--) {
-        udm_error_t *error = udm_queue_renew(&wanted, p, racer->db, run, 50, 1);
+        udm_error_t *error = queuetest_renew(&wanted, p, racer->db, run, 50, 1);
 
         if (error) {
             expected(racer, error, UDM_E_LOST, UDM_E_LOST);
@@ -193,9 +193,9 @@ static void *worker(void *data)
 
     apr_pool_create(&p, racer->pool);
     while (!racer->race->over && !racer->error) {
-        if (expected(racer, udm_queue_schedule(&made, &next, p, racer->db), UDM_E_LOST,
+        if (expected(racer, queuetest_schedule(&made, &next, p, racer->db), UDM_E_LOST,
                      UDM_E_LOST) &&
-            expected(racer, udm_queue_claim(&run, p, racer->db, "racer", 1000000), UDM_E_LOST,
+            expected(racer, queuetest_claim(&run, p, racer->db, "racer", 1000000), UDM_E_LOST,
                      UDM_E_LOST) &&
             run) {
             work(racer, p, run);

@@ -12,7 +12,7 @@
 
 #include "core/calendar.h"
 #include "db/control.h"
-#include "db/queue.h"
+#include "queuetest.h"
 
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -55,7 +55,7 @@ int recurringtest_schedule(void)
     apr_time_t next;
     int made;
 
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     return made;
 }
 
@@ -80,7 +80,7 @@ udm_run_t *recurringtest_claim(void)
     udm_run_t *run;
 
     dbtest_exec("UPDATE udm.run SET ready_at = now() WHERE status = 'QUEUED'");
-    dbtest_ok(udm_queue_claim(&run, pool, dbtest_worker(), "worker-1", 5));
+    dbtest_ok(queuetest_claim(&run, pool, dbtest_worker(), "worker-1", 5));
     ck_assert_ptr_nonnull(run);
     return run;
 }
@@ -243,7 +243,7 @@ START_TEST(next_counts_what_was_made)
 
     recurringtest_create(recurringtest_moving("{'runs':'hourly'}"));
     recurringtest_make_due("1 minute");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 1);
     ck_assert(next > apr_time_now() - apr_time_from_sec(60));
     ck_assert(next <= apr_time_now() + apr_time_from_sec(3600));

@@ -17,7 +17,7 @@
 #include "core/calendar.h"
 #include "db/installation.h"
 #include "db/job.h"
-#include "db/queue.h"
+#include "queuetest.h"
 
 #define SHORT 300 /* ms of patience, where the other side never answers */
 
@@ -267,7 +267,7 @@ START_TEST(a_job_that_is_due_at_infinity_holds_up_nobody)
     dbtest_ok(
         udm_job_create(&info, pool, dbtest_httpd(), job, dbtest_audit(dbtest_principal("acme"))));
     dbtest_exec("UPDATE udm.job SET next_run_at = 'infinity'");
-    dbtest_ok(udm_queue_schedule(&made, &next, pool, dbtest_worker()));
+    dbtest_ok(queuetest_schedule(&made, &next, pool, dbtest_worker()));
     ck_assert_int_eq(made, 0);
 }
 END_TEST

@@ -589,7 +589,8 @@ def test_a_long_history_is_left_to_the_workers(world):
 def test_the_services_may_do_no_more_than_they_need(world, role):
     may = {"udm_httpd": {"rights", "is_registered", "may_certificate", "audit_write", "begin_retry"},
            "udm_worker": {"is_registered", "hold_gone", "end_tenants", "purge_runs", "purge_jobs", "purge_files",
-                          "purge_audit", "forget_gone_types", "audit_write"}}[role]
+                          "purge_audit", "forget_gone_types", "audit_write", "claim_run", "lock_free_job",
+                          "lock_interrupted_run", "lock_ready_run", "whose_turn"}}[role]
     functions = {r[0] for r in world.sql(
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'udm'::regnamespace AND p.prorettype <> 'trigger'::regtype"
         " AND has_function_privilege(%s, p.oid, 'EXECUTE')", [role])}

@@ -29,6 +29,7 @@ RIGHTS = {
                 "UPDATE": JOB.replace("ccid ", "") + " changed_at watermark status_reason"},
         "job_or_run_id": {"USAGE": "*"},
         "media": {"SELECT": "*"},
+        "quota": {"SELECT": "*"},
         "rights_generation": {"SELECT": "*"},
         "role": {"SELECT": "*"},
         "role_grant": {"SELECT": "*"},
@@ -53,21 +54,24 @@ RIGHTS = {
         "job": {"SELECT": "*", "UPDATE": "status latest_run_id watermark next_run_at runs_left"},
         "job_or_run_id": {"USAGE": "*"},
         "media": {"SELECT": "*"},
+        "quota": {"SELECT": "*"},
         "run": {"SELECT": "*", "INSERT": RUN,
                 "UPDATE": "status status_reason attempt worker_id export_id started_at finished_at ready_at"
                           " settle_barrier settle_since window_to file_name file_size row_count"},
-        "run_progress": {"SELECT": "*", "INSERT": "run_id", "UPDATE": "lease_until percent rows_done"},
+        "run_progress": {"SELECT": "*", "INSERT": "run_id", "UPDATE": "lease_until percent rows_done export_id"},
         "schema_version": {"SELECT": "*"},
         "source": {"SELECT": "*"},
         "sub_type": {"SELECT": "*"},
         "tenant": {"SELECT": "*"},
+        "turn": {"SELECT": "*", "UPDATE": "served_at"},
         "worker": {"SELECT": "*", "DELETE": "*", "INSERT": "id host pid version slots state",
                    "UPDATE": "state seen_at"},
     },
 }
 FUNCTIONS = {
     "udm_httpd": {"audit_write", "begin_retry", "is_registered", "may_certificate", "rights"},
-    "udm_worker": {"audit_write", "end_tenants", "forget_gone_types", "hold_gone", "is_registered",
+    "udm_worker": {"audit_write", "claim_run", "end_tenants", "forget_gone_types", "hold_gone", "is_registered",
+                   "lock_free_job", "lock_interrupted_run", "lock_ready_run", "whose_turn",
                    "purge_audit", "purge_files", "purge_jobs", "purge_runs"},
 }
 
@@ -225,6 +229,8 @@ MUST_NOT = [
     ("udm_worker", "INSERT INTO udm.run (id) VALUES (1)"), ("udm_worker", "DELETE FROM udm.run"),
     ("udm_worker", "UPDATE udm.job SET media = '{}'"), ("udm_worker", "UPDATE udm.job SET filters = '[]'"),
     ("udm_worker", "UPDATE udm.run SET media = '{}'"), ("udm_worker", "UPDATE udm.run SET filters = '[]'"),
+    ("udm_worker", "INSERT INTO udm.quota (ccid) VALUES ('x')"), ("udm_worker", "DELETE FROM udm.turn"),
+    ("udm_worker", "SELECT udm.set_quota('x')"), ("udm_httpd", "SELECT udm.set_quota('x')"),
     ("udm_worker", "DELETE FROM udm.run_progress"), ("udm_worker", "DELETE FROM udm.file"),
     ("udm_worker", "INSERT INTO udm.idempotency (ccid) VALUES ('')"),
     ("udm_worker", "SELECT secret_sha256 FROM udm.api_key"),

@@ -63,25 +63,30 @@ class Queue(Site):
         self.store_certificate(self.certificate)
         self.gate = None
 
-    def store_certificate(self, certificate):
+    def store_certificate(self, certificate, ccid="acme"):
         self.sql("INSERT INTO udm.certificate (ccid, name, pem, size, fingerprint, not_before, not_after)"
-                 " VALUES ('acme', 'c', %s, 1000, %s, now(), now()) ON CONFLICT (ccid) DO UPDATE"
+                 " VALUES (%s, 'c', %s, 1000, %s, now(), now()) ON CONFLICT (ccid) DO UPDATE"
                  " SET pem = excluded.pem, fingerprint = excluded.fingerprint",
-                 [certificate.pem, certificate.fingerprint])
+                 [ccid, certificate.pem, certificate.fingerprint])
+
+    def add_centre(self, ccid):
+        """Another contact centre, of which the source has no row."""
+        self.sql("SELECT udm.create_tenant(%s)", [ccid])
+        self.store_certificate(self.certificate, ccid)
 
     # Jobs and runs
 
-    def add(self, data_type="Held", source="Gated", title="a run", filters=()):
+    def add(self, data_type="Held", source="Gated", title="a run", filters=(), ccid="acme"):
         """A job that is due, with its run; gives the run's id."""
         return self.sql(
             "WITH j AS (INSERT INTO udm.job (ccid, family, source, type, title, time_all,"
-            " schedule_type, schedule, status, filters) VALUES ('acme', 'DataSync', %s, %s, %s, true,"
+            " schedule_type, schedule, status, filters) VALUES (%s, 'DataSync', %s, %s, %s, true,"
             " 'immediately', '{}', 'QUEUED', %s::jsonb) RETURNING *),"
             " r AS (INSERT INTO udm.run (job_id, ccid, source, type, title, window_all, filters)"
             " SELECT id, ccid, source, type, title, true, filters FROM j RETURNING id),"
             " p AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM r)"
             " SELECT id FROM r",
-            [source, data_type, title, json.dumps(list(filters))])[0][0]
+            [ccid, source, data_type, title, json.dumps(list(filters))])[0][0]
 
     def run(self, run_id):
         """status, attempt, status_reason, worker_id of a run, and its job's status."""

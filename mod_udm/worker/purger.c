@@ -1,12 +1,12 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * purge.c: removes from the store what the database calls removed, and notes that it is gone. First
+ * purger.c: removes from the store what the database calls removed, and notes that it is gone. First
  * the object, then the note: whatever ends this in between, the file is removed once more, which is no
  * error. Between, batch by batch, it looks through the store for orphans: see sweep.c.
  */
 #include "core/clock.h"
 #include "core/text.h"
-#include "worker/purge.h"
+#include "worker/purger.h"
 
 #include <unistd.h>
 
@@ -21,7 +21,6 @@
 #define COMPLAIN_MS   60000
 #define FORGET_MS     (3600 * 1000)
 #define LIMIT(worker) ((worker)->settings->log_level)
-#define POOL_KEEPS    (1024 * 1024)
 #define POLL_MS       (UDM_POLL_SECONDS * 1000)
 
 /* What only this thread touches. */
@@ -50,16 +49,6 @@ static void complain(purge_t *t, const udm_error_t *error)
     udm_log(LIMIT(t->worker), again ? UDM_LOG_DEBUG : UDM_LOG_ERROR,
             "UDM0240: what is to leave the store stays there for now, trying again: %s",
             udm_error_line(t->turn, error));
-}
-
-static udm_error_t *connected(purge_t *t)
-{
-    if (t->db && PQstatus(t->db->conn) == CONNECTION_OK) {
-        return NULL;
-    }
-    t->db = NULL;
-    apr_pool_clear(t->db_pool);
-    return udm_worker_connect(&t->db, t->db_pool, t->worker);
 }
 
 /*
@@ -104,7 +93,7 @@ static udm_error_t *remove_batch(int *left, purge_t *t, const apr_array_header_t
 /* What the database is in the way of there must not keep files in the store. */
 static udm_error_t *tolerate(purge_t *t, udm_error_t *error)
 {
-    if (!error || error->kind == UDM_E_DATABASE) {
+    if (!error || error->kind == UDM_E_DATABASE || error->kind == UDM_E_STOPPED) {
         return error;
     }
     udm_log(LIMIT(t->worker), UDM_LOG_ERROR,
@@ -119,11 +108,13 @@ static udm_error_t *purge(purge_t *t)
     apr_array_header_t *files;
     udm_error_t *error;
     int count, left;
+    bool fresh;
 
     do {
         apr_pool_clear(t->turn);
         count = left = 0;
-        error = connected(t);
+        error = udm_worker_connected(&t->db, &fresh, t->db_pool, t->worker, UDM_DUTY_PURGER,
+                                     &t->worker->stop);
         if (!error) {
             error = udm_retention_due_files(&files, t->turn, t->db, BATCH);
         }
@@ -192,10 +183,9 @@ static int pause_of(const purge_t *t)
     return t->sweep || until < 0 ? 0 : until < POLL_MS ? (int)until : POLL_MS;
 }
 
-static void *APR_THREAD_FUNC purge_main(apr_thread_t *thread, void *data)
+static void *APR_THREAD_FUNC purger_main(apr_thread_t *thread, void *data)
 {
     udm_worker_t *worker = data;
-    apr_allocator_t *allocator;
     udm_error_t *error;
     purge_t t = {0};
     unsigned seen = 0;
@@ -204,10 +194,7 @@ static void *APR_THREAD_FUNC purge_main(apr_thread_t *thread, void *data)
 
     (void)thread;
     t.worker = worker;
-    apr_allocator_create(&allocator);
-    apr_allocator_max_free_set(allocator, POOL_KEEPS);
-    apr_pool_create_unmanaged_ex(&t.pool, NULL, allocator);
-    apr_allocator_owner_set(allocator, t.pool);
+    t.pool = udm_worker_pool();
     apr_pool_create(&t.db_pool, t.pool);
     apr_pool_create(&t.turn, t.pool);
     apr_pool_create(&t.sweep_pool, t.pool);
@@ -220,8 +207,10 @@ static void *APR_THREAD_FUNC purge_main(apr_thread_t *thread, void *data)
         if (!error) {
             backoff = 0;
         }
-        else if (error->kind == UDM_E_DATABASE) {
-            udm_worker_database_down(worker, t.turn, error);
+        else if (error->kind == UDM_E_DATABASE || error->kind == UDM_E_STOPPED) {
+            if (error->kind == UDM_E_DATABASE) {
+                udm_worker_database_down(worker, t.turn, error);
+            }
             t.db = NULL;
             apr_pool_clear(t.db_pool);
             pause = udm_worker_backoff(&backoff);
@@ -236,7 +225,7 @@ static void *APR_THREAD_FUNC purge_main(apr_thread_t *thread, void *data)
     return NULL;
 }
 
-udm_error_t *udm_purge_start(apr_thread_t **thread, apr_pool_t *p, udm_worker_t *worker)
+udm_error_t *udm_purger_start(apr_thread_t **thread, apr_pool_t *p, udm_worker_t *worker)
 {
-    return udm_worker_thread(thread, p, worker, purge_main, worker);
+    return udm_worker_thread(thread, p, worker, purger_main, worker);
 }
