@@ -65,29 +65,46 @@ COMMENT ON COLUMN udm.quota.least_interval IS 'Between two runs of a recurring j
 COMMENT ON COLUMN udm.quota.bytes_per_day IS 'Of the files that its exports made in the last 24 hours.';
 GRANT SELECT ON udm.quota TO udm_httpd, udm_worker;
 
+-- By its name a deletion is known that needs no word of its own.
+CREATE FUNCTION udm.remove_quota(ccid text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM udm.quota q WHERE q.ccid = $1;
+END
+$$;
+REVOKE ALL ON FUNCTION udm.remove_quota(text) FROM PUBLIC;
+
 CREATE FUNCTION udm.set_quota(ccid text, running integer DEFAULT NULL, queued integer DEFAULT NULL,
                               recurring integer DEFAULT NULL, least_interval interval DEFAULT NULL,
                               bytes_per_day bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    old jsonb;
+    old    jsonb;
+    ending timestamptz;
 BEGIN
-    PERFORM FROM udm.tenant t WHERE t.ccid = $1 FOR KEY SHARE;
+    SELECT t.ending_since INTO ending FROM udm.tenant t WHERE t.ccid = $1 FOR KEY SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no contact centre "%"', $1
             USING HINT = 'Add it first: SELECT udm.create_tenant(''...'').';
+    ELSIF ending IS NOT NULL THEN
+        RAISE EXCEPTION 'contact centre "%" is being removed', $1;
     ELSIF least($2, $3, $6) < 1 OR $4 < 0 OR $5 <= interval '0' THEN
         RAISE EXCEPTION 'a limit is a number from 1 on, or an interval that is longer than none'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL is no limit; recurring may be 0.';
     END IF;
-    DELETE FROM udm.quota q WHERE q.ccid = $1 RETURNING to_jsonb(q) - 'ccid' INTO old;
+    SELECT to_jsonb(q) - 'ccid' INTO old FROM udm.quota q WHERE q.ccid = $1 FOR UPDATE;
     IF num_nonnulls($2, $3, $4, $5, $6) > 0 THEN
-        INSERT INTO udm.quota VALUES ($1, $2, $3, $4, $5, $6);
+        INSERT INTO udm.quota AS q VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT ON CONSTRAINT quota_pkey DO UPDATE
+           SET running = excluded.running, queued = excluded.queued, recurring = excluded.recurring,
+               least_interval = excluded.least_interval, bytes_per_day = excluded.bytes_per_day;
+    ELSE
+        PERFORM udm.remove_quota($1);
     END IF;
     INSERT INTO udm.audit (ccid, subject, action, object, detail)
     VALUES ($1, session_user, 'tenant.quota', $1, jsonb_build_object('old', old, 'new',
             (SELECT to_jsonb(q) - 'ccid' FROM udm.quota q WHERE q.ccid = $1)));
-    PERFORM pg_notify('udm_run', '');
+    PERFORM pg_notify(i.channel, '') FROM udm.installation i;
 END
 $$;
 COMMENT ON FUNCTION udm.set_quota(text, integer, integer, integer, interval, bigint) IS
@@ -285,5 +302,61 @@ REVOKE ALL ON FUNCTION udm.set_quota(text, integer, integer, integer, interval, 
 GRANT EXECUTE ON FUNCTION udm.lock_free_job(bigint), udm.lock_ready_run(text),
     udm.lock_interrupted_run(boolean), udm.whose_turn(boolean), udm.claim_run(text, interval, boolean)
     TO udm_worker;
+
+-- ---- what goes along, and what is said ----
+
+CREATE TRIGGER says_removed AFTER DELETE ON udm.quota FOR EACH ROW
+    WHEN (pg_catalog.pg_trigger_depth() = 0) EXECUTE FUNCTION udm.says_removed('tenant.quota-removed', 'ccid');
+CREATE TRIGGER says_truncated AFTER TRUNCATE ON udm.quota FOR EACH STATEMENT
+    EXECUTE FUNCTION udm.says_removed('tenant.quota-removed');
+
+CREATE OR REPLACE FUNCTION udm.rename_tenant(ccid text, new_ccid text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    ending timestamptz;
+BEGIN
+    SELECT t.ending_since INTO ending FROM udm.tenant t WHERE t.ccid = $1 FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no contact centre "%"', $1;
+    ELSIF ending IS NOT NULL THEN
+        RAISE EXCEPTION 'contact centre "%" is being removed', $1;
+    END IF;
+    PERFORM udm.check_new_name($2, EXISTS (SELECT FROM udm.tenant t WHERE t.ccid = $2), false);
+    PERFORM set_config('udm.renames', 'on', true);
+    INSERT INTO udm.tenant
+    SELECT (jsonb_populate_record(t, jsonb_build_object('ccid', $2, 'name', CASE t.name WHEN $1 THEN $2 ELSE t.name END))).*
+      FROM udm.tenant t WHERE t.ccid = $1;
+    -- What is over, while others write: see udm.carry_history().
+    UPDATE udm.run r SET ccid = $2 WHERE r.ccid = $1 AND r.status IN ('COMPLETED', 'FAILED', 'CANCELLED');
+    UPDATE udm.job j SET ccid = $2 WHERE j.ccid = $1 AND j.next_run_at IS NULL
+       AND j.status IN ('COMPLETED', 'FAILED', 'CANCELLED');
+    UPDATE udm.file f SET ccid = $2 WHERE f.ccid = $1;
+    PERFORM udm.begin_rename();
+    PERFORM FROM udm.tenant t WHERE t.ccid = $1 FOR UPDATE;
+    UPDATE udm.run r
+       SET ccid = $2,
+           status = CASE r.status WHEN 'IN_PROGRESS' THEN 'QUEUED' ELSE r.status END,
+           worker_id = CASE r.status WHEN 'IN_PROGRESS' THEN NULL ELSE r.worker_id END,
+           attempt = CASE r.status WHEN 'IN_PROGRESS' THEN greatest(r.attempt - 1, 0) ELSE r.attempt END
+     WHERE r.ccid = $1;
+    UPDATE udm.job j SET ccid = $2, status = CASE j.status WHEN 'IN_PROGRESS' THEN 'QUEUED' ELSE j.status END
+     WHERE j.ccid = $1;
+    UPDATE udm.file f SET ccid = $2 WHERE f.ccid = $1;
+    UPDATE udm.idempotency i SET ccid = $2 WHERE i.ccid = $1;
+    UPDATE udm.api_key k SET ccid = $2 WHERE k.ccid = $1;
+    UPDATE udm.certificate c SET ccid = $2 WHERE c.ccid = $1;
+    UPDATE udm.run_count c SET ccid = $2 WHERE c.ccid = $1;
+    UPDATE udm.quota q SET ccid = $2 WHERE q.ccid = $1;
+    UPDATE udm.turn new SET served_at = old.served_at FROM udm.turn old WHERE new.ccid = $2 AND old.ccid = $1;
+    UPDATE udm.data_type d SET tenants = array_replace(d.tenants, $1, $2) WHERE $1 = ANY (d.tenants);
+    UPDATE udm.gone_type g SET tenants = array_replace(g.tenants, $1, $2) WHERE $1 = ANY (g.tenants);
+    DELETE FROM udm.tenant t WHERE t.ccid = $1;
+    INSERT INTO udm.audit (ccid, subject, action, object, detail)
+    VALUES ($1, session_user, 'tenant.rename', $2, jsonb_build_object('old', $1, 'new', $2)),
+           ($2, session_user, 'tenant.rename', $2, jsonb_build_object('old', $1, 'new', $2));
+    PERFORM set_config('udm.renames', 'off', true);
+    RETURN $2;
+END
+$$;
 
 RESET ROLE;

@@ -419,9 +419,10 @@ DELETED = {
     "media": ("catalog.media-removed", "Src/T/Email"), "role": ("role.remove", "OneType"),
     "role_grant": ("role.grant-removed", "OneType/DataSync/Src/T"), "source": ("catalog.source-removed", "More"),
     "sub_type": ("catalog.sub-type-removed", "Src/T/Kind"), "tenant": ("tenant.removed", "typo"),
+    "quota": ("tenant.quota-removed", "acme"),
     "file": None, "idempotency": None, "job": None, "run": None, "run_progress": None, "worker": None,
     "audit": None, "gone_type": None, "installation": None, "latch": None, "rights_generation": None,
-    "run_count": None, "schema_version": None,
+    "run_count": None, "schema_version": None, "turn": None,
 }
 
 
@@ -431,7 +432,7 @@ def test_whatever_is_deleted_is_said(world):
                                       " AND relkind IN ('r', 'p')")}
     assert tables == set(DELETED)
     filled(world)
-    world.sql("SELECT udm.create_tenant('typo')")
+    world.sql("SELECT udm.create_tenant('typo'), udm.set_quota('acme', 5)")
     key = world.value("SELECT key_id FROM udm.api_key")
     statements = {
         "data_type": "name = 'T' AND source = 'Src'", "role": "name = 'OneType'", "role_grant": "role = 'OneType'",
@@ -544,6 +545,8 @@ OF_CENTRES = {
     "rename_tenant": "'acme', 'x'",
     "set_encryption": "'acme', 'cms-gcm'",
     "register_type": "'Src', 'New', 'ends.one', 'id', tenants => ARRAY['other', 'acme']",
+    "set_quota": "'acme', 1",
+    "remove_quota": None, "lock_ready_run": None,
     "remove_tenant": None,  # goes on
     "end_tenant_step": None, "is_registered": None, "rights": None, "run_count_fold": None,  # of the programs
     "audit_write": None, "begin_retry": None, "end_all": None, "goes_on": None,

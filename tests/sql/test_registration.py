@@ -288,6 +288,7 @@ CALLS = {
     "revoke_api_key": "'0123456789ab'",
     "remove_api_key": "'0123456789ab'",
     "set_encryption": "'acme', 'smime'",
+    "set_quota": "'acme'",
     "register_source": "'New', 'UCS', 'lines', 'new', 'label', 'alias'",
     "register_type": "'R', 'New', 'far.t', 'id', NULL, '{acme}', 'at', 'kind', 'm', '{id}', 'label', 60, false, '{shop}'",
     "register_attachments": "'R', 'T', 'far.f', 'id', 'entity', 'name', 'mime', 'content', 'ccid'",
@@ -308,7 +309,7 @@ CALLS = {
     "remove_tenant": "'acme'",
 }
 # What the others and the programs call: their texts come from these, or have limits before they come here.
-INSIDE = {"audit_write", "begin_retry", "carry_history", "carry_names", "check_column",
+INSIDE = {"audit_write", "begin_retry", "claim_run", "lock_ready_run", "remove_quota", "carry_history", "carry_names", "check_column",
           "check_new_name", "check_search_path", "counted", "end_all", "end_tenant_step",
           "gone_reason", "goes_on", "hold_gone", "hold_jobs", "is_registered", "may_certificate", "may_purge",
           "rights", "run_count_fold", "suspend_gone", "take_latch"}
