@@ -176,18 +176,20 @@ static void enter(udm_batch_t *batch, asker_t *own)
 static void lead(udm_batch_t *batch, asker_t *own)
 {
     request_rec *r = own->r;
-    work_t work = {.batch = batch, .pool = r->pool, .items = {own->item}, .count = 1};
+    work_t work = {.batch = batch, .pool = r->pool, .items = {own->item}};
     asker_t *others[UDM_BATCH_MAX];
-    int i;
+    asker_t *other;
+    int count = 1, i;
 
     pthread_mutex_lock(&batch->lock);
-    while (work.count < UDM_BATCH_MAX && (others[work.count] = pop(batch, own->group)) != NULL) {
-        work.items[work.count] = others[work.count]->item;
-        work.count++;
+    while (count < UDM_BATCH_MAX && (other = pop(batch, own->group)) != NULL) {
+        work.items[count] = other->item;
+        others[count++] = other;
     }
     pthread_mutex_unlock(&batch->lock);
+    work.count = count;
     own->error = udm_dbd_with(r, batch->again, ask, &work);
-    for (i = 1; i < work.count; i++) {
+    for (i = 1; i < count; i++) {
         if (own->error) {
             others[i]->error = udm_error_copy(others[i]->r->pool, own->error);
         }

@@ -54,9 +54,10 @@ static bool has_pgsql_driver(const ap_directive_t *tree)
 static int smallest_pool(const ap_directive_t *tree, int least)
 {
     for (; tree; tree = tree->next) {
-        if (!ap_cstr_casecmp(tree->directive, "DBDMax") && atoi(tree->args) > 0 &&
-            atoi(tree->args) < least) {
-            least = atoi(tree->args);
+        if (!ap_cstr_casecmp(tree->directive, "DBDMax")) {
+            apr_int64_t said = apr_strtoi64(tree->args, NULL, 10);
+
+            least = said > 0 && said < least ? (int)said : least;
         }
         least = smallest_pool(tree->first_child, least);
     }

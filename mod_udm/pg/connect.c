@@ -7,7 +7,6 @@
  * does not answer for the next one. So the hosts are tried here, one after another, each for that time.
  */
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -86,9 +85,9 @@ static int hosts_of(const PQconninfoOption *options)
 static int patience_of(const PQconninfoOption *options)
 {
     const char *timeout = option(options, "connect_timeout");
-    int seconds = timeout ? atoi(timeout) : TIMEOUT;
+    apr_int64_t seconds = timeout ? apr_strtoi64(timeout, NULL, 10) : TIMEOUT;
 
-    return 1000 * (seconds <= 0 || seconds > TIMEOUT_MAX ? TIMEOUT_MAX : seconds);
+    return 1000 * (seconds <= 0 || seconds > TIMEOUT_MAX ? TIMEOUT_MAX : (int)seconds);
 }
 
 static bool is_listed(const char *keyword)

@@ -33,7 +33,7 @@ udm_wait udm_wait_result(PGresult **result, PGconn *conn, const udm_stop_t *stop
 
 /* Waits for a connection that PQconnectStart or PQresetStart has begun; `poll` goes on with it.
  * @return READY once PQstatus tells what came of it */
-udm_wait udm_wait_connection(PGconn *conn, PostgresPollingStatusType (*poll)(PGconn *),
+udm_wait udm_wait_connection(PGconn *conn, PostgresPollingStatusType (*go_on)(PGconn *),
                              const udm_stop_t *stop, apr_int64_t until);
 
 /*

@@ -11,7 +11,7 @@ lint_sessions() {
         printf '%s\n%s\n' "$1" "$found"
         rc=1
     }
-    found=$(grep -nE '\bPQ(connect|setdb|reset)[A-Za-z]*\(' -r mod_udm --include='*.c' | grep -v '^mod_udm/pg/(client|connect)\.c:' || true)
+    found=$(grep -nE '\bPQ(connect|setdb|reset)[A-Za-z]*\(' -r mod_udm --include='*.c' | grep -vE '^mod_udm/pg/(client|connect)\.c:' || true)
     complain "a session that udm_pg_connect does not set up:"
     found=$(grep -nE '\bPQ(exec|prepare|sendQuery|sendPrepare)[A-Za-z]*\(' -r mod_udm --include='*.c' |
         grep -vE '^mod_udm/(pg/client|source/copy|source/slice|source/hold|source/steady)\.c:|PQexec\(conn, "ROLLBACK"\)' || true)
