@@ -484,16 +484,6 @@ json_t *udm_job_info_json(apr_pool_t *p, const udm_job_info_t *info, udm_version
     return json_loads(udm_job_info_text(p, info, version), 0, NULL);
 }
 
-const udm_label_t *udm_job_statuses(void)
-{
-    static const udm_label_t statuses[] = {
-        {"SCHEDULED", "Scheduled"}, {"QUEUED", "Queued"}, {"IN_PROGRESS", "In Progress"},
-        {"COMPLETED", "Completed"}, {"FAILED", "Failed"}, {"CANCELLED", "Cancelled"},
-        {"SUSPENDED", "Suspended"}, {NULL, NULL}};
-
-    return statuses;
-}
-
 bool udm_job_window_moves(const udm_job_t *job)
 {
     return job->schedule_type == UDM_SCHEDULE_RECURRING && !job->time_all &&

@@ -68,7 +68,8 @@ udm_error_t *udm_job_parse(udm_job_t **job, apr_pool_t *p, const json_t *body, u
 
 /*
  * Whether each run of the job takes what came since the last one: it recurs, and its time frame has
- * no end (decisions 2.3).
+ * no end (decisions 2.3). Where such a window begins and ends, udm.make_runs() says, which has this
+ * rule, too.
  */
 bool udm_job_window_moves(const udm_job_t *job);
 
@@ -108,12 +109,7 @@ const char *udm_job_info_text(apr_pool_t *p, const udm_job_info_t *info, udm_ver
 void udm_job_info_put(udm_json_out_t *out, apr_pool_t *p, const udm_job_info_t *info,
                       udm_version version);
 
-/* The words of the API for statuses (decisions 2.1), ended by a NULL value, and schedule types. */
-typedef struct udm_label_t {
-    const char *value;
-    const char *label;
-} udm_label_t;
-const udm_label_t *udm_job_statuses(void);
+/* The words of the API for schedule types. */
 const char *udm_schedule_type_name(udm_schedule_type type);
 udm_schedule_type udm_schedule_type_of(const udm_schedule_t *schedule);
 

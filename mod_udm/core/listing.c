@@ -12,6 +12,7 @@
 #include "core/filter.h"
 #include "core/job.h"
 #include "core/listing.h"
+#include "core/run.h"
 #include "core/text.h"
 
 #define DEFAULT_SIZE  999999999
@@ -126,7 +127,7 @@ static const char *find_status(const char **legal, apr_pool_t *p, const char *te
     const udm_label_t *status;
 
     *legal = "one of: ";
-    for (status = udm_job_statuses(); status->value; status++) {
+    for (status = udm_status_labels(); status->value; status++) {
         if (apr_cstr_casecmp(status->value, text) == 0 ||
             apr_cstr_casecmp(status->label, text) == 0) {
             return status->value;

@@ -1,6 +1,10 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * run.h: a run of a job, as the worker that has claimed it knows it, and the files that come of it.
+ * run.h: what a job or a run shows of itself, a run as the worker that has claimed it knows it, and the
+ * files that come of it.
+ *
+ * Who decides what: udm.job_status() what a job shows, udm.make_runs() where the window of a run begins
+ * and ends (both in sql/migrations/0019_job_state.sql), udm_transition_job() which changes are allowed.
  */
 #ifndef UDM_CORE_RUN_H
 #define UDM_CORE_RUN_H
@@ -11,6 +15,34 @@
 #include <apr_time.h>
 
 #include "core/encryption.h"
+
+/* A status of the API (decisions 2.1). A run has none of SCHEDULED. */
+typedef enum {
+    UDM_STATUS_NONE, /* of a run that is not there */
+    UDM_STATUS_QUEUED,
+    UDM_STATUS_IN_PROGRESS,
+    UDM_STATUS_SUSPENDED,
+    UDM_STATUS_SCHEDULED,
+    UDM_STATUS_COMPLETED,
+    UDM_STATUS_FAILED,
+    UDM_STATUS_CANCELLED
+} udm_status;
+
+/* The words of the API, and the database, for a status; NULL for UDM_STATUS_NONE. */
+const char *udm_status_name(udm_status status);
+
+/* The status of that name; UDM_STATUS_NONE for any other text. */
+udm_status udm_status_of(const char *name);
+
+/* Whether a run with this status waits or goes on. A job has at most one that does. */
+bool udm_status_is_active(udm_status status);
+
+/* All statuses with their labels, in the order in which the API lists them, ended by a NULL value. */
+typedef struct udm_label_t {
+    const char *value;
+    const char *label;
+} udm_label_t;
+const udm_label_t *udm_status_labels(void);
 
 /* A claimed run and everything that its export needs. */
 typedef struct udm_run_t {

@@ -11,7 +11,7 @@
 /* A run that waits or goes on. */
 static bool is_active(const udm_job_state_t *from)
 {
-    return from->run != UDM_RUN_NONE;
+    return from->run != UDM_STATUS_NONE;
 }
 
 /* Nothing goes on, and nothing will. */
@@ -23,17 +23,16 @@ static bool is_over(const udm_job_state_t *from)
 /* A run in progress has begun, whatever else is written. */
 static bool has_started(const udm_job_state_t *from)
 {
-    return from->started || from->run == UDM_RUN_IN_PROGRESS;
+    return from->started || from->run == UDM_STATUS_IN_PROGRESS;
 }
 
 /* What is left of a job once its active run is taken away. */
 static void without_run(udm_transition_t *to, const udm_job_state_t *from)
 {
+    to->job = UDM_JOB_WRITE;
     if (from->recurring && from->due) {
-        to->job = from->suspended ? UDM_JOB_SUSPENDED : UDM_JOB_SCHEDULED;
         return;
     }
-    to->job = UDM_JOB_CANCELLED;
     to->suspended = false;
     to->unplan = from->due;
 }
@@ -63,10 +62,10 @@ static udm_error_t *suspend(udm_transition_t *to, apr_pool_t *p, const udm_job_s
         to->same = true;
         return NULL;
     }
-    if (from->run == UDM_RUN_QUEUED || from->run == UDM_RUN_IN_PROGRESS) {
+    if (from->run == UDM_STATUS_QUEUED || from->run == UDM_STATUS_IN_PROGRESS) {
         to->run = UDM_RUN_TO_SUSPENDED;
     }
-    to->job = UDM_JOB_SUSPENDED;
+    to->job = UDM_JOB_WRITE;
     to->suspended = true;
     return NULL;
 }
@@ -80,18 +79,10 @@ static udm_error_t *resume(udm_transition_t *to, apr_pool_t *p, const udm_job_st
         to->same = true;
         return NULL;
     }
-    switch (from->run) {
-    case UDM_RUN_SUSPENDED:
+    if (from->run == UDM_STATUS_SUSPENDED) {
         to->run = UDM_RUN_TO_QUEUED;
-        to->job = UDM_JOB_QUEUED;
-        break;
-    case UDM_RUN_NONE:
-        to->job = UDM_JOB_SCHEDULED;
-        break;
-    case UDM_RUN_QUEUED:
-    case UDM_RUN_IN_PROGRESS:
-        break; /* the job shows its run already */
     }
+    to->job = UDM_JOB_WRITE;
     to->suspended = false;
     return NULL;
 }
@@ -119,7 +110,7 @@ static udm_error_t *replace(udm_transition_t *to, apr_pool_t *p, const udm_job_s
 
 static udm_error_t *delete_job(udm_transition_t *to, apr_pool_t *p, const udm_job_state_t *from)
 {
-    if (from->run == UDM_RUN_IN_PROGRESS) {
+    if (from->run == UDM_STATUS_IN_PROGRESS) {
         return REFUSE(p, "this job cannot be deleted: a run of it is in progress; cancel it "
                          "first");
     }
@@ -162,7 +153,7 @@ udm_error_t *udm_transition_run_delete(udm_transition_t *to, apr_pool_t *p,
                                        const udm_job_state_t *from)
 {
     keep(to, from);
-    if (from->run == UDM_RUN_IN_PROGRESS) {
+    if (from->run == UDM_STATUS_IN_PROGRESS) {
         return REFUSE(p, "this history record cannot be deleted: the run is in progress; cancel "
                          "its job first");
     }

@@ -14,6 +14,7 @@
 #include <apr_pools.h>
 
 #include "core/error.h"
+#include "core/run.h"
 
 typedef enum {
     UDM_CHANGE_CANCEL,
@@ -23,20 +24,12 @@ typedef enum {
     UDM_CHANGE_DELETE
 } udm_change;
 
-/* A status of the API (decisions 2.1) as far as it matters here. */
-typedef enum {
-    UDM_RUN_NONE, /* no run that waits or goes on */
-    UDM_RUN_QUEUED,
-    UDM_RUN_IN_PROGRESS,
-    UDM_RUN_SUSPENDED
-} udm_run_state;
-
 typedef struct udm_job_state_t {
-    bool recurring;    /* more runs may come of it than one */
-    bool suspended;    /* no new run is to start */
-    bool due;          /* a next run is planned */
-    bool started;      /* a run of it has begun at some time */
-    udm_run_state run; /* of its only run that is not over; at most one exists */
+    bool recurring; /* more runs may come of it than one */
+    bool suspended; /* no new run is to start */
+    bool due;       /* a next run is planned */
+    bool started;   /* a run of it has begun at some time */
+    udm_status run; /* of its only run that is not over, or UDM_STATUS_NONE */
 } udm_job_state_t;
 
 /* What becomes of the run that is not over. */
@@ -48,21 +41,18 @@ typedef enum {
     UDM_RUN_FORGET /* the row goes: the job is planned anew before it began, or it is deleted */
 } udm_run_change;
 
-/* What becomes of the status that the job shows. */
+/* What becomes of the job. What it shows then follows from its run and its plan: udm.job_status(). */
 typedef enum {
     UDM_JOB_KEEP,
-    UDM_JOB_CANCELLED,
-    UDM_JOB_SUSPENDED,
-    UDM_JOB_SCHEDULED,
-    UDM_JOB_QUEUED,
+    UDM_JOB_WRITE, /* `suspended` and `unplan` are to be written */
     UDM_JOB_PLAN,  /* as a new job: the definition says */
     UDM_JOB_DELETE /* the row goes */
-} udm_status_change;
+} udm_job_fate;
 
 typedef struct udm_transition_t {
     bool same; /* it is so already: nothing is to be written, and the answer is that of a change */
     udm_run_change run;
-    udm_status_change job;
+    udm_job_fate job;
     bool suspended; /* of the job, afterwards */
     bool unplan;    /* the planned next run is dropped */
 } udm_transition_t;
@@ -75,7 +65,7 @@ udm_error_t *udm_transition_job(udm_transition_t *to, apr_pool_t *p, udm_change 
                                 const udm_job_state_t *from);
 
 /*
- * What deleting one history record leads to, in whatever state that run is: `run` is UDM_RUN_NONE
+ * What deleting one history record leads to, in whatever state that run is: `run` is UDM_STATUS_NONE
  * for one that is over. A run that waits is cancelled by it, and the job with it unless it recurs.
  * @return UDM_E_INVALID for a run in progress
  */

@@ -82,9 +82,8 @@ static const udm_statement_t job_forget_run = {
 
 static const udm_statement_t job_update = {
     "udm_control_job_update",
-    "UPDATE udm.job SET status = coalesce($2, status), suspended = $3::boolean, status_reason = "
-    "NULL,"
-    " next_run_at = CASE WHEN NOT $4::boolean THEN next_run_at END, changed_at = now()"
+    "UPDATE udm.job SET suspended = $2::boolean, status_reason = NULL,"
+    " next_run_at = CASE WHEN NOT $3::boolean THEN next_run_at END, changed_at = now()"
     " WHERE id = $1::bigint"};
 
 static const udm_statement_t job_delete = {"udm_control_job_delete",
@@ -115,12 +114,12 @@ typedef struct control_t {
 static const udm_statement_t registered = {"udm_control_registered",
                                            "SELECT udm.is_registered($1, $2, $3)"};
 
-static udm_run_state run_state(const char *status)
+/* The status of a run that waits or goes on; of any other there is nothing to change. */
+static udm_status run_state(const char *name)
 {
-    return strcmp(status, "QUEUED") == 0        ? UDM_RUN_QUEUED
-           : strcmp(status, "IN_PROGRESS") == 0 ? UDM_RUN_IN_PROGRESS
-           : strcmp(status, "SUSPENDED") == 0   ? UDM_RUN_SUSPENDED
-                                                : UDM_RUN_NONE;
+    udm_status status = udm_status_of(name);
+
+    return udm_status_is_active(status) ? status : UDM_STATUS_NONE;
 }
 
 static void read_job_state(control_t *control, const udm_result_t *row)
@@ -156,7 +155,7 @@ static udm_error_t *lock_job(control_t *control, apr_pool_t *p, udm_pg_t *db)
     }
     memset(&control->state, 0, sizeof(control->state));
     control->run_id = row->rows > 0 ? udm_result_int(row, 0, 0) : 0;
-    control->state.run = row->rows > 0 ? run_state(udm_result_text(row, 0, 1)) : UDM_RUN_NONE;
+    control->state.run = row->rows > 0 ? run_state(udm_result_text(row, 0, 1)) : UDM_STATUS_NONE;
     error = udm_pg_query(&row, p, db, &job_lock, 4, values);
     if (error) {
         return error;
@@ -287,34 +286,21 @@ static udm_error_t *write_run(const control_t *control, apr_pool_t *p, udm_pg_t 
 static udm_error_t *write_job(const control_t *control, apr_pool_t *p, udm_pg_t *db,
                               const udm_transition_t *to, const udm_job_t *checked)
 {
-    const char *values[4] = {udm_pg_int(p, control->job_id), NULL, to->suspended ? "t" : "f",
+    const char *values[3] = {udm_pg_int(p, control->job_id), to->suspended ? "t" : "f",
                              to->unplan ? "t" : "f"};
     udm_result_t *result;
 
     switch (to->job) {
     case UDM_JOB_KEEP:
-        if (to->suspended == control->state.suspended && !to->unplan) {
-            return NULL;
-        }
         break;
+    case UDM_JOB_WRITE:
+        return udm_pg_query(&result, p, db, &job_update, 3, values);
     case UDM_JOB_PLAN:
         return udm_job_plan_anew(p, db, control->job_id, checked, control->audit);
     case UDM_JOB_DELETE:
         return udm_pg_query(&result, p, db, &job_delete, 1, values);
-    case UDM_JOB_CANCELLED:
-        values[1] = "CANCELLED";
-        break;
-    case UDM_JOB_SUSPENDED:
-        values[1] = "SUSPENDED";
-        break;
-    case UDM_JOB_SCHEDULED:
-        values[1] = "SCHEDULED";
-        break;
-    case UDM_JOB_QUEUED:
-        values[1] = "QUEUED";
-        break;
     }
-    return udm_pg_query(&result, p, db, &job_update, 4, values);
+    return NULL;
 }
 
 /*

@@ -68,34 +68,20 @@ static const udm_statement_t due = {
 
 /*
  * Whatever makes a run of a job has locked the job, so with its lock held nobody else makes one. The
- * window of a run that takes up where the last one ended waits for the settle time. Before its
- * dateFrom it is empty, and ends there: what came before is not for a later run either.
+ * window is the business of udm.make_runs().
  */
 static const udm_statement_t make = {
     "udm_queue_make",
-    "WITH plan AS MATERIALIZED (SELECT j.*, n.scheduled_at, n.next,"
-    " j.schedule_type = 'recurring' AND NOT j.time_all AND j.date_to IS NULL AS moves"
-    " FROM (SELECT id, " UDM_PG_TIME_IN("scheduled") " AS scheduled_at, "
-    UDM_PG_TIME_IN("following") " AS next"
+    "WITH plan AS MATERIALIZED (SELECT d.*, nextval('udm.job_or_run_id') AS run_id"
+    " FROM (SELECT j.id, n.scheduled, n.following FROM (SELECT id, "
+    UDM_PG_TIME_IN("scheduled") " AS scheduled, " UDM_PG_TIME_IN("following") " AS following"
     " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (id, scheduled, following)) n"
-    " JOIN udm.job j ON j.id = n.id" IDLE "),"
-    " made AS (INSERT INTO udm.run (job_id, ccid, source, type, title, description, window_all,"
-    " window_from, window_to, moves_watermark, media, export_attachments, filters,"
-    " file_split_size, file_split_bytes, scheduled_at, ready_at, created_by)"
-    " SELECT id, ccid, source, type, title, description, time_all,"
-    " CASE WHEN moves THEN coalesce(watermark, date_from) ELSE date_from END,"
-    " CASE WHEN moves THEN greatest(scheduled_at, watermark, date_from)"
-    " WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all THEN scheduled_at"
-    " ELSE date_to END,"
-    " moves, media, export_attachments, filters, file_split_size, file_split_bytes, scheduled_at,"
-    " scheduled_at + CASE WHEN moves THEN make_interval(secs => coalesce((SELECT settle_seconds"
-    " FROM udm.data_type t WHERE t.source = plan.source AND t.name = plan.type), 0))"
-    " ELSE interval '0' END, created_by"
-    " FROM plan ORDER BY scheduled_at, id RETURNING id, job_id),"
-    " progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM made)"
-    " UPDATE udm.job j SET next_run_at = plan.next, runs_left = j.runs_left - 1,"
-    " status = 'QUEUED', latest_run_id = made.id"
-    " FROM plan JOIN made ON made.job_id = plan.id WHERE j.id = plan.id RETURNING j.id"};
+    " JOIN udm.job j ON j.id = n.id" IDLE " ORDER BY n.scheduled, j.id) d),"
+    " job AS (UPDATE udm.job j SET next_run_at = plan.following, runs_left = j.runs_left - 1,"
+    " latest_run_id = plan.run_id FROM plan WHERE j.id = plan.id RETURNING j.id)"
+    " SELECT udm.make_runs(array_agg(plan.id ORDER BY plan.run_id),"
+    " array_agg(plan.scheduled ORDER BY plan.run_id), NULL)"
+    " FROM plan JOIN job ON job.id = plan.id"};
 /* clang-format on */
 
 enum { DUE_ID, DUE_AT, DUE_NOW, DUE_SCHEDULE, DUE_SINCE, DUE_MORE };
@@ -166,7 +152,7 @@ static udm_error_t *make_batch(apr_pool_t *p, udm_pg_t *db, void *baton)
     batch->found = rows->rows;
     error = udm_pg_query(&rows, p, db, &make, 3, values);
     if (!error) {
-        batch->made = rows->rows;
+        batch->made = (int)udm_result_int(rows, 0, 0);
     }
     return error;
 }

@@ -42,7 +42,6 @@ enum {
     PLAN_NEXT,  /* the run after the first, if the first is due now */
     PLAN_RUNS,  /* how many runs there may be */
     PLAN_SINCE, /* when the schedule was accepted */
-    PLAN_MOVES, /* whether the windows of the runs move on */
     PLAN_ENCRYPTION,
     PLAN_ID, /* of the job that is planned anew */
     PLAN_VALUES
@@ -52,26 +51,23 @@ enum {
 #define PLAN_NAMES                                                                                 \
     "ccid, family, source, type, title, description, time_all, date_from, date_to, media,"         \
     " attachments, split_size, split_bytes, schedule_type, schedule, start, suspended, subject,"   \
-    " key_id, address, request, filters, next, runs, since, moves, encryption, id"
+    " key_id, address, request, filters, next, runs, since, encryption, id"
 #define PLAN_ASKED                                                                                 \
     "unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"   \
     " $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],"    \
     " $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[],"  \
-    " $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[])"  \
+    " $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[])"  \
     " WITH ORDINALITY AS a (" PLAN_NAMES ", n)"
 
 /*
- * Jobs, their first runs, the runs' progress and the audit, in one statement. Whether a job is due
- * now, the clock of the database says. The ids come first, because no part of a statement sees rows
- * that another part of it writes. `job_id` is SQL for the id, `mark` for where the last window ended,
- * `store` what writes the job, `also` more to select from. A moving window waits for its settle time
- * (decisions 2.3).
+ * Jobs, their first runs and the audit, in one statement. Whether a job is due now, the clock of the
+ * database says; what the job shows, and the window of its run, are the business of its functions. The
+ * ids come first, because no part of a statement sees rows that another part of it writes; a function
+ * does. `job_id` is SQL for the id, `store` what writes the job `j`, `also` more to select from.
  */
-#define PLAN(job_id, mark, also, store, action)                                                    \
+#define PLAN(job_id, also, store, action)                                                          \
     "WITH plan AS MATERIALIZED (SELECT d.*, " job_id " AS job_id,"                                 \
-    " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id,"                              \
-    " CASE WHEN suspended THEN 'SUSPENDED' WHEN due THEN 'QUEUED' ELSE 'SCHEDULED' END AS status," \
-    " CASE WHEN moves THEN " mark " END AS mark"                                                   \
+    " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id"                               \
     " FROM (SELECT s.*, NOT suspended AND start <= now() AS due"                                   \
     " FROM (SELECT n, ccid, family, source, type, title, description,"                             \
     " time_all::boolean AS time_all," UDM_PG_TIME_IN("date_from") " AS date_from,"                 \
@@ -81,22 +77,15 @@ enum {
     " coalesce(" UDM_PG_TIME_IN("start") ", now()) AS start, suspended::boolean AS suspended,"     \
     " subject, key_id, address, request, filters::jsonb AS filters,"                               \
     UDM_PG_TIME_IN("next") " AS next, runs::integer AS runs,"                                      \
-    UDM_PG_TIME_IN("since") " AS since, moves::boolean AS moves, encryption, id::bigint AS id"     \
+    UDM_PG_TIME_IN("since") " AS since, encryption, id::bigint AS id"                               \
     " FROM " PLAN_ASKED ") s) d" also "),"                                                         \
-    " job AS (" store "),"                                                                         \
-    " new_run AS (INSERT INTO udm.run (id, job_id, ccid, source, type, title, description,"        \
-    " window_all, window_from, window_to, moves_watermark, media, export_attachments,"             \
-    " file_split_size, file_split_bytes, filters, scheduled_at, ready_at, created_by)"             \
-    " SELECT run_id, job_id, ccid, source, type, title, description, time_all,"                    \
-    " coalesce(mark, date_from), CASE WHEN moves THEN greatest(start, mark, date_from)"            \
-    " WHEN num_nonnulls(date_from, date_to) = 0 AND NOT time_all THEN start ELSE date_to END,"     \
-    " moves, media, attachments, split_size, split_bytes, filters, start,"                         \
-    " start + CASE WHEN moves THEN make_interval(secs => (SELECT settle_seconds"                   \
-    " FROM udm.data_type t WHERE t.source = plan.source AND t.name = plan.type))"                  \
-    " ELSE interval '0' END, subject FROM plan WHERE due RETURNING id),"                           \
-    " new_progress AS (INSERT INTO udm.run_progress (run_id) SELECT id FROM new_run)"              \
-    " SELECT n - 1, job_id, status, " UDM_PG_TIME("now()") ", udm.audit_write(ccid, subject,"      \
-    " key_id, '" action "', job_id::text, address, request, NULL) FROM plan"
+    " job AS (" store " RETURNING j.id, j.status),"                                                \
+    " made AS MATERIALIZED (SELECT udm.make_runs(array_agg(job_id ORDER BY n),"                    \
+    " array_agg(start ORDER BY n), array_agg(subject ORDER BY n)) AS runs"                         \
+    " FROM plan JOIN job ON job.id = job_id WHERE due)"                                            \
+    " SELECT n - 1, job_id, job.status, " UDM_PG_TIME("now()") ", udm.audit_write(ccid, subject,"  \
+    " key_id, '" action "', job_id::text, address, request, NULL)"                                 \
+    " FROM plan JOIN job ON job.id = job_id, made WHERE made.runs >= 0"
 
 /*
  * Whether the workers are told when the commit is over, and not with it: see udm.run_notify(). What was
@@ -105,45 +94,44 @@ enum {
  * join would change the order, which is that of the ids.)
  */
 #define PLAN_OF_NEW                                                                                \
-    ", set_config('udm.notifies_later', $29, true)"                                                \
+    ", set_config('udm.notifies_later', $28, true)"                                                \
     " WHERE (SELECT t.tenants IS NULL OR d.ccid = ANY (t.tenants) FROM udm.data_type t"            \
     " WHERE t.source = d.source AND t.name = d.type)"                                              \
     " AND (SELECT x.ending_since IS NULL FROM udm.tenant x WHERE x.ccid = d.ccid)"
 
 /* Where the last window ended counts on only for the same rows, in the same frame. */
-#define PLAN_SAME(p)                                                                               \
-    "(j.source, j.type, j.filters, j.time_all) = (" p ".source, " p ".type, " p ".filters,"        \
-    " " p ".time_all) AND j.media @> " p ".media AND j.media <@ " p ".media"                       \
-    " AND (j.date_from, j.date_to) IS NOT DISTINCT FROM (" p ".date_from, " p ".date_to)"
+#define PLAN_SAME                                                                                  \
+    "(j.source, j.type, j.filters, j.time_all) = (plan.source, plan.type, plan.filters,"           \
+    " plan.time_all) AND j.media @> plan.media AND j.media <@ plan.media"                          \
+    " AND (j.date_from, j.date_to) IS NOT DISTINCT FROM (plan.date_from, plan.date_to)"
 
 static const udm_statement_t jobs_insert = {
     "udm_jobs_insert",
-    PLAN("nextval('udm.job_or_run_id')", "NULL::timestamptz", PLAN_OF_NEW,
-    "INSERT INTO udm.job (id, ccid, family, source, type, title, description,"
+    PLAN("nextval('udm.job_or_run_id')", PLAN_OF_NEW,
+    "INSERT INTO udm.job AS j (id, ccid, family, source, type, title, description,"
     " time_all, date_from, date_to, media, export_attachments, file_split_size, file_split_bytes,"
-    " schedule_type, schedule, next_run_at, suspended, status, latest_run_id, created_by, filters,"
+    " schedule_type, schedule, next_run_at, suspended, latest_run_id, created_by, filters,"
     " runs_left, schedule_since, encryption)"
     " SELECT job_id, ccid, family, source, type, title, description, time_all, date_from, date_to,"
     " media, attachments, split_size, split_bytes, schedule_type, schedule,"
-    " CASE WHEN due THEN next ELSE start END, suspended, status, run_id, subject, filters,"
+    " CASE WHEN due THEN next ELSE start END, suspended, run_id, subject, filters,"
     " runs - due::integer, since, encryption FROM plan", "job.create")};
 
 static const udm_statement_t job_replace = {
     "udm_jobs_replace",
-    PLAN("d.id",
-    "(SELECT j.watermark FROM udm.job j WHERE j.id = d.id AND " PLAN_SAME("d") ")", "",
+    PLAN("d.id", "",
     "UPDATE udm.job j SET family = plan.family, source = plan.source, type = plan.type,"
     " title = plan.title, description = plan.description, time_all = plan.time_all,"
     " date_from = plan.date_from, date_to = plan.date_to, media = plan.media,"
     " export_attachments = plan.attachments, file_split_size = plan.split_size,"
     " file_split_bytes = plan.split_bytes, schedule_type = plan.schedule_type,"
     " schedule = plan.schedule, next_run_at = CASE WHEN due THEN next ELSE start END,"
-    " suspended = plan.suspended, status_reason = NULL, status = plan.status, latest_run_id = coalesce(plan.run_id,"
+    " suspended = plan.suspended, status_reason = NULL, latest_run_id = coalesce(plan.run_id,"
     /* a run of other data is not shown to those who may see this */
     " CASE WHEN (j.source, j.type) = (plan.source, plan.type) THEN j.latest_run_id END),"
     " filters = plan.filters, runs_left = runs - due::integer, changed_at = now(),"
     " schedule_since = since, encryption = plan.encryption,"
-    " watermark = CASE WHEN " PLAN_SAME("plan") " THEN j.watermark END"
+    " watermark = CASE WHEN " PLAN_SAME " THEN j.watermark END"
     " FROM plan WHERE j.id = plan.job_id", "job.replace")};
 /* clang-format on */
 
@@ -184,7 +172,6 @@ static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job
         values[PLAN_RUNS] = udm_pg_int(p, job->schedule.runs_max);
     }
     values[PLAN_SINCE] = udm_pg_time(p, job->schedule_since);
-    values[PLAN_MOVES] = udm_job_window_moves(job) ? "t" : "f";
     values[PLAN_ENCRYPTION] = udm_encryption_name(job->encryption);
     values[PLAN_ID] = id > 0 ? udm_pg_int(p, id) : NULL;
 }

@@ -207,11 +207,7 @@ udm_error_t *udm_queue_settle(apr_pool_t *p, udm_pg_t *db, udm_run_t *run, const
     return NULL;
 }
 
-/* What the job shows once its run has ended in `status` (an SQL expression). */
-#define JOB_AFTER(status)                                                                          \
-    "CASE WHEN j.next_run_at IS NULL THEN " status " WHEN j.suspended THEN 'SUSPENDED' "           \
-    "ELSE 'SCHEDULED' END"
-
+/* What the job shows once its run has changed, udm.job_status() says: whoever names the run asks it. */
 /* clang-format off */
 static const udm_statement_t complete = {
     "udm_queue_complete",
@@ -231,7 +227,7 @@ static const udm_statement_t complete = {
     "    FROM done d, unnest($9::text[], $10::bigint[], $11::text[]) WITH ORDINALITY"
     "                 AS f (name, size, sha256, part)),"
     " job AS ("
-    "  UPDATE udm.job j SET status = " JOB_AFTER("'COMPLETED'") ","
+    "  UPDATE udm.job j SET latest_run_id = d.id,"
     "         watermark = CASE WHEN d.moves_watermark THEN d.window_to ELSE j.watermark END"
     "    FROM done d WHERE j.id = d.job_id)"
     "SELECT count(udm.audit_write(d.ccid, d.worker_id, NULL, 'run.complete', d.id::text, NULL, NULL,"
@@ -301,7 +297,7 @@ static const udm_statement_t fail = {
     "  UPDATE udm.run_progress p SET lease_until = NULL, export_id = NULL"
     "    FROM done d WHERE p.run_id = d.id),"
     " job AS ("
-    "  UPDATE udm.job j SET status = " JOB_AFTER("'FAILED'") " FROM done d WHERE j.id = d.job_id)"
+    "  UPDATE udm.job j SET latest_run_id = d.id FROM done d WHERE j.id = d.job_id)"
     "SELECT count(udm.audit_write(d.ccid, d.worker_id, NULL, 'run.fail', d.id::text, NULL, NULL,"
     "       jsonb_build_object('jobId', d.job_id, 'reason', d.status_reason)))"
     "  FROM done d"};
@@ -336,13 +332,13 @@ static const udm_statement_t release = {
     "                                     WHERE j.id = r.job_id AND j.suspended)"
     "                              THEN NULL ELSE coalesce($7, r.status_reason) END,"
     "         attempt = CASE WHEN $6::boolean THEN r.attempt ELSE greatest(r.attempt - 1, 0) END"
-    "   WHERE " OURS " RETURNING r.id, r.job_id, r.status),"
+    "   WHERE " OURS " RETURNING r.id, r.job_id),"
     " progress AS ("
     "  UPDATE udm.run_progress p SET lease_until = NULL, export_id = NULL, percent = 0,"
     "         rows_done = 0"
     "    FROM done d WHERE p.run_id = d.id),"
     " job AS ("
-    "  UPDATE udm.job j SET status = d.status FROM done d WHERE j.id = d.job_id)"
+    "  UPDATE udm.job j SET latest_run_id = d.id FROM done d WHERE j.id = d.job_id)"
     "SELECT count(*) FROM done"};
 /* clang-format on */
 

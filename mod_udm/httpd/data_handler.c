@@ -8,6 +8,7 @@
 
 #include "core/filter.h"
 #include "core/job.h"
+#include "core/run.h"
 #include "db/catalog.h"
 #include "httpd/dbd.h"
 #include "httpd/handler.h"
@@ -33,7 +34,7 @@ int udm_handle_status_list(request_rec *r, udm_request_t *q)
     const udm_label_t *status;
     json_t *list = json_array();
 
-    for (status = udm_job_statuses(); status->value; status++) {
+    for (status = udm_status_labels(); status->value; status++) {
         json_array_append_new(
             list, json_pack("{s:s, s:s}", "label", status->label, "value", status->value));
     }
@@ -84,7 +85,7 @@ int udm_handle_labels(request_rec *r, udm_request_t *q)
         return udm_respond_error(r, error);
     }
     statuses = json_object();
-    for (status = udm_job_statuses(); status->value; status++) {
+    for (status = udm_status_labels(); status->value; status++) {
         json_object_set_new(statuses, status->value, json_string(status->label));
     }
     return udm_respond_json(r, HTTP_OK,

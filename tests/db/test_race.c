@@ -66,9 +66,8 @@ static bool expected(racer_t *racer, const udm_error_t *error, udm_error_kind a,
 static udm_error_t *plan_next(apr_pool_t *p, udm_pg_t *db, apr_int64_t id)
 {
     static const udm_statement_t statement = {
-        "test_race_plan", "UPDATE udm.job SET next_run_at = now(), schedule_type = 'recurring',"
-                          " status = CASE WHEN status IN ('COMPLETED', 'FAILED', 'CANCELLED') THEN"
-                          " 'SCHEDULED' ELSE status END WHERE id = $1::bigint"};
+        "test_race_plan", "UPDATE udm.job SET next_run_at = now(), schedule_type = 'recurring'"
+                          " WHERE id = $1::bigint"};
     const char *value = udm_pg_int(p, id);
     udm_result_t *result;
 

@@ -46,7 +46,7 @@ EXPECTED = {
     "failed": {"cancel": None, "suspend": None, "resume": None, "PUT": None, "DELETE": GONE},
     "cancelled": {"cancel": None, "suspend": None, "resume": None, "PUT": None, "DELETE": GONE},
     "recurring, between": {"cancel": None, "suspend": ("SUSPENDED", True, "COMPLETED"),
-                           "resume": ("COMPLETED", False, "COMPLETED"), "PUT": ("QUEUED", False, "QUEUED"),
+                           "resume": ("SCHEDULED", False, "COMPLETED"), "PUT": ("QUEUED", False, "QUEUED"),
                            "DELETE": GONE},
     "recurring, between, suspended": {"cancel": None, "suspend": ("SUSPENDED", True, "COMPLETED"),
                                       "resume": ("SCHEDULED", False, "COMPLETED"),

@@ -77,7 +77,7 @@ def info(table, first, last, parent):
             f" {MILLIS.format(first)} AS \"dateFrom\", {MILLIS.format(last)} AS \"dateTo\","
             f" coalesce({table}.description, '') AS description, to_json({table}.media) AS media,"
             f" CASE {table}.status WHEN 'COMPLETED' THEN 100 WHEN 'QUEUED' THEN 0 WHEN 'SUSPENDED' THEN 0"
-            f" ELSE p.percent END AS progress, {parent} AS \"parentId\","
+            f" WHEN 'SCHEDULED' THEN 0 ELSE p.percent END AS progress, {parent} AS \"parentId\","
             f" {table}.export_attachments AS \"exportAttachments\","
             f" coalesce({table}.file_split_bytes, 0) AS _bytes")
 

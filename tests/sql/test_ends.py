@@ -284,10 +284,10 @@ def test_others_write_while_a_long_history_is_renamed(world, rename):
         writer.execute("SET lock_timeout = '5s'")
         for ccid, source in ((OTHER, "More"), (CCID, "Src")):
             new = writer.execute(
-                "INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type, schedule, status)"
-                " VALUES (%s, 'UCS', %s, 'T', 't', true, 'once', '{}', 'FAILED') RETURNING id", [ccid, source]).fetchone()[0]
-            writer.execute("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all)"
-                           " VALUES (%s, %s, %s, 'T', 't', true)", [new, ccid, source])
+                "INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type, schedule, latest_run_id)"
+                " VALUES (%s, 'UCS', %s, 'T', 't', true, 'once', '{}', nextval('udm.job_or_run_id')) RETURNING id",
+                [ccid, source]).fetchone()[0]
+            writer.execute("SELECT udm.make_runs(ARRAY[%s]::bigint[], ARRAY[now()], NULL)", [new])
             writer.execute("UPDATE udm.job SET suspended = true WHERE id = %s", [going])
         reader.rollback()
         thread.join()
@@ -590,10 +590,12 @@ def test_a_long_history_is_left_to_the_workers(world):
 
 @pytest.mark.parametrize("role", ["udm_httpd", "udm_worker"])
 def test_the_services_may_do_no_more_than_they_need(world, role):
-    may = {"udm_httpd": {"rights", "is_registered", "may_certificate", "audit_write", "begin_retry"},
+    may = {"udm_httpd": {"rights", "is_registered", "may_certificate", "audit_write", "begin_retry", "job_status",
+                         "make_runs"},
            "udm_worker": {"is_registered", "hold_gone", "end_tenants", "purge_runs", "purge_jobs", "purge_files",
                           "purge_audit", "forget_gone_types", "audit_write", "claim_run", "lock_free_job",
-                          "lock_interrupted_run", "lock_ready_run", "whose_turn"}}[role]
+                          "lock_interrupted_run", "lock_ready_run", "whose_turn", "job_status",
+                          "make_runs"}}[role]
     functions = {r[0] for r in world.sql(
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'udm'::regnamespace AND p.prorettype <> 'trigger'::regtype"
         " AND has_function_privilege(%s, p.oid, 'EXECUTE')", [role])}
@@ -671,8 +673,7 @@ def test_a_job_that_comes_while_a_contact_centre_leaves(world):
 
     with world.connect("udm_httpd", autocommit=False) as request:
         request.execute("INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type, schedule,"
-                        " status, next_run_at) VALUES ('other', 'UCS', 'More', 'T', 't', true, 'once', '{}',"
-                        " 'SCHEDULED', '2100-01-01')")
+                        " next_run_at) VALUES ('other', 'UCS', 'More', 'T', 't', true, 'once', '{}', '2100-01-01')")
         thread = threading.Thread(target=remove)
         thread.start()
         wait_for(lambda: world.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), 30, "the removal to wait", 0.01)

@@ -6,10 +6,8 @@ CCID = "harbour-insurance"
 ROLES = ("udm_httpd", "udm_worker")
 
 JOB = ("ccid family source type title description time_all date_from date_to media export_attachments"
-       " file_split_size file_split_bytes schedule_type schedule next_run_at suspended status"
+       " file_split_size file_split_bytes schedule_type schedule next_run_at suspended"
        " latest_run_id filters runs_left schedule_since encryption")
-RUN = ("job_id ccid source type title description window_all window_from window_to moves_watermark media"
-       " export_attachments file_split_size file_split_bytes filters scheduled_at ready_at created_by")
 
 # Every right that a role has in schema udm, and none beside: for each table the rights on all of it, and
 # those on some columns.
@@ -33,10 +31,10 @@ RIGHTS = {
         "rights_generation": {"SELECT": "*"},
         "role": {"SELECT": "*"},
         "role_grant": {"SELECT": "*"},
-        "run": {"SELECT": "*", "DELETE": "*", "INSERT": RUN + " id",
+        "run": {"SELECT": "*", "DELETE": "*",
                 "UPDATE": "status status_reason finished_at ready_at worker_id attempt"},
         "run_count": {"SELECT": "*"},
-        "run_progress": {"SELECT": "*", "INSERT": "run_id"},
+        "run_progress": {"SELECT": "*"},
         "schema_version": {"SELECT": "*"},
         "source": {"SELECT": "*"},
         "sub_type": {"SELECT": "*"},
@@ -55,10 +53,10 @@ RIGHTS = {
         "job_or_run_id": {"USAGE": "*"},
         "media": {"SELECT": "*"},
         "quota": {"SELECT": "*"},
-        "run": {"SELECT": "*", "INSERT": RUN,
+        "run": {"SELECT": "*",
                 "UPDATE": "status status_reason attempt worker_id export_id started_at finished_at ready_at"
                           " settle_barrier settle_since window_to file_name file_size row_count"},
-        "run_progress": {"SELECT": "*", "INSERT": "run_id", "UPDATE": "lease_until percent rows_done export_id"},
+        "run_progress": {"SELECT": "*", "UPDATE": "lease_until percent rows_done export_id"},
         "schema_version": {"SELECT": "*"},
         "source": {"SELECT": "*"},
         "sub_type": {"SELECT": "*"},
@@ -69,10 +67,11 @@ RIGHTS = {
     },
 }
 FUNCTIONS = {
-    "udm_httpd": {"audit_write", "begin_retry", "is_registered", "may_certificate", "rights"},
+    "udm_httpd": {"audit_write", "begin_retry", "is_registered", "job_status", "make_runs", "may_certificate",
+                  "rights"},
     "udm_worker": {"audit_write", "claim_run", "end_tenants", "forget_gone_types", "hold_gone", "is_registered",
-                   "lock_free_job", "lock_interrupted_run", "lock_ready_run", "whose_turn",
-                   "purge_audit", "purge_files", "purge_jobs", "purge_runs"},
+                   "job_status", "lock_free_job", "lock_interrupted_run", "lock_ready_run", "make_runs",
+                   "purge_audit", "purge_files", "purge_jobs", "purge_runs", "whose_turn"},
 }
 
 
@@ -185,8 +184,7 @@ MAY = [
     ("udm_httpd", "UPDATE udm.api_key SET last_used_at = now()"),
     ("udm_httpd", "UPDATE udm.file SET removed_at = now(), removal = 'deleted'"),
     ("udm_httpd", "UPDATE udm.run SET status = 'CANCELLED', status_reason = '', finished_at = now()"),
-    ("udm_httpd", "UPDATE udm.job SET status = 'CANCELLED', suspended = false, next_run_at = NULL,"
-                  " changed_at = now()"),
+    ("udm_httpd", "UPDATE udm.job SET suspended = false, next_run_at = NULL, changed_at = now()"),
     ("udm_httpd", "DELETE FROM udm.run"), ("udm_httpd", "DELETE FROM udm.job"),
     ("udm_httpd", f"SELECT * FROM udm.rights('{{*}}', '{CCID}')"),
     ("udm_httpd", "SELECT udm.may_certificate('{*}')"),
@@ -221,6 +219,10 @@ MUST_NOT = [
     ("udm_httpd", "UPDATE udm.file SET purged_at = now()"),
     ("udm_httpd", "INSERT INTO udm.file (name) VALUES ('x')"), ("udm_httpd", "DELETE FROM udm.file"),
     ("udm_httpd", "UPDATE udm.run SET export_id = gen_random_uuid()"),
+    ("udm_httpd", "UPDATE udm.job SET status = 'COMPLETED'"),
+    ("udm_httpd", "INSERT INTO udm.job (status) VALUES ('COMPLETED')"),
+    *((role, statement) for role in ROLES for statement in (
+        "INSERT INTO udm.run (job_id) VALUES (1)", "INSERT INTO udm.run_progress (run_id) VALUES (1)")),
     ("udm_httpd", "UPDATE udm.run SET file_name = ''"),
     ("udm_httpd", "UPDATE udm.run_progress SET percent = 100"),
     ("udm_httpd", "DELETE FROM udm.run_progress"),

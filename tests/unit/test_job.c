@@ -12,6 +12,7 @@
 #include "core/calendar.h"
 #include "core/job.h"
 #include "core/json.h"
+#include "core/run.h"
 
 /* A v10 body that is right, with ' for ". */
 static const char base[] =
@@ -402,7 +403,7 @@ END_TEST
 
 START_TEST(test_words)
 {
-    const udm_label_t *status = udm_job_statuses();
+    const udm_label_t *status = udm_status_labels();
     int count;
 
     for (count = 0; status[count].value; count++) {
@@ -411,6 +412,18 @@ START_TEST(test_words)
     ck_assert_int_eq(count, 7);
     ck_assert_str_eq(status[2].value, "IN_PROGRESS");
     ck_assert_str_eq(status[2].label, "In Progress");
+    for (count = 0; status[count].value; count++) {
+        udm_status known = udm_status_of(status[count].value);
+
+        ck_assert_int_ne(known, UDM_STATUS_NONE);
+        ck_assert_str_eq(udm_status_name(known), status[count].value);
+        ck_assert(udm_status_is_active(known) == (strcmp(status[count].value, "QUEUED") == 0 ||
+                                                  strcmp(status[count].value, "IN_PROGRESS") == 0 ||
+                                                  strcmp(status[count].value, "SUSPENDED") == 0));
+    }
+    ck_assert_int_eq(udm_status_of("queued"), UDM_STATUS_NONE);
+    ck_assert_ptr_null(udm_status_name(UDM_STATUS_NONE));
+    ck_assert(!udm_status_is_active(UDM_STATUS_NONE));
     ck_assert_str_eq(udm_schedule_type_name(UDM_SCHEDULE_NOW), "immediately");
     ck_assert_str_eq(udm_schedule_type_name(UDM_SCHEDULE_ONCE), "once");
     ck_assert_str_eq(udm_schedule_type_name(UDM_SCHEDULE_RECURRING), "recurring");
