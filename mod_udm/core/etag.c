@@ -19,7 +19,7 @@ const char *udm_etag_make(apr_pool_t *p, const json_t *json)
 
 const char *udm_etag_text(apr_pool_t *p, const char *text)
 {
-    return apr_psprintf(p, "\"%.32s\"", udm_text_sha256(p, text, strlen(text)));
+    return apr_psprintf(p, "\"%.*s\"", UDM_ETAG_SIZE, udm_text_sha256(p, text, strlen(text)));
 }
 
 /* What may stand between the members of a list (RFC 9110 5.6.1: empty ones are to be ignored). */
@@ -74,16 +74,44 @@ bool udm_etag_names(const char *list, const char *etag)
     return false;
 }
 
+/* "*" and no header at all. */
+static bool is_any(const char *if_match)
+{
+    const char *at = if_match ? if_match + strspn(if_match, " \t") : "*";
+
+    return *at == '*' && at[1 + strspn(at + 1, " \t")] == '\0';
+}
+
 bool udm_etag_allows(const char *if_match, const char *etag)
 {
+    return is_any(if_match) || udm_etag_names(if_match, etag);
+}
+
+apr_array_header_t *udm_etag_list(apr_pool_t *p, const char *if_match)
+{
+    apr_array_header_t *tags;
     const char *at;
 
-    if (!if_match) {
-        return true;
+    if (is_any(if_match)) {
+        return NULL;
     }
-    at = if_match + strspn(if_match, " \t");
-    if (*at == '*' && at[1 + strspn(at + 1, " \t")] == '\0') {
-        return true;
+    tags = apr_array_make(p, 2, sizeof(const char *));
+    for (at = skip(if_match); *at; at = skip(at)) {
+        const char *tag = strncmp(at, "W/", 2) == 0 ? at + 2 : at;
+        const char *end = *tag == '"' ? strchr(tag + 1, '"') : NULL;
+        apr_size_t digits;
+
+        if (!end) {
+            break; /* as above */
+        }
+        tag++;
+        digits = strspn(tag, "0123456789abcdef");
+        if (digits >= UDM_ETAG_SIZE &&
+            (tag + UDM_ETAG_SIZE == end ||
+             is_coding(tag + UDM_ETAG_SIZE, (apr_size_t)(end - tag) - UDM_ETAG_SIZE))) {
+            APR_ARRAY_PUSH(tags, const char *) = apr_psprintf(p, "\"%.*s\"", UDM_ETAG_SIZE, tag);
+        }
+        at = end + 1;
     }
-    return udm_etag_names(if_match, etag);
+    return tags;
 }

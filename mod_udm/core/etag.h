@@ -8,7 +8,10 @@
 #include <stdbool.h>
 
 #include <apr_pools.h>
+#include <apr_tables.h>
 #include <jansson.h>
+
+#define UDM_ETAG_SIZE 32 /* hexadecimal digits of a tag, without its quotes */
 
 /*
  * The strong tag of a representation: half of the SHA-256 of its bare JSON text, in quotes. The
@@ -29,5 +32,12 @@ bool udm_etag_names(const char *list, const char *etag);
 /* Whether If-Match lets a change through: NULL (not sent) does, "*" does, else the list must name
  * the tag. */
 bool udm_etag_allows(const char *if_match, const char *etag);
+
+/*
+ * The tags that If-Match lets through, to be compared where the tag is made: an array of const char *,
+ * each in quotes, with what a proxy has added taken off, and none that could not be one of ours. NULL:
+ * any, for there is no such header, or it is "*".
+ */
+apr_array_header_t *udm_etag_list(apr_pool_t *p, const char *if_match);
 
 #endif

@@ -56,6 +56,7 @@ typedef struct udm_job_t {
     apr_time_t schedule_since; /* when it was accepted; see udm_schedule_parse */
     const char *schedule_json; /* schedulerParam, compact: what is known of it, as sent, but a
                                   number in runs without leading zeros */
+    const char *etag;          /* of one that is stored, as GET of v4 shows it; else NULL */
 } udm_job_t;
 
 /*
@@ -99,6 +100,8 @@ typedef struct udm_job_info_t {
     apr_array_header_t *media; /* of const char * */
     int progress;              /* 0 to 100 */
     bool export_attachments;
+    const char
+        *etag; /* of a job that was asked for by its id, or made: as GET shows it; else NULL */
 } udm_job_info_t;
 
 /* The JobInfo of one version (only v10 has exportAttachments); a new reference. */

@@ -4,7 +4,7 @@
  * files that come of it.
  *
  * Who decides what: udm.job_status() what a job shows, udm.make_runs() where the window of a run begins
- * and ends (both in sql/migrations/0019_job_state.sql), udm_transition_job() which changes are allowed.
+ * and ends (both in sql/migrations/0018_job_state.sql), udm_transition_job() which changes are allowed.
  */
 #ifndef UDM_CORE_RUN_H
 #define UDM_CORE_RUN_H

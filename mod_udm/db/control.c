@@ -11,8 +11,9 @@
 
 #include <string.h>
 
+#include <apr_strings.h>
+
 #include "core/etag.h"
-#include "core/json.h"
 #include "db/job_check.h"
 #include "db/job_private.h"
 #include "db/row.h"
@@ -88,6 +89,13 @@ static const udm_statement_t job_update = {
 
 static const udm_statement_t job_delete = {"udm_control_job_delete",
                                            "DELETE FROM udm.job WHERE id = $1::bigint"};
+
+static const udm_statement_t job_matches = {
+    "udm_control_job_matches", "SELECT " UDM_JOB_TAG " = ANY ($2::text[]) FROM " UDM_JOB_SHOWN};
+static const udm_statement_t definition_matches = {"udm_control_definition_matches",
+                                                   "SELECT " UDM_DEFINITION_TAG
+                                                   " = ANY ($2::text[]) FROM udm.job j"
+                                                   " WHERE j.id = ANY ($1::bigint[])"};
 
 static const char *const audit_actions[] = {
     [UDM_CHANGE_CANCEL] = "job.cancel", [UDM_CHANGE_SUSPEND] = "job.suspend",
@@ -237,22 +245,23 @@ static udm_error_t *check_registered(const control_t *control, apr_pool_t *p, ud
 static udm_error_t *check_condition(const control_t *control, apr_pool_t *p, udm_pg_t *db)
 {
     const udm_condition_t *condition = control->condition;
+    apr_array_header_t *tags = condition ? udm_etag_list(p, condition->if_match) : NULL;
+    const char *values[2];
+    udm_result_t *row;
     udm_error_t *error;
-    json_t *json;
 
-    if (!condition || !condition->if_match) {
+    if (!tags) {
         return NULL;
     }
-    error =
-        udm_job_representation(&json, p, db, control->audit->who, control->id, condition->version);
-    if (error) {
-        return error;
+    values[0] = apr_psprintf(p, "{%" APR_INT64_T_FMT "}", control->id);
+    values[1] = udm_pg_array(p, tags);
+    error = udm_pg_query(
+        &row, p, db, condition->version == UDM_V4 ? &definition_matches : &job_matches, 2, values);
+    if (!error && (row->rows == 0 || !udm_result_bool(row, 0, 0))) {
+        error = udm_error_make(p, UDM_E_PRECONDITION,
+                               "the job is not the one that If-Match names: read it again");
     }
-    if (!udm_etag_allows(condition->if_match, udm_etag_make(p, udm_json_own(p, json)))) {
-        return udm_error_make(p, UDM_E_PRECONDITION,
-                              "the job is not the one that If-Match names: read it again");
-    }
-    return NULL;
+    return error;
 }
 
 /* Writes what becomes of the run. */

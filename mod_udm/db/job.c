@@ -84,7 +84,7 @@ enum {
     " array_agg(start ORDER BY n), array_agg(subject ORDER BY n)) AS runs"                         \
     " FROM plan JOIN job ON job.id = job_id WHERE due)"                                            \
     " SELECT n - 1, job_id, job.status, " UDM_PG_TIME("now()") ", udm.audit_write(ccid, subject,"  \
-    " key_id, '" action "', job_id::text, address, request, NULL)"                                 \
+    " key_id, '" action "', job_id::text, address, request, NULL), " UDM_NEW_TAG("job.status")     \
     " FROM plan JOIN job ON job.id = job_id, made WHERE made.runs >= 0"
 
 /*
@@ -215,6 +215,7 @@ static udm_job_info_t *new_info(const udm_job_new_t *new, const udm_result_t *ro
     info->id = udm_result_int(rows, row, 1);
     info->status = apr_pstrdup(new->pool, udm_result_text(rows, row, 2));
     info->created = udm_result_time(rows, row, 3);
+    info->etag = apr_pstrdup(new->pool, udm_result_text(rows, row, 5));
     info->type = new->job->type;
     info->source = new->job->source;
     info->title = new->job->title;
@@ -307,9 +308,8 @@ udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db,
 }
 
 /* Whose they are, and who may see them, is looked at here: those who ask are not one. */
-static const udm_statement_t jobs_select = {"udm_jobs_get", "SELECT " UDM_JOB_COLUMNS
-                                                            ", j.ccid FROM " UDM_JOB_TABLES
-                                                            " WHERE j.id = ANY ($1::bigint[])"};
+static const udm_statement_t jobs_select = {"udm_jobs_get",
+                                            "SELECT i.*, " UDM_JOB_TAG " FROM " UDM_JOB_SHOWN};
 
 static const udm_statement_t run_select = {"udm_run_get",
                                            "SELECT " UDM_RUN_COLUMNS " FROM " UDM_RUN_TABLES
@@ -321,7 +321,8 @@ static const udm_statement_t definition_select = {
     "SELECT family, source, type, title, description, time_all,"
     UDM_PG_TIME("date_from") "," UDM_PG_TIME("date_to")
     ", to_json(media)::text, export_attachments, file_split_size, file_split_bytes,"
-    " filters::text, suspended, schedule::text, " UDM_PG_TIME("schedule_since") " FROM udm.job j"
+    " filters::text, suspended, schedule::text, " UDM_PG_TIME("schedule_since") ", "
+    UDM_DEFINITION_TAG " FROM udm.job j"
     " WHERE j.id = $1::bigint AND j.ccid = $2"};
 /* clang-format on */
 
@@ -369,6 +370,7 @@ static udm_job_info_t *copy_info(apr_pool_t *p, const udm_job_info_t *info)
     copy->status = apr_pstrdup(p, info->status);
     copy->status_reason = apr_pstrdup(p, info->status_reason);
     copy->description = apr_pstrdup(p, info->description);
+    copy->etag = apr_pstrdup(p, info->etag);
     copy->media = apr_array_copy(p, info->media);
     for (i = 0; i < copy->media->nelts; i++) {
         APR_ARRAY_IDX(copy->media, i, const char *) =
@@ -392,9 +394,10 @@ udm_error_t *udm_job_get_many(apr_pool_t *p, udm_pg_t *db, udm_job_ask_t *const 
     value = udm_pg_array(p, ids);
     error = udm_pg_query(&rows, p, db, &jobs_select, 1, &value);
     for (row = 0; !error && row < rows->rows; row++) {
-        const udm_job_info_t *info = udm_row_job(p, rows, row);
+        udm_job_info_t *info = udm_row_job(p, rows, row);
         const char *ccid = udm_result_text(rows, row, UDM_JOB_COLUMN_COUNT);
 
+        info->etag = udm_result_text(rows, row, UDM_JOB_COLUMN_COUNT + 2);
         for (i = 0; i < count; i++) {
             if (asks[i]->id == info->id && strcmp(asks[i]->who->ccid, ccid) == 0 &&
                 udm_principal_may(asks[i]->who, info->source, info->type, false)) {
@@ -487,28 +490,7 @@ udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_pg_t *db,
     }
     read->suspended = udm_result_bool(row, 0, c++);
     error = read_schedule(read, p, row, c);
+    read->etag = udm_result_text(row, 0, c + 2);
     *job = error ? NULL : read;
-    return error;
-}
-
-udm_error_t *udm_job_representation(json_t **json, apr_pool_t *p, udm_pg_t *db,
-                                    const udm_principal_t *who, apr_int64_t id, udm_version version)
-{
-    udm_job_info_t *info;
-    udm_job_t *job;
-    udm_error_t *error;
-
-    *json = NULL;
-    if (version == UDM_V4) {
-        error = udm_job_definition(&job, p, db, who, id);
-        if (!error) {
-            *json = udm_job_json(p, job, id);
-        }
-        return error;
-    }
-    error = udm_job_get(&info, p, db, who, id);
-    if (!error) {
-        *json = udm_job_info_json(p, info, version);
-    }
     return error;
 }

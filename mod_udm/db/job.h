@@ -45,14 +45,15 @@ typedef struct udm_retry_t {
 
 /*
  * The same, once for each tenant, version and key within 24 h (decisions 2.8). `answer` gets the
- * JobInfo as JSON text, of the job that is made now or was made then, and `id` its id. The record
+ * JobInfo as JSON text, of the job that is made now or was made then, `etag` that of the job as it was
+ * then, and `id` its id. The record
  * of it is written in the transaction that makes the job, so neither exists without the other.
  * @return also UDM_E_UNPROCESSABLE for the same key with another body, UDM_E_CONFLICT while the
  *         first request is still running
  */
-udm_error_t *udm_job_create_once(const char **answer, apr_int64_t *id, apr_pool_t *p, udm_pg_t *db,
-                                 const udm_job_t *job, const udm_retry_t *retry,
-                                 const udm_audit_t *audit);
+udm_error_t *udm_job_create_once(const char **answer, const char **etag, apr_int64_t *id,
+                                 apr_pool_t *p, udm_pg_t *db, const udm_job_t *job,
+                                 const udm_retry_t *retry, const udm_audit_t *audit);
 
 /* One of several jobs that are asked for at once. */
 typedef struct udm_job_ask_t {
@@ -75,10 +76,5 @@ udm_error_t *udm_run_get(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db,
 /* The definition of a job, as it was sent. @return as udm_job_get */
 udm_error_t *udm_job_definition(udm_job_t **job, apr_pool_t *p, udm_pg_t *db,
                                 const udm_principal_t *who, apr_int64_t id);
-
-/* What GET of a job shows in one version: the definition in v4, else JobInfo. A new reference. */
-udm_error_t *udm_job_representation(json_t **json, apr_pool_t *p, udm_pg_t *db,
-                                    const udm_principal_t *who, apr_int64_t id,
-                                    udm_version version);
 
 #endif

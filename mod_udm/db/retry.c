@@ -4,15 +4,16 @@
  */
 #include <string.h>
 
-#include "core/json.h"
 #include "db/job.h"
 #include "db/job_private.h"
+#include "db/row.h"
 #include "pg/transaction.h"
 
 /* The record of the key, held to the end of the transaction; whoever finds it held does not wait. */
-static const udm_statement_t retry_begin = {"udm_retry_begin",
-                                            "SELECT mine, sent_sha256, job_id, source, type, answer"
-                                            " FROM udm.begin_retry($1, $2, $3, $4)"};
+static const udm_statement_t retry_begin = {
+    "udm_retry_begin",
+    "SELECT mine, sent_sha256, job_id, source, type, answer"
+    ", " UDM_NEW_TAG("(answer::json ->> 'status')") " FROM udm.begin_retry($1, $2, $3, $4)"};
 
 /* An older record is no longer good for an answer: this one takes its place. */
 static const udm_statement_t retry_end = {
@@ -20,7 +21,7 @@ static const udm_statement_t retry_end = {
                      " source = $6, type = $7, answer = $8, created_at = now()"
                      " WHERE ccid = $1 AND version = $2 AND key = $3"};
 
-enum { RETRY_MINE, RETRY_SENT, RETRY_JOB, RETRY_SOURCE, RETRY_TYPE, RETRY_ANSWER };
+enum { RETRY_MINE, RETRY_SENT, RETRY_JOB, RETRY_SOURCE, RETRY_TYPE, RETRY_ANSWER, RETRY_TAG };
 
 #define SQLSTATE_NO_SUCH_KEY "23503"
 
@@ -30,6 +31,7 @@ enum { RETRY_MINE, RETRY_SENT, RETRY_JOB, RETRY_SOURCE, RETRY_TYPE, RETRY_ANSWER
 /* What one attempt works on. */
 typedef struct once_t {
     const char **answer;
+    const char **etag;
     apr_int64_t *id;
     const udm_job_t *job;
     const udm_retry_t *retry;
@@ -53,6 +55,7 @@ static udm_error_t *answer_again(once_t *once, apr_pool_t *p, const udm_result_t
     }
     *once->id = udm_result_int(row, 0, RETRY_JOB);
     *once->answer = udm_result_text(row, 0, RETRY_ANSWER);
+    *once->etag = udm_result_text(row, 0, RETRY_TAG);
     return NULL;
 }
 
@@ -85,7 +88,7 @@ static udm_error_t *create_once(apr_pool_t *p, udm_pg_t *db, void *baton)
     if (error) {
         return error;
     }
-    answer = udm_json_text(p, udm_json_own(p, udm_job_info_json(p, info, once->retry->version)));
+    answer = udm_job_info_text(p, info, once->retry->version);
     values[4] = udm_pg_int(p, info->id);
     values[5] = info->source;
     values[6] = info->type;
@@ -94,22 +97,23 @@ static udm_error_t *create_once(apr_pool_t *p, udm_pg_t *db, void *baton)
     if (!error) {
         *once->id = info->id;
         *once->answer = answer;
+        *once->etag = info->etag;
     }
     return error;
 }
 
-udm_error_t *udm_job_create_once(const char **answer, apr_int64_t *id, apr_pool_t *p, udm_pg_t *db,
-                                 const udm_job_t *job, const udm_retry_t *retry,
-                                 const udm_audit_t *audit)
+udm_error_t *udm_job_create_once(const char **answer, const char **etag, apr_int64_t *id,
+                                 apr_pool_t *p, udm_pg_t *db, const udm_job_t *job,
+                                 const udm_retry_t *retry, const udm_audit_t *audit)
 {
-    once_t once = {answer, id, job, retry, audit};
+    once_t once = {answer, etag, id, job, retry, audit};
     udm_error_t *error;
 
-    *answer = NULL;
+    *answer = *etag = NULL;
     *id = 0;
     error = udm_transaction(p, db, create_once, &once);
     if (error) {
-        *answer = NULL;
+        *answer = *etag = NULL;
         *id = 0;
     }
     return error;

@@ -6,6 +6,7 @@
 #ifndef UDM_DB_ROW_H
 #define UDM_DB_ROW_H
 
+#include "config.h"
 #include "core/file.h"
 #include "core/job.h"
 #include "core/principal.h"
@@ -96,6 +97,28 @@
     " ELSE 0 END"
 #define UDM_JOB_PROGRESS UDM_ROW_PROGRESS("j.status")
 #define UDM_RUN_PROGRESS UDM_ROW_PROGRESS("r.status")
+
+/*
+ * The entity tag of a job: the version of its definition, and of what else is shown that changes without
+ * it. Another version of mod_udm may show the same in other words, so it makes other tags. What may hold
+ * a blank comes last.
+ */
+/* clang-format off */
+#define UDM_ROW_TAG(of)                                                                            \
+    "'\"' || left(encode(sha256(convert_to(concat_ws(' ', '" PACKAGE_VERSION "', " of "), 'UTF8')),"  \
+    " 'hex'), 32) || '\"'"
+#define UDM_DEFINITION_TAG  UDM_ROW_TAG("'definition', j.version")
+#define UDM_NEW_TAG(status) UDM_ROW_TAG("1, " status ", 0, 0, '-'")
+#define UDM_JOB_TAG                                                                                \
+    UDM_ROW_TAG("i.version, i.status, i.progress, i.file_size, coalesce(i.file_name, '-'), i.reason")
+
+/* The jobs of $1, as UDM_JOB_TAG takes them: each of these is worked out once. */
+#define UDM_JOB_SHOWN                                                                              \
+    "(SELECT " UDM_JOB_COLUMNS ", j.ccid, j.version FROM " UDM_JOB_TABLES                          \
+    " WHERE j.id = ANY ($1::bigint[]) OFFSET 0) AS i (id, parent_id, type, source, title,"         \
+    " file_split_size, file_name, file_size, status, reason, created, date_from, date_to,"         \
+    " description, media, progress, export_attachments, ccid, version)"
+/* clang-format on */
 
 /* Columns of one file, `f`, in the order that udm_row_file reads. */
 /* clang-format off */

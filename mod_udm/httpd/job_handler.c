@@ -10,7 +10,6 @@
 #include <jansson.h>
 
 #include "core/clock.h"
-#include "core/etag.h"
 #include "core/job.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -41,7 +40,7 @@ typedef struct job_work_t {
     udm_change change;
     udm_job_info_t *info;
     const char *answer; /* JSON text */
-    json_t *json;
+    const char *etag;
 } job_work_t;
 
 /* What every handler of one job begins with: the id in the path, and If-Match. */
@@ -171,8 +170,8 @@ static udm_error_t *create_once(udm_pg_t *db, void *baton)
 {
     job_work_t *work = baton;
 
-    return udm_job_create_once(&work->answer, &work->id, work->r->pool, db, work->job, &work->retry,
-                               &work->q->audit);
+    return udm_job_create_once(&work->answer, &work->etag, &work->id, work->r->pool, db, work->job,
+                               &work->retry, &work->q->audit);
 }
 
 UDM_BATCH_FN(udm_handler_ask_new_jobs, udm_job_new_t, udm_job_insert)
@@ -212,7 +211,6 @@ static udm_error_t *create_job(job_work_t *work)
 int udm_handle_job_create(request_rec *r, udm_request_t *q)
 {
     job_work_t work;
-    const char *etag;
     udm_error_t *error = start(&work, r, q);
 
     if (!error) {
@@ -231,11 +229,11 @@ int udm_handle_job_create(request_rec *r, udm_request_t *q)
     }
     if (!work.answer) {
         work.answer = udm_job_info_text(r->pool, work.info, q->route->version);
+        work.etag = work.info->etag;
     }
     /* v4 shows a job in another form than this answer has, so its tag is not that of the answer */
-    etag = q->route->version == UDM_V10 ? udm_etag_text(r->pool, work.answer) : NULL;
-    if (etag) {
-        apr_table_setn(r->headers_out, "ETag", etag);
+    if (q->route->version == UDM_V10) {
+        apr_table_setn(r->headers_out, "ETag", work.etag);
     }
     apr_table_setn(r->headers_out, "Location",
                    apr_psprintf(r->pool, "%s%s/%" APR_INT64_T_FMT, udm_handler_base_url(r, q),
@@ -243,30 +241,32 @@ int udm_handle_job_create(request_rec *r, udm_request_t *q)
     return udm_respond_text(r, HTTP_ACCEPTED, work.answer);
 }
 
-static udm_error_t *read_representation(udm_pg_t *db, void *baton)
+static udm_error_t *read_definition(udm_pg_t *db, void *baton)
 {
     job_work_t *work = baton;
 
-    return udm_job_representation(&work->json, work->r->pool, db, work->q->who, work->id,
-                                  work->q->route->version);
+    return udm_job_definition(&work->job, work->r->pool, db, work->q->who, work->id);
 }
 
 UDM_BATCH_FN(udm_handler_ask_jobs, udm_job_ask_t, udm_job_get_many)
 
 /*
- * What udm_job_representation() makes, as text. Clients ask for nothing as often as for what became of
- * a job: in v10 and v3 without a tree of JSON on the way, and together with whoever else asks.
+ * What GET of a job shows, and its tag: the definition in v4, else JobInfo. Clients ask for nothing as
+ * often as for what became of a job: in v10 and v3 without a tree of JSON on the way, and together with
+ * whoever else asks.
  */
-static udm_error_t *read_text(const char **text, job_work_t *work)
+static udm_error_t *read_shown(job_work_t *work)
 {
     request_rec *r = work->r;
     udm_job_ask_t ask = {.pool = r->pool, .who = work->q->who, .id = work->id};
     udm_error_t *error;
 
     if (work->q->route->version == UDM_V4) {
-        error = udm_dbd_with(r, true, read_representation, work);
+        error = udm_dbd_with(r, true, read_definition, work);
         if (!error) {
-            *text = udm_json_text(r->pool, udm_json_own(r->pool, work->json));
+            work->etag = work->job->etag;
+            work->answer = udm_json_text(
+                r->pool, udm_json_own(r->pool, udm_job_json(r->pool, work->job, work->id)));
         }
         return error;
     }
@@ -275,7 +275,8 @@ static udm_error_t *read_text(const char **text, job_work_t *work)
         error = ask.error;
     }
     if (!error) {
-        *text = udm_job_info_text(r->pool, ask.info, work->q->route->version);
+        work->etag = ask.info->etag;
+        work->answer = udm_job_info_text(r->pool, ask.info, work->q->route->version);
     }
     return error;
 }
@@ -283,13 +284,13 @@ static udm_error_t *read_text(const char **text, job_work_t *work)
 int udm_handle_job_get(request_rec *r, udm_request_t *q)
 {
     job_work_t work;
-    const char *text;
     udm_error_t *error = start(&work, r, q);
 
     if (!error) {
-        error = read_text(&text, &work);
+        error = read_shown(&work);
     }
-    return error ? udm_respond_error(r, error) : udm_respond_resource_text(r, text);
+    return error ? udm_respond_error(r, error)
+                 : udm_respond_resource_tagged(r, work.etag, work.answer);
 }
 
 static udm_error_t *replace_job(udm_pg_t *db, void *baton)

@@ -181,7 +181,12 @@ static int respond_tagged(request_rec *r, const char *etag, const char *text,
 
 int udm_respond_resource_text(request_rec *r, const char *text)
 {
-    return respond_tagged(r, udm_etag_text(r->pool, text), dressed(r, text), "private, no-cache");
+    return udm_respond_resource_tagged(r, udm_etag_text(r->pool, text), text);
+}
+
+int udm_respond_resource_tagged(request_rec *r, const char *etag, const char *text)
+{
+    return respond_tagged(r, etag, dressed(r, text), "private, no-cache");
 }
 
 int udm_respond_resource(request_rec *r, json_t *json)

@@ -26,6 +26,8 @@ int udm_respond_text(request_rec *r, int status, const char *text);
  */
 int udm_respond_resource(request_rec *r, json_t *json);
 int udm_respond_resource_text(request_rec *r, const char *text);
+/* The same for one whose tag is known. */
+int udm_respond_resource_tagged(request_rec *r, const char *etag, const char *text);
 
 /* The same for a text of JSON that everybody may have, and that is never wrapped. */
 int udm_respond_document(request_rec *r, const char *text);

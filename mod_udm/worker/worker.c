@@ -10,6 +10,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "core/clock.h"
 #include "db/installation.h"
 
 /* What a pool may keep for its next use; the rest goes back to the system. */

@@ -1,5 +1,5 @@
--- One place for a job's state: what a job shows is decided here, whoever changes it, and every run is made
--- here, so that its window is.
+-- One place for a job's state: what a job shows is decided here, whoever changes it; every run is made
+-- here, so that its window is; and a number tells one state of a definition from another.
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL ROLE udm_owner;
@@ -52,6 +52,29 @@ CREATE TRIGGER job_shows_new BEFORE INSERT ON udm.job
 CREATE TRIGGER job_shows BEFORE UPDATE OF latest_run_id, next_run_at, suspended ON udm.job
     FOR EACH ROW EXECUTE FUNCTION udm.job_shows();
 
+-- ---- whether a job has been changed ----
+
+ALTER TABLE udm.job ADD COLUMN version bigint NOT NULL DEFAULT 1;
+COMMENT ON COLUMN udm.job.version IS
+    'Raised by each change of what the job is to do: part of the entity tags of the API.';
+
+CREATE FUNCTION udm.job_changed() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.version := OLD.version + 1;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER job_changed BEFORE UPDATE ON udm.job
+    FOR EACH ROW WHEN (
+        (OLD.family, OLD.source, OLD.type, OLD.title, OLD.description, OLD.time_all, OLD.date_from,
+         OLD.date_to, OLD.media, OLD.export_attachments, OLD.file_split_size, OLD.file_split_bytes,
+         OLD.filters, OLD.schedule, OLD.suspended) IS DISTINCT FROM
+        (NEW.family, NEW.source, NEW.type, NEW.title, NEW.description, NEW.time_all, NEW.date_from,
+         NEW.date_to, NEW.media, NEW.export_attachments, NEW.file_split_size, NEW.file_split_bytes,
+         NEW.filters, NEW.schedule, NEW.suspended))
+    EXECUTE FUNCTION udm.job_changed();
+
 -- ---- how a run is made ----
 
 -- Makes the runs that latest_run_id of these jobs names, each scheduled at its instant, and their
@@ -96,7 +119,7 @@ $$;
 COMMENT ON FUNCTION udm.make_runs(bigint[], timestamptz[], text[]) IS
     'Every run is made here, and its window with it.';
 
-REVOKE ALL ON FUNCTION udm.job_status(text, text, boolean, boolean), udm.job_shows(),
+REVOKE ALL ON FUNCTION udm.job_status(text, text, boolean, boolean), udm.job_shows(), udm.job_changed(),
     udm.make_runs(bigint[], timestamptz[], text[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION udm.job_status(text, text, boolean, boolean),
     udm.make_runs(bigint[], timestamptz[], text[]) TO udm_httpd, udm_worker;

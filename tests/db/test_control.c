@@ -9,7 +9,6 @@
 
 #include <apr_strings.h>
 
-#include "core/etag.h"
 #include "core/json.h"
 #include "db/control.h"
 #include "db/queue.h"
@@ -329,13 +328,19 @@ START_TEST(who_may)
 }
 END_TEST
 
+/* The tag that GET of a version shows. */
 static const char *tag_of(apr_int64_t id, udm_version version)
 {
-    json_t *json;
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_info_t *info;
+    udm_job_t *job;
 
-    dbtest_ok(
-        udm_job_representation(&json, pool, dbtest_httpd(), dbtest_principal("acme"), id, version));
-    return udm_etag_make(pool, udm_json_own(pool, json));
+    if (version == UDM_V4) {
+        dbtest_ok(udm_job_definition(&job, pool, dbtest_httpd(), who, id));
+        return job->etag;
+    }
+    dbtest_ok(udm_job_get(&info, pool, dbtest_httpd(), who, id));
+    return info->etag;
 }
 
 START_TEST(if_match)
@@ -383,6 +388,56 @@ START_TEST(if_match)
                  "read it again"); /* "suspended" is part of the definition */
     dbtest_fails(change_as(&info, UDM_CHANGE_CANCEL, NO_ID, &condition, who), UDM_E_NOT_FOUND,
                  "there is no job with this id");
+    /* As a proxy writes it that compresses, and what is none of ours, be it no text at all. */
+    condition.if_match = apr_psprintf(pool, "\"\xff\", W/\"%.32s-gzip\"", tag_of(id, UDM_V4) + 1);
+    dbtest_ok(change_as(&info, UDM_CHANGE_CANCEL, id, &condition, who));
+    condition.if_match = "\"\xff\"";
+    dbtest_fails(change_as(&info, UDM_CHANGE_DELETE, id, &condition, who), UDM_E_PRECONDITION,
+                 "read it again");
+}
+END_TEST
+
+/* What GET shows is never another thing under the same tag: neither of the job nor of its run. */
+START_TEST(every_change_makes_another_tag)
+{
+    static const char *const changes[] = {"UPDATE udm.job SET title = 'new'",
+                                          "UPDATE udm.job SET schedule = '{\"startDate\": "
+                                          "\"2099-01-01\"}'", /* which v10 does not show */
+                                          "UPDATE udm.job SET filters = '[{\"attribute\": \"a\", "
+                                          "\"operator\": \"eq\","
+                                          " \"value\": \"b\"}]'",
+                                          "UPDATE udm.job SET suspended = true",
+                                          "UPDATE udm.run_progress SET percent = 1",
+                                          "UPDATE udm.run_progress SET percent = 2",
+                                          "UPDATE udm.run SET status = 'FAILED', status_reason = "
+                                          "'one';"
+                                          " UPDATE udm.job SET latest_run_id = latest_run_id",
+                                          "UPDATE udm.run SET status_reason = 'two'",
+                                          "UPDATE udm.run SET file_name = 'export-a.zip.smime'",
+                                          "UPDATE udm.run SET file_name = 'export-b.zip.smime'",
+                                          "UPDATE udm.run SET file_size = 1",
+                                          "UPDATE udm.job SET latest_run_id = NULL"};
+    enum { OF_DEFINITION = 4 };
+    apr_int64_t id = controltest_make(QUEUED);
+    const char *tag, *definition;
+    int i;
+
+    claim();
+    tag = tag_of(id, UDM_V10);
+    definition = tag_of(id, UDM_V4);
+    ck_assert_str_ne(tag, definition);
+    for (i = 0; i < (int)(sizeof(changes) / sizeof(changes[0])); i++) {
+        const char *before = tag, *definition_before = definition;
+
+        ck_assert_str_eq(tag_of(id, UDM_V10), before);
+        ck_assert_str_eq(tag_of(id, UDM_V4), definition_before);
+        dbtest_exec(changes[i]);
+        tag = tag_of(id, UDM_V10);
+        definition = tag_of(id, UDM_V4);
+        ck_assert_msg(strcmp(tag, before) != 0, "%s", changes[i]);
+        ck_assert_msg((strcmp(definition, definition_before) != 0) == (i < OF_DEFINITION), "%s",
+                      changes[i]);
+    }
 }
 END_TEST
 
@@ -483,6 +538,7 @@ TCase *control_case(void)
     tcase_add_test(tc, the_worker_is_told);
     tcase_add_test(tc, who_may);
     tcase_add_test(tc, if_match);
+    tcase_add_test(tc, every_change_makes_another_tag);
     tcase_add_test(tc, many);
     tcase_add_test(tc, many_without_a_database);
     return tc;

@@ -399,7 +399,6 @@ START_TEST(definition_is_what_was_sent)
     udm_principal_t *blind[3];
     udm_job_t *job = dbtest_job();
     udm_job_t *read;
-    json_t *json;
     apr_int64_t id;
     int i;
 
@@ -432,18 +431,6 @@ START_TEST(definition_is_what_was_sent)
     ck_assert_int_eq(read->schedule.start, job->schedule.start);
     ck_assert_ptr_nonnull(strstr(read->schedule_json, "\"startDate\":\"2096-02-29 01:02\""));
 
-    /* v4 shows the definition, the others JobInfo. */
-    dbtest_ok(udm_job_representation(&json, pool, dbtest_httpd(), who, id, UDM_V4));
-    udm_json_own(pool, json);
-    ck_assert_int_eq(json_integer_value(json_object_get(json, "id")), id);
-    ck_assert_ptr_nonnull(json_object_get(json, "schedulerParam"));
-    ck_assert_ptr_null(json_object_get(json, "status"));
-    dbtest_ok(udm_job_representation(&json, pool, dbtest_httpd(), who, id, UDM_V10));
-    udm_json_own(pool, json);
-    ck_assert_int_eq(json_integer_value(json_object_get(json, "id")), id);
-    ck_assert_str_eq(json_string_value(json_object_get(json, "status")), "SUSPENDED");
-    ck_assert_ptr_null(json_object_get(json, "schedulerParam"));
-
     blind[0] = dbtest_principal("other");
     blind[1] = dbtest_principal_of("acme", "UCSX", "Interaction", true, true);
     blind[2] = dbtest_principal_of("acme", "UCS", "Interaction", false, true);
@@ -451,11 +438,6 @@ START_TEST(definition_is_what_was_sent)
         dbtest_fails(udm_job_definition(&read, pool, dbtest_httpd(), blind[i], id), UDM_E_NOT_FOUND,
                      "there is no job with this id");
         ck_assert_ptr_null(read);
-        dbtest_fails(udm_job_representation(&json, pool, dbtest_httpd(), blind[i], id, UDM_V4),
-                     UDM_E_NOT_FOUND, "there is no job with this id");
-        dbtest_fails(udm_job_representation(&json, pool, dbtest_httpd(), blind[i], id, UDM_V10),
-                     UDM_E_NOT_FOUND, "there is no job with this id");
-        ck_assert_ptr_null(json);
     }
 }
 END_TEST

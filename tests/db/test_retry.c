@@ -17,16 +17,19 @@
 #define HASH_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define HASH_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
+static const char *last_etag; /* of what was answered last */
+
 /* The error, and what was answered. */
 static udm_error_t *post_as(const char **answer, apr_int64_t *id, const udm_principal_t *who,
                             const char *key, const char *hash, udm_version version)
 {
     udm_retry_t retry = {key, hash, version};
-    udm_error_t *error = udm_job_create_once(answer, id, pool, dbtest_httpd(), dbtest_job(), &retry,
-                                             dbtest_audit(who));
+    udm_error_t *error = udm_job_create_once(answer, &last_etag, id, pool, dbtest_httpd(),
+                                             dbtest_job(), &retry, dbtest_audit(who));
 
     ck_assert_int_eq(PQtransactionStatus(dbtest_httpd()->conn), PQTRANS_IDLE);
     ck_assert(!error == (*answer != NULL));
+    ck_assert(!error == (last_etag != NULL));
     ck_assert(!error == (*id > 0));
     return error;
 }
@@ -48,10 +51,13 @@ START_TEST(same_answer_again)
 {
     const char *first, *again;
     apr_int64_t id, same;
+    udm_job_info_t *shown;
     json_t *json;
 
     dbtest_ok(post(&first, &id, "key-1", HASH_A));
     ck_assert_str_eq(counts(), "1 1 1 1");
+    dbtest_ok(udm_job_get(&shown, pool, dbtest_httpd(), dbtest_principal("acme"), id));
+    ck_assert_str_eq(last_etag, shown->etag);
     json = udm_json_own(pool, json_loads(first, 0, NULL));
     ck_assert_int_eq(json_integer_value(json_object_get(json, "id")), id);
     ck_assert_str_eq(json_string_value(json_object_get(json, "status")), "QUEUED");
@@ -59,6 +65,7 @@ START_TEST(same_answer_again)
     dbtest_exec("UPDATE udm.job SET status = 'COMPLETED'; DELETE FROM udm.run");
     dbtest_ok(post(&again, &same, "key-1", HASH_A));
     ck_assert_str_eq(again, first);
+    ck_assert_str_eq(last_etag, shown->etag);
     ck_assert_int_eq(same, id);
     ck_assert_str_eq(counts(), "1 0 1 1");
     dbtest_exec("DELETE FROM udm.job");
@@ -142,19 +149,19 @@ START_TEST(errors_are_not_kept)
 {
     udm_retry_t retry = {"key-1", HASH_A, UDM_V10};
     udm_job_t *job = dbtest_job();
-    const char *answer;
+    const char *answer, *etag;
     apr_int64_t id;
 
     job->type = "Nothing";
-    dbtest_fault(udm_job_create_once(&answer, &id, pool, dbtest_httpd(), job, &retry,
+    dbtest_fault(udm_job_create_once(&answer, &etag, &id, pool, dbtest_httpd(), job, &retry,
                                      dbtest_audit(dbtest_principal("acme"))),
                  "/jobParams/type", "Nothing");
     ck_assert_str_eq(counts(), "0 0 0 0");
     ck_assert_int_eq(PQtransactionStatus(dbtest_httpd()->conn), PQTRANS_IDLE);
 
     retry.body_sha256 = "no hash"; /* which the record refuses, after the job was written */
-    dbtest_fails(udm_job_create_once(&answer, &id, pool, dbtest_httpd(), dbtest_job(), &retry,
-                                     dbtest_audit(dbtest_principal("acme"))),
+    dbtest_fails(udm_job_create_once(&answer, &etag, &id, pool, dbtest_httpd(), dbtest_job(),
+                                     &retry, dbtest_audit(dbtest_principal("acme"))),
                  UDM_E_INTERNAL, "not expected");
     ck_assert_ptr_null(answer);
     ck_assert_int_eq(id, 0);
@@ -172,6 +179,7 @@ typedef struct other_t {
     const udm_job_t *job;
     const udm_audit_t *audit;
     const char *answer;
+    const char *etag;
     apr_int64_t id;
     udm_error_t *error;
 } other_t;
@@ -181,8 +189,8 @@ static void *post_other(void *data)
     udm_retry_t retry = {"key-1", HASH_A, UDM_V10};
     other_t *other = data;
 
-    other->error = udm_job_create_once(&other->answer, &other->id, other->pool, other->db,
-                                       other->job, &retry, other->audit);
+    other->error = udm_job_create_once(&other->answer, &other->etag, &other->id, other->pool,
+                                       other->db, other->job, &retry, other->audit);
     return NULL;
 }
 

@@ -1,4 +1,5 @@
-"""0019_job_state: what a job shows, and the window of a run, each in one place of the database."""
+"""0018_job_state: what a job shows, the window of a run, and whether a job has been changed, each in one
+place of the database."""
 import itertools
 
 import psycopg
@@ -160,3 +161,26 @@ def test_runs_of_jobs_that_are_there_alone(db):
     job = add_job(db, latest=True)
     with pytest.raises(psycopg.errors.UniqueViolation):
         db.execute("SELECT udm.make_runs(ARRAY[%s]::bigint[], ARRAY[now()], NULL)", [job])
+
+
+CHANGES = ["family = 'DataSync'", "source = 'x'", "type = 'x'", "title = 'x'", "description = 'x'",
+           "time_all = false", "date_from = now()", "date_to = now()", "media = '{a}'", "export_attachments = true",
+           "file_split_size = 'x'", "file_split_bytes = 1", "filters = '[1]'", "schedule = '{\"a\": 1}'",
+           "suspended = true"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_raises_the_version(db, change):
+    job, other = add_job(db), add_job(db)
+    for expected in (2, 2):
+        db.execute(f"UPDATE udm.job SET {change} WHERE id = %s", [job])
+        assert value(db, "SELECT version FROM udm.job WHERE id = %s", job) == expected
+    assert value(db, "SELECT version FROM udm.job WHERE id = %s", other) == 1
+
+
+@pytest.mark.parametrize("change", ["latest_run_id = 1", "next_run_at = NULL", "watermark = now()", "runs_left = 3",
+                                    "status = 'FAILED'", "changed_at = now()", "title = title"])
+def test_what_its_runs_do_does_not(db, change):
+    job = add_job(db)
+    db.execute(f"UPDATE udm.job SET {change} WHERE id = %s", [job])
+    assert value(db, "SELECT version FROM udm.job WHERE id = %s", job) == 1

@@ -211,7 +211,7 @@ MUST_NOT = [
     *((role, f"UPDATE udm.{table} SET {column} = {column}") for role in ROLES
       for table, columns in (("file", "name run_id job_id ccid source type part size sha256 created_at"
                                       " expires_at"),
-                             ("job", "id ccid created_at created_by"),
+                             ("job", "id ccid created_at created_by version"),
                              ("run", "id job_id ccid source type created_at created_by window_from media"
                                      " filters window_all moves_watermark"),
                              ("certificate", "ccid"), ("tenant", "ccid name encryption"))

@@ -85,10 +85,47 @@ START_TEST(test_forbids)
 }
 END_TEST
 
+#define OURS "0123456789abcdef0123456789abcdef"
+
+/* What is left of a list to be compared elsewhere. */
+START_TEST(test_list)
+{
+    static const struct {
+        const char *sent;
+        const char *taken;
+    } lists[] = {
+        {"\"" OURS "\"", "\"" OURS "\""},
+        {" ,W/\"" OURS "\" ,\"" OURS "-gzip\", W/\"" OURS ";x-gzip\"",
+         "\"" OURS "\" \"" OURS "\" \"" OURS "\""},
+        {"\"x\", \"\xff\", \"\", \"*\"", ""},
+        {"\"" OURS "0\", \"" OURS "-\", \"" OURS "gzip\", \"" OURS "-gz\"", ""},
+        {"\"0123456789ABCDEF0123456789ABCDEF\", \"0123\"", ""},
+        {"", ""},
+        {"*, \"" OURS "\"", ""},
+        {OURS, ""},
+        {"\"" OURS "\", x, \"" OURS "\"", "\"" OURS "\""},
+        {"\"" OURS, ""},
+        {"W/W/\"" OURS "\"", ""},
+    };
+    size_t i;
+
+    ck_assert_ptr_null(udm_etag_list(pool, NULL));
+    ck_assert_ptr_null(udm_etag_list(pool, "*"));
+    ck_assert_ptr_null(udm_etag_list(pool, " *\t"));
+    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        apr_array_header_t *tags = udm_etag_list(pool, lists[i].sent);
+
+        ck_assert_ptr_nonnull(tags);
+        ck_assert_str_eq(apr_array_pstrcat(pool, tags, ' '), lists[i].taken);
+    }
+}
+END_TEST
+
 TCase *etag_case(void)
 {
     TCase *tc = unit_case("etag");
 
+    tcase_add_test(tc, test_list);
     tcase_add_test(tc, test_make);
     tcase_add_test(tc, test_allows);
     tcase_add_test(tc, test_changed_on_the_way);
