@@ -24,6 +24,7 @@
 
 #include "core/clock.h"
 #include "core/text.h"
+#include "worker/claimer.h"
 #include "worker/leases.h"
 #include "worker/planner.h"
 #include "worker/purger.h"
@@ -141,7 +142,7 @@ static void start_the_others(keeper_t *k)
     worker->slots = slots;
     apr_thread_mutex_unlock(worker->lock);
     for (i = 0; !error && i < count; i++) {
-        error = udm_slot_start(&slots[i], k->pool, worker, i + 1, i + 1 == count);
+        error = udm_claimer_start(&slots[i], k->pool, worker, i + 1, i + 1 == count);
         if (!error) {
             apr_thread_mutex_lock(worker->lock);
             worker->slot_count = i + 1;

@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * slot.h: a slot is a thread that claims runs and exports them, one at a time.
+ * slot.h: a slot has room for one run at a time: what its own thread (claimer.c) and others know of it.
  */
 #ifndef UDM_WORKER_SLOT_H
 #define UDM_WORKER_SLOT_H
@@ -20,7 +20,7 @@ typedef enum {
 typedef struct udm_slot_t {
     udm_worker_t *worker;
     const char *id; /* worker_id of its runs; no other slot has the same */
-    bool reserve;   /* see udm_slot_start */
+    bool reserve;   /* see udm_claimer_start */
     apr_thread_t *thread;
     udm_export_watch_t watch;
     /* ---- its own thread's alone */
@@ -36,13 +36,6 @@ typedef struct udm_slot_t {
     udm_verdict verdict;  /* on `run` */
     apr_int64_t renewed;  /* when the lease of `run` was last known to be ours */
 } udm_slot_t;
-
-/*
- * Starts one more slot. The reserve is there for who has nothing under way while all others are busy: what
- * one contact centre exports does not keep another one's first export from beginning.
- */
-udm_error_t *udm_slot_start(udm_slot_t **slot, apr_pool_t *p, udm_worker_t *worker, int number,
-                            bool reserve);
 
 /* Stops the slot's run; the first verdict stands. Call with worker->lock held. */
 void udm_slot_stop(udm_slot_t *slot, udm_verdict verdict);

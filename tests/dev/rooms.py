@@ -29,11 +29,9 @@ ROOMS = {
 
 # What is not as it should be yet, and what would mend it. An arrow's ends may be patterns.
 ARROWS = {
-    "worker/storage -> worker/slot": "what the two share in a header of its own",
 }
 # Each is to be split.
 LONG = {
-    "mod_udm/worker": "keeper.c slot.c",
 }
 
 
