@@ -5,7 +5,7 @@
  *   keeper    the main thread: signals, the supervisor, phases, the end; no database
  *   planner   hears notifications, makes the runs of due jobs, wakes the others
  *   leases    renews the leases of what the slots run, and says that the worker is there
- *   slot      claims runs and exports them, one at a time; attempt.h has one attempt of a run
+ *   claimer   claims runs and exports them, one at a time, a slot each; attempt.h has one attempt of a run
  *   purger    takes out of store and database what is over
  *
  * No thread waits for another one, and each has a connection of its own, so that what holds one of them
