@@ -18,7 +18,8 @@
 #define AGE_MS 60000
 
 /* A server that does not answer in this time to what ends a run is not waited for. */
-#define CLEAN_MS 5000
+#define CLEAN_MS   5000
+#define PARTING_MS 1000 /* nor is this of one that is not to be used again */
 
 struct udm_source_hold_t {
     apr_pool_t *pool; /* of the connection: cleared with it */
@@ -30,19 +31,32 @@ struct udm_source_hold_t {
     bool spent; /* not to be used once more: only its end is waited for */
 };
 
+static void drop(udm_source_hold_t *hold)
+{
+    if (hold->spent && hold->db) {
+        /* A pooler closes its session where a transaction has not ended. */
+        hold->db->patience = PARTING_MS;
+        PQclear(udm_pg_answer(hold->db, 1));
+    }
+    hold->db = NULL;
+    hold->lent = hold->spent = false;
+    apr_pool_clear(hold->pool);
+}
+
+/* Before the pool of the connection goes. */
+static apr_status_t part(void *data)
+{
+    drop(data);
+    return APR_SUCCESS;
+}
+
 udm_source_hold_t *udm_source_hold_make(apr_pool_t *p)
 {
     udm_source_hold_t *hold = apr_pcalloc(p, sizeof(*hold));
 
     apr_pool_create(&hold->pool, p);
+    apr_pool_pre_cleanup_register(p, hold, part);
     return hold;
-}
-
-static void drop(udm_source_hold_t *hold)
-{
-    hold->db = NULL;
-    hold->lent = hold->spent = false;
-    apr_pool_clear(hold->pool);
 }
 
 bool udm_source_hold_expire(udm_source_hold_t *hold)
