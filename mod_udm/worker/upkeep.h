@@ -1,6 +1,6 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * upkeep.h: what the purger's thread does for the database: see growth.h.
+ * upkeep.h: what the purger's thread does for the database: see db/retention.h.
  */
 #ifndef UDM_WORKER_UPKEEP_H
 #define UDM_WORKER_UPKEEP_H
