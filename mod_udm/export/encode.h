@@ -24,13 +24,13 @@ udm_error_t *udm_tuple_read(udm_field_t *fields, int count, apr_pool_t *p,
 
 typedef struct udm_encoder_t udm_encoder_t;
 
-/* The fields in front of the columns of a row (db/source.h). */
+/* The fields in front of the columns of a row (source/source.h). */
 #define UDM_ROW_SUBTYPE 0
 #define UDM_ROW_KEY     1
 #define UDM_ROW_COLUMNS 2
 
 /*
- * An encoder for rows of these columns (of udm_column_t, db/source.h).
+ * An encoder for rows of these columns (of udm_column_t, source/source.h).
  * @return UDM_E_SOURCE for a column whose type it does not know
  */
 udm_error_t *udm_encoder_make(udm_encoder_t **encoder, apr_pool_t *p,

@@ -23,7 +23,7 @@
 /* At a time into a block, so that it stays below 128 KiB. */
 #define CONTENT_SIZE 6144
 
-/* Fields of an attachment (db/source.h). */
+/* Fields of an attachment (source/source.h). */
 enum {
     ATTACHMENT_SUBTYPE,
     ATTACHMENT_ENTITY,

@@ -106,7 +106,7 @@ void *udm_config_merge_dir(apr_pool_t *p, void *basev, void *addv)
 
 udm_server_t *udm_config_main(void)
 {
-    return ap_get_module_config(ap_server_conf->module_config, &udm_module);
+    return udm_config_server(ap_server_conf);
 }
 
 udm_server_t *udm_config_server(const server_rec *s)

@@ -135,7 +135,7 @@ static bool asks_for_token(const udm_dir_t *dir)
 /* What sections with UDM On need. */
 static int check_mounts(const udm_server_t *conf, server_rec *s, apr_pool_t *p)
 {
-    const udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);
+    const udm_server_t *own = udm_config_server(s);
     const udm_mount_t *mount;
     const udm_dir_t *dir;
     int faults = 0;
@@ -179,7 +179,7 @@ static void note_mounts(udm_server_t *conf, apr_pool_t *pconf, server_rec *s)
 
     conf->mount_paths = apr_array_make(pconf, 2, sizeof(const char *));
     for (; s; s = s->next) {
-        const udm_server_t *own = ap_get_module_config(s->module_config, &udm_module);
+        const udm_server_t *own = udm_config_server(s);
 
         for (i = 0; i < own->mounts->nelts; i++) {
             const char *path = APR_ARRAY_IDX(own->mounts, i, udm_mount_t).dir->mount;
@@ -245,7 +245,7 @@ int udm_config_check(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     note_mounts(conf, pconf, s);
     conf->connections = smallest_pool(ap_conftree, UDM_DEFAULT_CONNECTIONS);
     for (server = s; server; server = server->next) {
-        const udm_server_t *own = ap_get_module_config(server->module_config, &udm_module);
+        const udm_server_t *own = udm_config_server(server);
 
         faults += check_mounts(conf, server, ptemp);
         for (i = 0; i < own->key_files->nelts; i++) {

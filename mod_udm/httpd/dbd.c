@@ -76,8 +76,10 @@ static void note_loss(request_rec *r, const udm_error_t *error)
  * without a round trip: the first call takes the farewell message, the second the end of the
  * stream. What is run again on a new connection anyhow needs no such look.
  */
-static bool revive(PGconn *conn, bool look)
+static bool revive(udm_pg_t *db, bool look)
 {
+    PGconn *conn = db->conn;
+
     if (look && PQstatus(conn) == CONNECTION_OK && PQconsumeInput(conn)) {
         (void)PQconsumeInput(conn);
     }
@@ -85,20 +87,17 @@ static bool revive(PGconn *conn, bool look)
         return false;
     }
     /* the encoding of a new session is whatever the environment or the database says */
-    if (PQclientEncoding(conn) != pg_char_to_encoding("UTF8") &&
-        PQsetClientEncoding(conn, "UTF8") != 0) {
-        return false;
-    }
-    return PQstatus(conn) == CONNECTION_OK;
+    return PQclientEncoding(conn) == pg_char_to_encoding("UTF8") ||
+           !udm_pg_exec(db->pool, db, "SET client_encoding = 'UTF8'");
 }
 
 /* Ends what the work left open, so that the next borrower finds a clean session. */
-static void tidy(PGconn *conn)
+static void tidy(udm_pg_t *db)
 {
-    PGTransactionStatusType state = PQtransactionStatus(conn);
+    PGTransactionStatusType state = PQtransactionStatus(db->conn);
 
-    if (PQstatus(conn) == CONNECTION_OK && (state == PQTRANS_INTRANS || state == PQTRANS_INERROR)) {
-        PQclear(PQexec(conn, "ROLLBACK"));
+    if (state == PQTRANS_INTRANS || state == PQTRANS_INERROR) {
+        udm_pg_exec(db->pool, db, "ROLLBACK");
     }
 }
 
@@ -124,7 +123,7 @@ static udm_error_t *run(request_rec *r, udm_pg_t *db, work_t *work)
     work->begun = true;
     error = work->fn(db, work->baton);
     if (error && udm_pg_undefined(error)) {
-        tidy(db->conn);
+        tidy(db);
         wrong = udm_installation_check(r->pool, db);
         error = wrong ? wrong : error;
     }
@@ -142,13 +141,18 @@ static udm_error_t *run_on(request_rec *r, PGconn *conn, bool again, work_t *wor
     apr_pool_create(&lease, r->pool);
     db = udm_pg_wrap(lease, conn);
     db->patience = PATIENCE_MS;
-    error = run(r, db, work);
-    again = again || !work->begun || (error && strcmp(error->sqlstate, READ_ONLY) == 0);
-    /* Not after a wait: whoever has waited that long is told. */
-    if (error && again && !db->late && PQstatus(conn) != CONNECTION_OK && revive(conn, false)) {
-        error = run(r, db, work);
+    if (!revive(db, !again)) {
+        error = out_of_reach(r, "a pooled connection is lost and cannot be made anew");
     }
-    tidy(conn);
+    else {
+        error = run(r, db, work);
+        again = again || !work->begun || (error && strcmp(error->sqlstate, READ_ONLY) == 0);
+        /* Not after a wait: whoever has waited that long is told. */
+        if (error && again && !db->late && PQstatus(conn) != CONNECTION_OK && revive(db, false)) {
+            error = run(r, db, work);
+        }
+    }
+    tidy(db);
     (void)PQsetnonblocking(conn, 0); /* as other borrowers know it */
     apr_pool_destroy(lease);
     return error;
@@ -191,9 +195,7 @@ udm_error_t *udm_dbd_with(request_rec *r, bool again, udm_dbd_fn fn, void *baton
         goto out;
     }
     conn = apr_dbd_native_handle(dbd->driver, dbd->handle);
-    error = revive(conn, !again)
-                ? run_on(r, conn, again, &work)
-                : out_of_reach(r, "a pooled connection is lost and cannot be made anew");
+    error = run_on(r, conn, again, &work);
     dbd_close(r->server, dbd);
     if (error && error->kind == UDM_E_DATABASE) {
         note_loss(r, error);

@@ -23,7 +23,7 @@
 /* What stands in the configuration of the server that a directive is read for. */
 static udm_server_t *server_conf(cmd_parms *cmd)
 {
-    return ap_get_module_config(cmd->server->module_config, &udm_module);
+    return udm_config_server(cmd->server);
 }
 
 /* The installation has one store, one worker and one set of link keys. */

@@ -141,6 +141,9 @@ apr_status_t udm_key_file_child_init(udm_key_file_t *file, apr_pool_t *pchild)
 {
     apr_status_t status;
 
+    if (file->lock) {
+        return APR_SUCCESS; /* servers without a directive of ours share the main server's */
+    }
     /* what the parent read lives in its pool: no child ever frees it */
     if (file->current) {
         file->current->users++;

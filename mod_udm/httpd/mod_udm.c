@@ -170,7 +170,7 @@ static apr_status_t udm_problem_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 /* An error page is about to be written. */
 static void udm_insert_error_filter(request_rec *r)
 {
-    const udm_server_t *own = ap_get_module_config(r->server->module_config, &udm_module);
+    const udm_server_t *own = udm_config_server(r->server);
     const udm_request_t *q = udm_request_known(r);
 
     if (!q && r->status == HTTP_REQUEST_URI_TOO_LARGE) {

@@ -46,6 +46,12 @@ void udm_pg_give_up(udm_pg_t *db)
     udm_wait_give_up(db->conn);
 }
 
+void udm_pg_give_up_late(udm_pg_t *db)
+{
+    db->late = true;
+    udm_pg_give_up(db);
+}
+
 bool udm_pg_undefined(const udm_error_t *error)
 {
     static const char *const states[] = {"42P01", "42703", "42883", "3F000", "42501", "0A000"};
@@ -147,7 +153,7 @@ udm_error_t *udm_pg_error(apr_pool_t *p, udm_pg_t *db, const PGresult *result)
 static void leave_read_only(udm_pg_t *db, const udm_error_t *error)
 {
     if (strcmp(error->sqlstate, SQLSTATE_READ_ONLY) == 0 && !db->reads_only) {
-        udm_wait_give_up(db->conn);
+        udm_pg_give_up(db);
     }
 }
 
@@ -192,8 +198,7 @@ PGresult *udm_pg_answer(udm_pg_t *db, int sent)
 
     if (sent && udm_wait_result(&result, db->conn, db->stop, udm_wait_until(db->patience)) ==
                     UDM_WAIT_LATE) {
-        db->late = true;
-        udm_wait_give_up(db->conn);
+        udm_pg_give_up_late(db);
     }
     return result;
 }

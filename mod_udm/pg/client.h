@@ -68,12 +68,14 @@ udm_error_t *udm_pg_connect(udm_pg_t **db, apr_pool_t *p, const char *conninfo,
 /* Wraps a connection of somebody else, which is in libpq's nonblocking mode from then on. */
 udm_pg_t *udm_pg_wrap(apr_pool_t *p, PGconn *conn);
 
-/* Makes a lost connection of somebody else anew, in the time that udm_pg_connect would take. @return
- * whether it can be used */
+/* Makes a lost connection that is wrapped anew, in the time that udm_pg_connect would take. @return whether
+ * it can be used */
 bool udm_pg_reset(PGconn *conn);
 
-/* Ends a connection, for whoever owns it: PQstatus says so from now on. */
+/* Ends a connection, for whoever owns it: PQstatus says so from now on. The second one says why: what was
+ * waited for did not come in time. */
 void udm_pg_give_up(udm_pg_t *db);
+void udm_pg_give_up_late(udm_pg_t *db);
 
 /* Which servers the connection string asks for by target_session_attrs. */
 typedef enum { UDM_PG_ANY, UDM_PG_PRIMARY, UDM_PG_READ_WRITE } udm_pg_target;

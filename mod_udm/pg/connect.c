@@ -212,9 +212,8 @@ bool udm_pg_reset(PGconn *conn)
              udm_wait_connection(conn, PQresetPoll, NULL, udm_wait_until(hosts * patience)) !=
                  UDM_WAIT_READY) {
         udm_wait_give_up(conn);
-        return false;
     }
-    return PQstatus(conn) == CONNECTION_OK;
+    return PQstatus(conn) == CONNECTION_OK && PQsetnonblocking(conn, 1) == 0;
 }
 
 udm_pg_target udm_pg_target_of(PGconn *conn)

@@ -38,8 +38,7 @@ static udm_error_t *wait_input(udm_source_t *s)
     case UDM_WAIT_STOPPED:
         return udm_source_stopped(s);
     case UDM_WAIT_LATE:
-        s->db->late = true;
-        udm_pg_give_up(s->db);
+        udm_pg_give_up_late(s->db);
         break;
     case UDM_WAIT_BROKEN:
         break;

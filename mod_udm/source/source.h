@@ -57,7 +57,7 @@ udm_error_t *udm_source_open(udm_source_t **source, apr_pool_t *p, const char *s
 /*
  * The same with a connection that `hold` keeps, and keeps again when the source is closed, unless what
  * came over it made it large: `p` goes before `hold`. A row of more than `max_row` bytes (0: of any
- * size) is a lasting UDM_E_SOURCE, mostly before it is sent (source_width.c): whoever reads still has to
+ * size) is a lasting UDM_E_SOURCE, mostly before it is sent (width.c): whoever reads still has to
  * look, for one may be larger as it is sent than where it is kept.
  */
 udm_error_t *udm_source_open_held(udm_source_t **source, apr_pool_t *p, const char *source_dir,
