@@ -104,6 +104,8 @@ class Remote:
         self.queue, self.cluster = queue, cluster
         self.database = queue.env.unique("remote")
         cluster.create_database(self.database)
+        # It is crashed: what was committed is to be there when it comes back.
+        self.sql(f"ALTER DATABASE {self.database} SET synchronous_commit = on")
         self.sql(SCHEMA[:SCHEMA.index("SELECT udm.")])
         self.gate, self.stopped = None, []
         self.connect_to(self.dsn())
