@@ -162,16 +162,23 @@ static udm_error_t *schedule_or_say_why(planner_t *p)
 
 /* ---- hints ---- */
 
-static void pass_hints_on(planner_t *p)
+/* What has come in: with the answer to a statement, too. */
+static void take_hints(planner_t *p)
 {
-    udm_worker_t *worker = p->worker;
-    apr_int64_t now = udm_clock_ms();
     PGnotify *notification;
 
     while ((notification = PQnotifies(p->db->conn)) != NULL) {
         PQfreemem(notification);
         p->hint = true;
     }
+}
+
+static void pass_hints_on(planner_t *p)
+{
+    udm_worker_t *worker = p->worker;
+    apr_int64_t now = udm_clock_ms();
+
+    take_hints(p);
     if (p->hint && now - p->hinted >= HINT_GAP_MS) {
         p->hint = false;
         p->hinted = now;
@@ -192,6 +199,7 @@ static udm_error_t *wait_for_hints(planner_t *p)
     apr_int64_t now = udm_clock_ms();
     apr_int64_t until = earlier(now + TURN_MS, p->schedule_at);
 
+    take_hints(p);
     if (p->hint) {
         until = earlier(until, p->hinted + HINT_GAP_MS);
     }
