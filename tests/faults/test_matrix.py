@@ -235,9 +235,10 @@ OF_WORKER = {
 }
 # What is much like another one.
 MORE = {"purger/frozen backend", "slots/locked progress", "slots/locked job"}
-# That a run whose row somebody has locked goes back to the queue is tried for 5 s, the last time for 4 s
-# (worker/attempt.c); then it is left to its lease. It is their run alone.
-LOCKED_END = 10
+# What an end may wait for. That a run whose row somebody has locked goes back to the queue is tried for 5 s,
+# the last time for 4 s (worker/attempt.c); then it, their run alone, is left to its lease. The leases' own
+# server is given up after 2.5 s (worker/worker.c), and connected to anew.
+ENDS = {"leases": 4, "slots": 10}
 # A burst of notifications is answered this often (worker/planner.c): each wait has more or less of it.
 HINT_GAP = 0.2
 RESET = "TRUNCATE udm.file, udm.run_progress, udm.run, udm.job"
@@ -245,7 +246,7 @@ RESET = "TRUNCATE udm.file, udm.run_progress, udm.run, udm.job"
 
 def compare_worker(queue, clients, name, make, held, whose="acme", environment=None,
                    logs="UDM0210|UDM0220", rounds=ROUNDS, seconds=SECONDS):
-    result = Comparison(name, HINT_GAP, LOCKED_END if "locked" in name else 0)
+    result = Comparison(name, HINT_GAP, ENDS.get(name.partition("/")[0], 0))
     for ccid in (*SMALL, trouble.FIRST):
         if not queue.sql("SELECT 1 FROM udm.tenant WHERE ccid = %s", [ccid]):
             queue.add_centre(ccid)
