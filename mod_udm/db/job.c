@@ -14,6 +14,8 @@
 #include "db/job_private.h"
 #include "db/row.h"
 
+#define SQLSTATE_DEADLOCK "40P01"
+
 /* What a definition fills, whether it is stored for the first time or anew: a parameter each, which is
  * an array, for several may be stored at once. In the order of PLAN_NAMES. */
 enum {
@@ -266,10 +268,15 @@ udm_error_t *udm_job_insert(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const *j
     udm_error_t *error = insert_all(p, db, jobs, count);
     int i;
 
-    if (!error || count == 1 || PQstatus(db->conn) != CONNECTION_OK) {
+    /*
+     * They are of one contact centre: the lock that this waited for in vain holds them all up, and each by
+     * itself would wait as long again, after those before it. A deadlock is over.
+     */
+    if (!error || count == 1 ||
+        (error->kind == UDM_E_DATABASE && strcmp(error->sqlstate, SQLSTATE_DEADLOCK) != 0)) {
         return error;
     }
-    /* None was stored. No job is to fail because of another, be it only that its tenant is locked. */
+    /* None was stored. No job is to fail because of another. */
     for (i = 0; i < count; i++) {
         error = insert_all(p, db, &jobs[i], 1);
         jobs[i]->error = error ? udm_error_copy(jobs[i]->pool, error) : NULL;

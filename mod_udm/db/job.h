@@ -23,9 +23,9 @@ typedef struct udm_job_new_t {
 
 /*
  * Stores jobs, each with its first run if it is due now, and the audit, in one statement, and tells the
- * workers. Several only outside of a transaction.
- * @return an error of a database that is lost: then none is stored, unless it did not get round to
- *         answering. Else it is known of each what came of it.
+ * workers. Several only outside of a transaction, and of one contact centre: its rows may be locked.
+ * @return UDM_E_DATABASE of a database that is lost, or of a lock that was not let go: then none is
+ *         stored, unless it did not get round to answering. Else it is known of each what came of it.
  */
 udm_error_t *udm_job_insert(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const *jobs, int count);
 

@@ -31,6 +31,8 @@
 #include "worker/slot.h"
 
 #define TURN_MS       1000
+#define DEAF_MS       1500 /* the planner's server gives a sign every second, unless it stands still */
+#define DEAF_TURN_MS  250
 #define HAND_BACK_MS  20000 /* then the process ends, whatever its slots do */
 #define CLOCK_MS      1000  /* more than a clock that is kept right moves at once */
 #define CONTROL_LINES 256
@@ -45,6 +47,7 @@ typedef struct keeper_t {
     int control; /* stdin, or -1 */
     char line[CONTROL_LINES];
     size_t line_size;
+    bool deaf;          /* nobody hears notifications */
     apr_int64_t clock;  /* the host's clock less the one that is never set */
     apr_int64_t end_by; /* 0 unless handing back */
 } keeper_t;
@@ -183,6 +186,23 @@ static void watch_clock(keeper_t *k)
     }
 }
 
+/*
+ * The planner hears for all. While its server keeps it waiting the slots look by themselves; one that is
+ * away is tried in their own time.
+ */
+static void hear_for_the_planner(keeper_t *k)
+{
+    udm_worker_t *worker = k->worker;
+
+    apr_thread_mutex_lock(worker->lock);
+    k->deaf = worker->phase == UDM_PHASE_WORK && worker->heard != 0 && !worker->outage &&
+              udm_clock_ms() - worker->heard > DEAF_MS;
+    apr_thread_mutex_unlock(worker->lock);
+    if (k->deaf) {
+        udm_worker_wake(worker, &worker->wakes);
+    }
+}
+
 /* What the others did since the last turn. @return whether the process may end */
 static bool is_over(keeper_t *k)
 {
@@ -225,7 +245,7 @@ static void wait_for_event(keeper_t *k)
     fds[1].fd = k->bell;
     fds[2].fd = k->control;
     fds[0].events = fds[1].events = fds[2].events = POLLIN;
-    if (poll(fds, 3, TURN_MS) <= 0) {
+    if (poll(fds, 3, k->deaf ? DEAF_TURN_MS : TURN_MS) <= 0) {
         return;
     }
     if (fds[0].revents) {
@@ -324,6 +344,7 @@ int udm_keeper_run(apr_pool_t *p, const udm_settings_t *settings, bool supervise
         wait_for_event(&k);
         apr_pool_clear(k.turn);
         watch_clock(&k);
+        hear_for_the_planner(&k);
         udm_slot_stop_stale(&worker);
     }
     join_all(&k);

@@ -15,6 +15,7 @@
 #include "db/installation.h"
 #include "db/queue.h"
 #include "export/spool.h"
+#include "pg/session.h"
 #include "pg/wait.h"
 #include "worker/storage.h"
 
@@ -36,6 +37,7 @@ typedef struct planner_t {
     bool hint;
     int made;           /* jobs that got their run, since that was last logged */
     apr_int64_t hinted; /* when the last hint was acted on */
+    apr_int64_t asked;  /* when the server last gave a sign */
     apr_int64_t schedule_at;
     apr_int64_t next_at;  /* when a job is due or a run ready; 0: not known */
     apr_int64_t purge_at; /* when to wake the purger; 0: at no time known */
@@ -162,16 +164,23 @@ static udm_error_t *schedule_or_say_why(planner_t *p)
 
 /* ---- hints ---- */
 
-static void pass_hints_on(planner_t *p)
+/* What has come in: with the answer to a statement, too. */
+static void take_hints(planner_t *p)
 {
-    udm_worker_t *worker = p->worker;
-    apr_int64_t now = udm_clock_ms();
     PGnotify *notification;
 
     while ((notification = PQnotifies(p->db->conn)) != NULL) {
         PQfreemem(notification);
         p->hint = true;
     }
+}
+
+static void pass_hints_on(planner_t *p)
+{
+    udm_worker_t *worker = p->worker;
+    apr_int64_t now = udm_clock_ms();
+
+    take_hints(p);
     if (p->hint && now - p->hinted >= HINT_GAP_MS) {
         p->hint = false;
         p->hinted = now;
@@ -186,12 +195,34 @@ static void pass_hints_on(planner_t *p)
     }
 }
 
+/* Asks the server for a sign once a second, and tells the keeper that it is there. */
+static udm_error_t *ask_whether_heard(planner_t *p)
+{
+    udm_worker_t *worker = p->worker;
+    apr_int64_t now = udm_clock_ms();
+    udm_error_t *error;
+
+    if (now - p->asked < TURN_MS) {
+        return NULL;
+    }
+    udm_session_set_checked(p->db->session, 0);
+    error = udm_installation_check(p->turn, p->db);
+    if (!error) {
+        p->asked = now;
+        apr_thread_mutex_lock(worker->lock);
+        worker->heard = udm_clock_ms();
+        apr_thread_mutex_unlock(worker->lock);
+    }
+    return error;
+}
+
 /* Until a notification comes, or something is due. An error is the end of the connection. */
 static udm_error_t *wait_for_hints(planner_t *p)
 {
     apr_int64_t now = udm_clock_ms();
     apr_int64_t until = earlier(now + TURN_MS, p->schedule_at);
 
+    take_hints(p);
     if (p->hint) {
         until = earlier(until, p->hinted + HINT_GAP_MS);
     }
@@ -214,6 +245,9 @@ static udm_error_t *take_turn(planner_t *p)
 {
     udm_error_t *error = connect_database(p);
 
+    if (!error && p->ready) {
+        error = ask_whether_heard(p);
+    }
     if (!error && p->ready) {
         pass_hints_on(p);
         if (udm_clock_ms() >= p->schedule_at) {

@@ -45,6 +45,7 @@ typedef struct udm_worker_t {
     /* ---- */
     apr_thread_cond_t *wake; /* signalled with a count or `phase` changed */
     unsigned wakes;          /* of the slots */
+    apr_int64_t heard;       /* when the planner's server last gave a sign; 0: not yet */
     unsigned purges;         /* of the purger: also at hints, but after the slots */
     unsigned looks;          /* of the leases: at hints, for a cancel may be among them */
     udm_phase phase;

@@ -76,6 +76,31 @@ START_TEST(many_are_stored_at_once)
 }
 END_TEST
 
+/* A lock of their contact centre is waited for once, however many they are. */
+START_TEST(many_wait_once)
+{
+    udm_principal_t *who = dbtest_principal("acme");
+    udm_job_new_t new[8], *all[8];
+    udm_job_cipher_t cipher;
+    udm_job_t *job;
+    int i;
+
+    dbtest_ok(udm_job_check(&job, &cipher, pool, dbtest_httpd(), dbtest_job(), who));
+    for (i = 0; i < 8; i++) {
+        new[i] = (udm_job_new_t){.pool = pool, .job = job, .audit = dbtest_audit(who)};
+        all[i] = &new[i];
+    }
+    dbtest_ok(udm_pg_exec(pool, dbtest_httpd(), "SET lock_timeout = '100ms'"));
+    dbtest_exec("BEGIN");
+    dbtest_exec("SELECT FROM udm.tenant WHERE ccid = 'acme' FOR UPDATE");
+    dbtest_fails(udm_job_insert(pool, dbtest_httpd(), all, 8), UDM_E_DATABASE, "took too long");
+    dbtest_exec("ROLLBACK");
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "0");
+    dbtest_ok(udm_job_insert(pool, dbtest_httpd(), all, 8));
+    ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.job"), "8");
+}
+END_TEST
+
 /* Whoever is asked for together: each sees what it would see alone. */
 START_TEST(many_at_once)
 {
@@ -123,6 +148,7 @@ TCase *job_many_case(void)
     TCase *tc = dbtest_case("job_many");
 
     tcase_add_test(tc, many_are_stored_at_once);
+    tcase_add_test(tc, many_wait_once);
     tcase_add_test(tc, many_at_once);
     return tc;
 }

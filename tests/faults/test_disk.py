@@ -1,6 +1,5 @@
 """Disks that are full, read-only or not there: for the store and for the spool."""
 import os
-import subprocess
 
 import pytest
 
@@ -235,17 +234,6 @@ def test_unmounted_in_the_middle(queue, disks):
 
 
 # Moments at which a disk of a given size is not full
-
-@pytest.fixture(scope="module")
-def refuse(env):
-    """The library, where the servers' user can read it."""
-    if os.environ.get("UDM_SANITIZE"):
-        pytest.skip("nothing is preloaded beside a sanitizer")
-    path = os.path.join(env.make_directory("refuse"), "refuse.so")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "refuse.c")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-o", path, source, "-ldl"], check=True)
-    return path
-
 
 @pytest.mark.parametrize("call, text", [
     ("fsync", ".1.part"),  # the first part cannot be made durable
