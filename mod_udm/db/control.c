@@ -16,6 +16,7 @@
 #include "core/etag.h"
 #include "db/job_check.h"
 #include "db/job_private.h"
+#include "db/quota.h"
 #include "db/row.h"
 #include "pg/transaction.h"
 
@@ -367,6 +368,11 @@ static udm_error_t *change_job(apr_pool_t *p, udm_pg_t *db, void *baton)
     }
     if (!error && control->change == UDM_CHANGE_RESUME && !to.same) {
         error = check_registered(control, p, db);
+        if (!error) {
+            error = udm_quota_check(p, db, control->audit->who->ccid, control->job_id,
+                                    to.run == UDM_RUN_TO_QUEUED,
+                                    control->state.recurring && control->state.due);
+        }
     }
     if (error) {
         return error;
