@@ -433,6 +433,7 @@ START_TEST(what_comes_meanwhile_counts)
     racer_t late = {.pool = pool, .db = dbtest_httpd(), .job = dbtest_job()};
     pthread_barrier_t start;
     udm_pg_t *db;
+    int tries;
 
     dbtest_exec("SELECT udm.set_quota('acme', queued => 1)");
     dbtest_ok(udm_pg_connect(&db, pool, dbtest_conninfo(NULL), "psql", UDM_E_DATABASE, NULL));
@@ -446,11 +447,15 @@ START_TEST(what_comes_meanwhile_counts)
     late.start = &start;
     pthread_barrier_init(&start, NULL, 1);
     ck_assert_int_eq(pthread_create(&late.thread, NULL, race_main, &late), 0);
-    while (strcmp(dbtest_value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type ="
-                               " 'Lock' AND datname = current_database()"),
-                  "1") != 0) {
+    for (tries = 0; tries < 10000; tries++) {
+        if (strcmp(dbtest_value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type ="
+                                " 'Lock' AND datname = current_database()"),
+                   "1") == 0) {
+            break;
+        }
         apr_sleep(1000);
     }
+    ck_assert_msg(tries < 10000, "it does not wait");
     /* A worker does not wait for that, be it that it makes nothing of that contact centre meanwhile. */
     dbtest_exec("INSERT INTO udm.job (ccid, family, source, type, title, time_all, schedule_type,"
                 " schedule, next_run_at) SELECT c, 'UCS', 'UCS', 'Contact', 'x', true, 'once',"
