@@ -91,8 +91,8 @@
 #define UDM_ROW_FULL                                                                               \
     "(SELECT 'at most ' || q.queued || CASE q.queued WHEN 1 THEN ' run' ELSE ' runs' END"          \
     " || ' of the contact center in the queue' FROM udm.quota q WHERE q.ccid = j.ccid"             \
-    " AND q.queued <= (SELECT count(*) FROM udm.run o WHERE o.status = 'QUEUED'"                   \
-    " AND o.ccid = j.ccid))"
+    " AND q.queued <= (SELECT count(*) FROM (SELECT FROM udm.run o WHERE o.status = 'QUEUED'"      \
+    " AND o.ccid = j.ccid ORDER BY o.ready_at, o.id LIMIT q.queued) w))"
 #define UDM_ROW_WORKERS                                                                            \
     "(SELECT CASE WHEN count(*) = 0 THEN 'no worker has been seen yet'"                            \
     " WHEN bool_or(w.state = 'ready' AND w.fresh) THEN 'waits for a free slot of a worker'"        \

@@ -148,11 +148,14 @@ BEGIN
     -- In the order of whoever removes or renames the contact centre.
     PERFORM FROM udm.tenant t WHERE t.ccid = $1 FOR KEY SHARE;
     SELECT x.* INTO q FROM udm.quota x WHERE x.ccid = $1 FOR NO KEY UPDATE;
+    -- The order is that of the indexes, which have nothing of what is over.
     SELECT count(*) INTO waiting FROM (
-        SELECT FROM udm.run r WHERE r.status = 'QUEUED' AND r.ccid = $1 LIMIT coalesce(q.queued, 0)) w;
+        SELECT FROM udm.run r WHERE r.status = 'QUEUED' AND r.ccid = $1
+         ORDER BY r.ready_at, r.id LIMIT coalesce(q.queued, 0)) w;
     SELECT count(*) INTO planned FROM (
         SELECT FROM udm.job j WHERE j.ccid = $1 AND j.schedule_type = 'recurring' AND j.next_run_at IS NOT NULL
-           AND NOT j.suspended AND j.id <> ALL (array_remove($2, NULL)) LIMIT coalesce(q.recurring, 0)) p;
+           AND NOT j.suspended AND j.id <> ALL (array_remove($2, NULL))
+         ORDER BY j.next_run_at, j.id LIMIT coalesce(q.recurring, 0)) p;
     free := CASE WHEN true = ANY ($3) AND q.bytes_per_day IS NOT NULL
                  THEN udm.bytes_free_at($1, q.bytes_per_day) END;
     FOR i IN 1 .. cardinality($2) LOOP
@@ -193,7 +196,8 @@ BEGIN
         RETURN 0;
     END IF;
     RETURN q.queued - (SELECT count(*) FROM (
-        SELECT FROM udm.run r WHERE r.status = 'QUEUED' AND r.ccid = $1 LIMIT q.queued) w);
+        SELECT FROM udm.run r WHERE r.status = 'QUEUED' AND r.ccid = $1
+         ORDER BY r.ready_at, r.id LIMIT q.queued) w);
 END
 $$;
 
