@@ -146,6 +146,8 @@ int udm_error_http_status(const udm_error_t *error)
         return 415;
     case UDM_E_UNPROCESSABLE:
         return 422;
+    case UDM_E_QUOTA:
+        return 429;
     case UDM_E_DATABASE:
     case UDM_E_SOURCE:
     case UDM_E_STORE:

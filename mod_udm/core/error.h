@@ -30,6 +30,7 @@ typedef enum {
     UDM_E_TOO_LARGE,       /* 413 */
     UDM_E_MEDIA_TYPE,      /* 415 */
     UDM_E_UNPROCESSABLE,   /* 422 */
+    UDM_E_QUOTA,           /* the contact center has as much as it may have: 429 */
     UDM_E_DATABASE,        /* PostgreSQL does not answer, or refused for want of something: 503 */
     UDM_E_SOURCE,          /* a source is out of reach or does not fit its catalog entry */
     UDM_E_CERTIFICATE,     /* no certificate, or one that cannot be used (any more) */
@@ -54,6 +55,7 @@ typedef struct udm_error_t {
     const char *about;          /* which of the tenant's own data it is about; NULL: none */
     apr_array_header_t *faults; /* of udm_fault_t; NULL when there are none */
     bool more_faults;           /* than are kept */
+    int retry_after;            /* s: when another try is worth it; 0: not known */
 } udm_error_t;
 
 /* @return a new error; `reason` is a printf format. Lives as long as `p`. */

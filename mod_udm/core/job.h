@@ -54,6 +54,8 @@ typedef struct udm_job_t {
     udm_schedule_type schedule_type;
     udm_schedule_t schedule;
     apr_time_t schedule_since; /* when it was accepted; see udm_schedule_parse */
+    apr_interval_time_t apart; /* between two runs of it, at least; 0: nothing says so */
+    const char *apart_text;    /* the same for a person */
     const char *schedule_json; /* schedulerParam, compact: what is known of it, as sent, but a
                                   number in runs without leading zeros */
     const char *etag;          /* of one that is stored, as GET of v4 shows it; else NULL */

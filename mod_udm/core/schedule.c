@@ -26,6 +26,8 @@ static const char *below(const reader *r, const char *key)
     return apr_pstrcat(r->p, r->pointer, "/", key, NULL);
 }
 
+#define GAPS_LOOKED_AT 1000
+
 #define FAULT(r, key, ...)                                                                         \
     do {                                                                                           \
         udm_error_fault((r)->error, (r)->p, below((r), (key)), __VA_ARGS__);                       \
@@ -206,6 +208,36 @@ apr_time_t udm_schedule_next(const udm_schedule_t *schedule, apr_time_t after)
     }
     next = udm_cron_next(&schedule->cron, after - schedule->cron_usec);
     return next == UDM_NO_TIME ? next : next + schedule->cron_usec;
+}
+
+apr_time_t udm_schedule_next_apart(bool *put_off, const udm_schedule_t *schedule, apr_time_t after,
+                                   apr_time_t run, apr_interval_time_t apart)
+{
+    apr_time_t next = udm_schedule_next(schedule, after);
+
+    *put_off = next != UDM_NO_TIME && next - run < apart;
+    return *put_off ? run + apart : next;
+}
+
+bool udm_schedule_is_denser(const udm_schedule_t *schedule, apr_time_t since,
+                            apr_interval_time_t apart)
+{
+    int left = schedule->runs_max > 0 ? schedule->runs_max : GAPS_LOOKED_AT + 1;
+    apr_time_t one, next;
+
+    if (!schedule->recurs || apart <= 0) {
+        return false;
+    }
+    left = left > GAPS_LOOKED_AT + 1 ? GAPS_LOOKED_AT + 1 : left;
+    next = udm_schedule_next(schedule, since - 1);
+    for (left -= schedule->immediately; left > 1 && next != UDM_NO_TIME; left--) {
+        one = next;
+        next = udm_schedule_next(schedule, one);
+        if (next != UDM_NO_TIME && next - one < apart) {
+            return true;
+        }
+    }
+    return false;
 }
 
 apr_time_t udm_schedule_last(const udm_schedule_t *schedule, apr_time_t at)

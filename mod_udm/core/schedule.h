@@ -66,7 +66,21 @@ apr_time_t udm_schedule_first(const udm_schedule_t *schedule, apr_time_t now);
  */
 apr_time_t udm_schedule_next(const udm_schedule_t *schedule, apr_time_t after);
 
-/* The same, looking back: the last one before or at an instant, else UDM_NO_TIME. */
+/*
+ * udm_schedule_next, but no less than `apart` after the run at `run`; `put_off` gets whether that is later
+ * than the schedule asks for. What the schedule asks for until then is asked for at that time.
+ */
+apr_time_t udm_schedule_next_apart(bool *put_off, const udm_schedule_t *schedule, apr_time_t after,
+                                   apr_time_t run, apr_interval_time_t apart);
+
+/*
+ * Whether the recurrence asks for runs that are less than `apart` from each other. Looks at the first
+ * thousand from `since` on: what comes closer only later is put off when it does.
+ */
+bool udm_schedule_is_denser(const udm_schedule_t *schedule, apr_time_t since,
+                            apr_interval_time_t apart);
+
+/* udm_schedule_next, looking back: the last one before or at an instant, else UDM_NO_TIME. */
 apr_time_t udm_schedule_last(const udm_schedule_t *schedule, apr_time_t at);
 
 #endif

@@ -16,6 +16,7 @@
 #include "core/etag.h"
 #include "db/job_check.h"
 #include "db/job_private.h"
+#include "db/quota.h"
 #include "db/row.h"
 #include "pg/transaction.h"
 
@@ -225,8 +226,9 @@ static udm_error_t *check_right(const control_t *control, apr_pool_t *p)
                           control->type, control->source);
 }
 
-/* What is gone does not go on. */
-static udm_error_t *check_registered(const control_t *control, apr_pool_t *p, udm_pg_t *db)
+/* What is gone does not go on, nor does what is beyond a limit. */
+static udm_error_t *check_resumed(const control_t *control, apr_pool_t *p, udm_pg_t *db,
+                                  const udm_transition_t *to)
 {
     const char *values[3] = {control->source, control->type, control->audit->who->ccid};
     udm_result_t *row;
@@ -238,7 +240,10 @@ static udm_error_t *check_registered(const control_t *control, apr_pool_t *p, ud
                                "registered any more",
                                control->type, control->source);
     }
-    return error;
+    return error ? error
+                 : udm_quota_check(p, db, control->audit->who->ccid, control->job_id,
+                                   to->run == UDM_RUN_TO_QUEUED,
+                                   control->state.recurring && control->state.due);
 }
 
 /* Holds If-Match against the job as it stands under the lock. */
@@ -366,7 +371,7 @@ static udm_error_t *change_job(apr_pool_t *p, udm_pg_t *db, void *baton)
         error = udm_transition_job(&to, p, control->change, &control->state);
     }
     if (!error && control->change == UDM_CHANGE_RESUME && !to.same) {
-        error = check_registered(control, p, db);
+        error = check_resumed(control, p, db, &to);
     }
     if (error) {
         return error;

@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/schedule.h"
 #include "db/queue.h"
+#include "db/quota.h"
 #include "pg/transaction.h"
 
 /* One at a time, however many are due at once: a transaction must not last. */
@@ -44,7 +45,8 @@ static const udm_statement_t shorten = {
     " WHERE r.id = p.run_id AND r.status = 'IN_PROGRESS' AND " LASTING};
 
 /*
- * By turns: some of each contact centre that has one which is due, found without looking at all of them;
+ * By turns, and no more than have room in the queue of the contact centre; what has none stays due, and
+ * its window ends the later. Some of each contact centre that has one which is due, found without looking at all of them;
  * whose has waited longest comes first.
  *
  * A job that somebody else's transaction holds is skipped: that one makes the run, or changes the
@@ -61,9 +63,10 @@ static const udm_statement_t due = {
     " turn AS MATERIALIZED (SELECT ccid, count(*) OVER () AS centres FROM planner"
     " WHERE next_run_at <= now() ORDER BY next_run_at, ccid)"
     "SELECT d.id, " UDM_PG_TIME("d.next_run_at") "," UDM_PG_TIME("now()") ", d.schedule::text,"
-    UDM_PG_TIME("d.schedule_since") ", d.runs_left IS NULL OR d.runs_left > 1"
-    " FROM turn t, LATERAL (SELECT j.*" PLANNED " AND j.ccid = t.ccid AND j.next_run_at <= now()" IDLE
-    " ORDER BY j.next_run_at, j.id LIMIT greatest(1, " BATCH_TEXT " / t.centres)"
+    UDM_PG_TIME("d.schedule_since") ", d.runs_left IS NULL OR d.runs_left > 1," UDM_QUOTA_APART("q")
+    " FROM turn t LEFT JOIN udm.quota q ON q.ccid = t.ccid, LATERAL (SELECT j.*" PLANNED " AND j.ccid = t.ccid AND j.next_run_at <= now()" IDLE
+    " ORDER BY j.next_run_at, j.id LIMIT least(greatest(1, " BATCH_TEXT " / t.centres),"
+    " CASE WHEN q.queued IS NOT NULL THEN udm.queue_room(q.ccid) END)"
     " FOR UPDATE OF j SKIP LOCKED) d LIMIT " BATCH_TEXT};
 
 /*
@@ -73,24 +76,26 @@ static const udm_statement_t due = {
 static const udm_statement_t make = {
     "udm_queue_make",
     "WITH plan AS MATERIALIZED (SELECT d.*, nextval('udm.job_or_run_id') AS run_id"
-    " FROM (SELECT j.id, n.scheduled, n.following FROM (SELECT id, "
+    " FROM (SELECT j.id, n.scheduled, n.following, n.reason FROM (SELECT id, reason, "
     UDM_PG_TIME_IN("scheduled") " AS scheduled, " UDM_PG_TIME_IN("following") " AS following"
-    " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (id, scheduled, following)) n"
+    " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])"
+    " AS u (id, scheduled, following, reason)) n"
     " JOIN udm.job j ON j.id = n.id" IDLE " ORDER BY n.scheduled, j.id) d),"
     " job AS (UPDATE udm.job j SET next_run_at = plan.following, runs_left = j.runs_left - 1,"
-    " latest_run_id = plan.run_id FROM plan WHERE j.id = plan.id RETURNING j.id)"
+    " latest_run_id = plan.run_id, status_reason = plan.reason FROM plan WHERE j.id = plan.id RETURNING j.id)"
     " SELECT udm.make_runs(array_agg(plan.id ORDER BY plan.run_id),"
     " array_agg(plan.scheduled ORDER BY plan.run_id), NULL)"
     " FROM plan JOIN job ON job.id = plan.id"};
 /* clang-format on */
 
-enum { DUE_ID, DUE_AT, DUE_NOW, DUE_SCHEDULE, DUE_SINCE, DUE_MORE };
+enum { DUE_ID, DUE_AT, DUE_NOW, DUE_SCHEDULE, DUE_SINCE, DUE_MORE, DUE_APART, DUE_APART_TEXT };
 
 /*
  * When the run of a due job is scheduled, and when the one after it; UDM_NO_TIME for none. A
- * schedule that cannot be read (any more) has no run after this one.
+ * schedule that cannot be read (any more) has no run after this one. `reason`: why that one is put off;
+ * NULL: it is not.
  */
-static void plan_run(apr_time_t *scheduled, apr_time_t *next, apr_pool_t *p,
+static void plan_run(apr_time_t *scheduled, apr_time_t *next, const char **reason, apr_pool_t *p,
                      const udm_result_t *rows, int row)
 {
     json_t *json = udm_json_own(
@@ -99,7 +104,9 @@ static void plan_run(apr_time_t *scheduled, apr_time_t *next, apr_pool_t *p,
     udm_error_t *error = NULL;
     udm_schedule_t schedule;
     apr_time_t last;
+    bool put_off;
 
+    *reason = NULL;
     *scheduled = udm_result_time(rows, row, DUE_AT);
     *next = UDM_NO_TIME;
     if (!udm_schedule_parse(&schedule, &error, p, "", json,
@@ -112,7 +119,9 @@ static void plan_run(apr_time_t *scheduled, apr_time_t *next, apr_pool_t *p,
         *scheduled = last;
     }
     if (udm_result_bool(rows, row, DUE_MORE)) {
-        *next = udm_schedule_next(&schedule, now);
+        *next = udm_schedule_next_apart(&put_off, &schedule, now, *scheduled,
+                                        udm_result_int(rows, row, DUE_APART));
+        *reason = put_off ? udm_quota_put_off(p, udm_result_text(rows, row, DUE_APART_TEXT)) : NULL;
     }
 }
 
@@ -123,8 +132,9 @@ typedef struct batch_t {
 
 static udm_error_t *make_batch(apr_pool_t *p, udm_pg_t *db, void *baton)
 {
-    apr_array_header_t *lists[3];
-    const char *values[3];
+    apr_array_header_t *lists[4];
+    const char *values[4];
+    const char *reason;
     udm_result_t *rows;
     udm_error_t *error;
     batch_t *batch = baton;
@@ -135,22 +145,23 @@ static udm_error_t *make_batch(apr_pool_t *p, udm_pg_t *db, void *baton)
     if (error || rows->rows == 0) {
         return error;
     }
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         lists[i] = apr_array_make(p, rows->rows, sizeof(const char *));
     }
     for (i = 0; i < rows->rows; i++) {
         apr_time_t scheduled, next;
 
-        plan_run(&scheduled, &next, p, rows, i);
+        plan_run(&scheduled, &next, &reason, p, rows, i);
         APR_ARRAY_PUSH(lists[0], const char *) = udm_result_text(rows, i, DUE_ID);
         APR_ARRAY_PUSH(lists[1], const char *) = udm_pg_time(p, scheduled);
         APR_ARRAY_PUSH(lists[2], const char *) = udm_pg_time(p, next);
+        APR_ARRAY_PUSH(lists[3], const char *) = reason;
     }
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         values[i] = udm_pg_array(p, lists[i]);
     }
     batch->found = rows->rows;
-    error = udm_pg_query(&rows, p, db, &make, 3, values);
+    error = udm_pg_query(&rows, p, db, &make, 4, values);
     if (!error) {
         batch->made = (int)udm_result_int(rows, 0, 0);
     }

@@ -12,6 +12,7 @@
 #include "core/text.h"
 #include "db/job_check.h"
 #include "db/job_private.h"
+#include "db/quota.h"
 #include "db/row.h"
 
 #define SQLSTATE_DEADLOCK "40P01"
@@ -45,7 +46,8 @@ enum {
     PLAN_RUNS,  /* how many runs there may be */
     PLAN_SINCE, /* when the schedule was accepted */
     PLAN_ENCRYPTION,
-    PLAN_ID, /* of the job that is planned anew */
+    PLAN_ID,     /* of the job that is planned anew */
+    PLAN_REASON, /* why `next` is later than the schedule says; NULL: it is not */
     PLAN_VALUES
 };
 
@@ -53,23 +55,26 @@ enum {
 #define PLAN_NAMES                                                                                 \
     "ccid, family, source, type, title, description, time_all, date_from, date_to, media,"         \
     " attachments, split_size, split_bytes, schedule_type, schedule, start, suspended, subject,"   \
-    " key_id, address, request, filters, next, runs, since, encryption, id"
+    " key_id, address, request, filters, next, runs, since, encryption, id, reason"
 #define PLAN_ASKED                                                                                 \
     "unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"   \
     " $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],"    \
     " $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[],"  \
-    " $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[])"  \
+    " $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[],"  \
+    " $28::text[])"                                                                                \
     " WITH ORDINALITY AS a (" PLAN_NAMES ", n)"
 
 /*
  * Jobs, their first runs and the audit, in one statement. Whether a job is due now, the clock of the
  * database says; what the job shows, and the window of its run, are the business of its functions. The
  * ids come first, because no part of a statement sees rows that another part of it writes; a function
- * does. `job_id` is SQL for the id, `store` what writes the job `j`, `also` more to select from.
+ * does. What is beyond a limit of its contact centre gets none of it, but the limit; whoever has no limits
+ * pays nothing for that. `job_id` is SQL for the id, `store` what writes the job `j`, `also` more to do with
+ * what is asked for, `d`.
  */
 #define PLAN(job_id, also, store, action)                                                          \
-    "WITH plan AS MATERIALIZED (SELECT d.*, " job_id " AS job_id,"                                 \
-    " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id"                               \
+    "WITH asked AS MATERIALIZED (SELECT d.*, NOT suspended AND schedule_type = 'recurring'"        \
+    " AND (NOT due OR next IS NOT NULL) AS recur"                                                  \
     " FROM (SELECT s.*, NOT suspended AND start <= now() AS due"                                   \
     " FROM (SELECT n, ccid, family, source, type, title, description,"                             \
     " time_all::boolean AS time_all," UDM_PG_TIME_IN("date_from") " AS date_from,"                 \
@@ -79,15 +84,26 @@ enum {
     " coalesce(" UDM_PG_TIME_IN("start") ", now()) AS start, suspended::boolean AS suspended,"     \
     " subject, key_id, address, request, filters::jsonb AS filters,"                               \
     UDM_PG_TIME_IN("next") " AS next, runs::integer AS runs,"                                      \
-    UDM_PG_TIME_IN("since") " AS since, encryption, id::bigint AS id"                               \
+    UDM_PG_TIME_IN("since") " AS since, encryption, id::bigint AS id, reason"                       \
     " FROM " PLAN_ASKED ") s) d" also "),"                                                         \
+    " refused AS MATERIALIZED (SELECT a.places[o.n] AS n, o.quota, o.most, o.wait"                 \
+    " FROM (SELECT ccid, array_agg(n ORDER BY n) AS places, array_agg(id ORDER BY n) AS ids,"      \
+    " array_agg(due ORDER BY n) AS runs, array_agg(recur ORDER BY n) AS recurs"                    \
+    " FROM asked GROUP BY ccid ORDER BY ccid) a JOIN udm.quota q ON q.ccid = a.ccid,"              \
+    " LATERAL udm.over_quota(a.ccid, a.ids, a.runs, a.recurs) o),"                                 \
+    " plan AS MATERIALIZED (SELECT a.*, " job_id " AS job_id,"                                     \
+    " CASE WHEN due THEN nextval('udm.job_or_run_id') END AS run_id"                               \
+    " FROM asked a WHERE n NOT IN (SELECT n FROM refused)),"                                       \
     " job AS (" store " RETURNING j.id, j.status),"                                                \
     " made AS MATERIALIZED (SELECT udm.make_runs(array_agg(job_id ORDER BY n),"                    \
     " array_agg(start ORDER BY n), array_agg(subject ORDER BY n)) AS runs"                         \
     " FROM plan JOIN job ON job.id = job_id WHERE due)"                                            \
     " SELECT n - 1, job_id, job.status, " UDM_PG_TIME("now()") ", udm.audit_write(ccid, subject,"  \
     " key_id, '" action "', job_id::text, address, request, NULL), " UDM_NEW_TAG("job.status")     \
-    " FROM plan JOIN job ON job.id = job_id, made WHERE made.runs >= 0"
+    ", NULL, NULL, NULL FROM plan JOIN job ON job.id = job_id, made WHERE made.runs >= 0"          \
+    " UNION ALL SELECT n - 1, NULL, NULL, NULL, NULL, NULL, quota, most, wait FROM refused"
+
+enum { PLANNED_N, PLANNED_ID, PLANNED_STATUS, PLANNED_NOW, PLANNED_AUDIT, PLANNED_TAG, PLANNED_QUOTA };
 
 /*
  * Whether the workers are told when the commit is over, and not with it: see udm.run_notify(). What was
@@ -96,7 +112,7 @@ enum {
  * join would change the order, which is that of the ids.)
  */
 #define PLAN_OF_NEW                                                                                \
-    ", set_config('udm.notifies_later', $28, true)"                                                \
+    ", set_config('udm.notifies_later', $29, true)"                                                \
     " WHERE (SELECT t.tenants IS NULL OR d.ccid = ANY (t.tenants) FROM udm.data_type t"            \
     " WHERE t.source = d.source AND t.name = d.type)"                                              \
     " AND (SELECT x.ending_since IS NULL FROM udm.tenant x WHERE x.ccid = d.ccid)"
@@ -113,22 +129,23 @@ static const udm_statement_t jobs_insert = {
     "INSERT INTO udm.job AS j (id, ccid, family, source, type, title, description,"
     " time_all, date_from, date_to, media, export_attachments, file_split_size, file_split_bytes,"
     " schedule_type, schedule, next_run_at, suspended, latest_run_id, created_by, filters,"
-    " runs_left, schedule_since, encryption)"
+    " runs_left, schedule_since, encryption, status_reason)"
     " SELECT job_id, ccid, family, source, type, title, description, time_all, date_from, date_to,"
     " media, attachments, split_size, split_bytes, schedule_type, schedule,"
     " CASE WHEN due THEN next ELSE start END, suspended, run_id, subject, filters,"
-    " runs - due::integer, since, encryption FROM plan", "job.create")};
+    " runs - due::integer, since, encryption, CASE WHEN due THEN reason END FROM plan",
+    "job.create")};
 
 static const udm_statement_t job_replace = {
     "udm_jobs_replace",
-    PLAN("d.id", "",
+    PLAN("a.id", "",
     "UPDATE udm.job j SET family = plan.family, source = plan.source, type = plan.type,"
     " title = plan.title, description = plan.description, time_all = plan.time_all,"
     " date_from = plan.date_from, date_to = plan.date_to, media = plan.media,"
     " export_attachments = plan.attachments, file_split_size = plan.split_size,"
     " file_split_bytes = plan.split_bytes, schedule_type = plan.schedule_type,"
     " schedule = plan.schedule, next_run_at = CASE WHEN due THEN next ELSE start END,"
-    " suspended = plan.suspended, status_reason = NULL, latest_run_id = coalesce(plan.run_id,"
+    " suspended = plan.suspended, status_reason = CASE WHEN due THEN reason END, latest_run_id = coalesce(plan.run_id,"
     /* a run of other data is not shown to those who may see this */
     " CASE WHEN (j.source, j.type) = (plan.source, plan.type) THEN j.latest_run_id END),"
     " filters = plan.filters, runs_left = runs - due::integer, changed_at = now(),"
@@ -142,6 +159,7 @@ static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job
                         const udm_audit_t *audit, apr_int64_t id)
 {
     apr_time_t first = udm_schedule_first(&job->schedule, job->schedule_since);
+    bool put_off;
 
     memset(values, 0, PLAN_VALUES * sizeof(*values));
     values[PLAN_CCID] = audit->who->ccid;
@@ -168,7 +186,9 @@ static void plan_values(const char **values, apr_pool_t *p, const udm_job_t *job
     values[PLAN_REQUEST] = audit->request_id;
     values[PLAN_FILTERS] = job->filters ? udm_filter_text(p, job->filters) : "[]";
     if (job->schedule.recurs && job->schedule.runs_max != 1) {
-        values[PLAN_NEXT] = udm_pg_time(p, udm_schedule_next(&job->schedule, first));
+        values[PLAN_NEXT] = udm_pg_time(
+            p, udm_schedule_next_apart(&put_off, &job->schedule, first, first, job->apart));
+        values[PLAN_REASON] = put_off ? udm_quota_put_off(p, job->apart_text) : NULL;
     }
     if (job->schedule.runs_max > 0) {
         values[PLAN_RUNS] = udm_pg_int(p, job->schedule.runs_max);
@@ -200,10 +220,12 @@ udm_error_t *udm_job_plan_anew(apr_pool_t *p, udm_pg_t *db, apr_int64_t id,
     const char *values[1][PLAN_VALUES];
     const char *columns[PLAN_VALUES];
     udm_result_t *row;
+    udm_error_t *error;
 
     plan_values(values[0], p, checked, audit, id);
     plan_columns(columns, p, values, 1);
-    return udm_pg_query(&row, p, db, &job_replace, PLAN_VALUES, columns);
+    error = udm_pg_query(&row, p, db, &job_replace, PLAN_VALUES, columns);
+    return error || row->rows == 0 ? error : udm_quota_refusal(p, row, 0, PLANNED_QUOTA);
 }
 
 static const udm_statement_t hint = {"udm_job_hint",
@@ -214,10 +236,10 @@ static udm_job_info_t *new_info(const udm_job_new_t *new, const udm_result_t *ro
 {
     udm_job_info_t *info = apr_pcalloc(new->pool, sizeof(*info));
 
-    info->id = udm_result_int(rows, row, 1);
-    info->status = apr_pstrdup(new->pool, udm_result_text(rows, row, 2));
-    info->created = udm_result_time(rows, row, 3);
-    info->etag = apr_pstrdup(new->pool, udm_result_text(rows, row, 5));
+    info->id = udm_result_int(rows, row, PLANNED_ID);
+    info->status = apr_pstrdup(new->pool, udm_result_text(rows, row, PLANNED_STATUS));
+    info->created = udm_result_time(rows, row, PLANNED_NOW);
+    info->etag = apr_pstrdup(new->pool, udm_result_text(rows, row, PLANNED_TAG));
     info->type = new->job->type;
     info->source = new->job->source;
     info->title = new->job->title;
@@ -231,7 +253,7 @@ static udm_job_info_t *new_info(const udm_job_new_t *new, const udm_result_t *ro
 }
 
 /*
- * Stores them all, or none. One tells the workers with its commit, so that they begin the sooner; several
+ * Stores them all but those beyond a limit, or none. One tells the workers with its commit, so that they begin the sooner; several
  * come when there is much to do, and then what others commit is not to wait for this.
  */
 static udm_error_t *insert_all(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const *jobs, int count)
@@ -256,9 +278,10 @@ static udm_error_t *insert_all(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const
         (void)udm_pg_query(&hinted, p, db, &hint, 0, NULL);
     }
     for (i = 0; !error && i < rows->rows; i++) {
-        udm_job_new_t *new = jobs[udm_result_int(rows, i, 0)];
+        udm_job_new_t *new = jobs[udm_result_int(rows, i, PLANNED_N)];
 
-        new->info = new_info(new, rows, i);
+        new->error = udm_quota_refusal(new->pool, rows, i, PLANNED_QUOTA);
+        new->info = new->error ? NULL : new_info(new, rows, i);
     }
     return error;
 }
@@ -279,7 +302,9 @@ udm_error_t *udm_job_insert(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const *j
     /* None was stored. No job is to fail because of another. */
     for (i = 0; i < count; i++) {
         error = insert_all(p, db, &jobs[i], 1);
-        jobs[i]->error = error ? udm_error_copy(jobs[i]->pool, error) : NULL;
+        if (error) {
+            jobs[i]->error = udm_error_copy(jobs[i]->pool, error);
+        }
     }
     return NULL;
 }
@@ -308,6 +333,9 @@ udm_error_t *udm_job_create(udm_job_info_t **info, apr_pool_t *p, udm_pg_t *db,
         if (!error) {
             new.job = checked;
             error = udm_job_insert(p, db, (udm_job_new_t *const[]){&new}, 1);
+        }
+        if (!error) {
+            error = new.error;
         }
     }
     *info = new.info;

@@ -9,6 +9,7 @@
 #include "core/calendar.h"
 #include "core/json.h"
 #include "db/job_check.h"
+#include "db/quota.h"
 #include "db/tenant.h"
 
 #define NAMES_SHOWN 50 /* of what is legal, in one fault */
@@ -26,7 +27,7 @@ static const udm_statement_t check_select = {
     UDM_PG_TIME("now()") ", c.pem, (SELECT encryption FROM udm.tenant WHERE ccid = $3),"
     " t.moving_window,"
     " EXISTS (SELECT FROM udm.tenant WHERE ccid = $3 AND ending_since IS NULL),"
-    " t.attachments_removed_at IS NOT NULL"
+    " t.attachments_removed_at IS NOT NULL," UDM_QUOTA_APART("q")
     " FROM (SELECT) one"
     " LEFT JOIN LATERAL (SELECT name, family FROM udm.source o WHERE (name = $1 OR alias = $1)"
     " AND EXISTS (SELECT FROM udm.data_type d WHERE d.source = o.name"
@@ -34,7 +35,8 @@ static const udm_statement_t check_select = {
     " ORDER BY name = $1 DESC LIMIT 1) s ON true"
     " LEFT JOIN udm.data_type t ON t.source = s.name AND t.name = $2"
     " AND (t.tenants IS NULL OR $3 = ANY (t.tenants))"
-    " LEFT JOIN udm.certificate c ON c.ccid = $3"};
+    " LEFT JOIN udm.certificate c ON c.ccid = $3"
+    " LEFT JOIN udm.quota q ON q.ccid = $3"};
 /* clang-format on */
 
 enum {
@@ -53,7 +55,9 @@ enum {
     CHECK_ENCRYPTION,
     CHECK_MAY_MOVE,
     CHECK_HAS_TENANT,
-    CHECK_LOST_ATTACHMENTS
+    CHECK_LOST_ATTACHMENTS,
+    CHECK_APART,
+    CHECK_APART_TEXT
 };
 
 /*
@@ -200,15 +204,29 @@ static void check_filters(udm_error_t **error, apr_pool_t *p, const udm_job_t *j
     }
 }
 
-/* Reads the schedule again, as accepted at the instant that the database's clock shows. */
-static void check_schedule(udm_error_t **error, apr_pool_t *p, udm_job_t *job, apr_time_t now)
+/*
+ * Reads the schedule again, as accepted at the instant that the database's clock shows. One that asks for
+ * more runs than the contact centre may have will not do so less after some time, so it is a fault.
+ */
+static void check_schedule(udm_error_t **error, apr_pool_t *p, udm_job_t *job,
+                           const udm_result_t *row)
 {
+    apr_time_t now = udm_result_time(row, 0, CHECK_NOW);
     json_t *schedule = job->schedule_json
                            ? json_loads(job->schedule_json, JSON_DECODE_INT_AS_REAL, NULL)
                            : json_object();
 
     job->schedule_since = now;
-    udm_schedule_parse(&job->schedule, error, p, "/schedulerParam", udm_json_own(p, schedule), now);
+    job->apart = udm_result_int(row, 0, CHECK_APART);
+    job->apart_text = udm_result_text(row, 0, CHECK_APART_TEXT);
+    if (udm_schedule_parse(&job->schedule, error, p, "/schedulerParam", udm_json_own(p, schedule),
+                           now) &&
+        udm_schedule_is_denser(&job->schedule, now, job->apart)) {
+        udm_error_fault(
+            error, p,
+            job->schedule.kind == UDM_RUNS_CRON ? "/schedulerParam/cron" : "/schedulerParam/runs",
+            "asks for a run too soon after another one: %s", udm_quota_put_off(p, job->apart_text));
+    }
     job->schedule_type = udm_schedule_type_of(&job->schedule);
 }
 
@@ -313,7 +331,7 @@ udm_error_t *udm_job_check(udm_job_t **checked, udm_job_cipher_t *cipher, apr_po
                         "attachments of type \"%s\" are not registered any more: send false", type);
     }
     (*checked)->media = check_media(&error, p, job, row);
-    check_schedule(&error, p, *checked, udm_result_time(row, 0, CHECK_NOW));
+    check_schedule(&error, p, *checked, row);
     if (udm_job_window_moves(*checked) && !udm_result_bool(row, 0, CHECK_MAY_MOVE)) {
         udm_error_fault(
             &error, p, "/timeFrame",

@@ -48,7 +48,8 @@
     " WHEN 'SUSPENDED' THEN coalesce(j.status_reason,"                                             \
     " CASE WHEN r.status = 'SUSPENDED' THEN r.status_reason END)"                                  \
     " WHEN 'SCHEDULED' THEN CASE WHEN j.next_run_at < " UDM_ROW_LATE " THEN"                       \
-    " 'it was due at ' || " UDM_ROW_UTC("j.next_run_at") " || '; ' || " UDM_ROW_WORKERS " END"     \
+    " 'it was due at ' || " UDM_ROW_UTC("j.next_run_at") " || '; ' || coalesce(" UDM_ROW_FULL ", " \
+    UDM_ROW_WORKERS ") ELSE j.status_reason END"                                                   \
     UDM_ROW_REASON_ACTIVE " END"
 #define UDM_RUN_REASON                                                                             \
     " CASE r.status WHEN 'COMPLETED' THEN NULL"                                                    \
@@ -58,8 +59,9 @@
 
 /*
  * Why a run `r` waits: what its last attempt failed of, what its window waits for, whether its contact
- * centre has as many under way as it may have, and whether there is anybody to take it. Who works is asked
- * at most once for a statement, and only if it has a row that waits: those subselects depend on no row.
+ * centre has made as much, or has as many under way, as it may, and whether there is anybody to take it. Who
+ * works is asked at most once for a statement, and only if it has a row that waits: those subselects depend
+ * on no row.
  */
 #define UDM_ROW_LATE "now() - interval '30 seconds'"
 #define UDM_ROW_UTC(x) "to_char(" x " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
@@ -72,13 +74,25 @@
     " WHEN r.moves_watermark AND r.ready_at > now() THEN 'its window settles until ' || "          \
     UDM_ROW_UTC("r.ready_at") " END,"                                                              \
     " CASE WHEN r.ready_at < " UDM_ROW_LATE " THEN"                                                \
-    " coalesce(" UDM_ROW_QUOTA ", " UDM_ROW_WORKERS ") END), '')"                                  \
+    " coalesce(" UDM_ROW_BYTES ", " UDM_ROW_QUOTA ", " UDM_ROW_WORKERS ") END), '')"               \
     " WHEN 'IN_PROGRESS' THEN (SELECT 'interrupted; no worker has been seen since ' || "           \
     UDM_ROW_UTC("max(w.seen_at)") " FROM udm.worker w HAVING max(w.seen_at) < " UDM_ROW_LATE ")"
 #define UDM_ROW_QUOTA                                                                              \
     "(SELECT 'at most ' || q.running || CASE q.running WHEN 1 THEN ' export' ELSE ' exports' END"  \
     " || ' of the contact center at once' FROM udm.quota q WHERE q.ccid = r.ccid AND q.running <=" \
     " (SELECT count(*) FROM udm.run o WHERE o.status = 'IN_PROGRESS' AND o.ccid = r.ccid))"
+/* As a claim has found out. */
+#define UDM_ROW_BYTES                                                                              \
+    "(SELECT 'the exports of the contact center have made the ' || q.bytes_per_day || ' bytes'"    \
+    " || ' that they may in 24 hours; it goes on at ' || " UDM_ROW_UTC("t.waits_until")              \
+    " FROM udm.quota q JOIN udm.turn t ON t.ccid = q.ccid WHERE q.ccid = r.ccid"                   \
+    " AND q.bytes_per_day IS NOT NULL AND t.waits_until > now())"
+/* Why no run is made of a job `j` that is due. */
+#define UDM_ROW_FULL                                                                               \
+    "(SELECT 'at most ' || q.queued || CASE q.queued WHEN 1 THEN ' run' ELSE ' runs' END"          \
+    " || ' of the contact center in the queue' FROM udm.quota q WHERE q.ccid = j.ccid"             \
+    " AND q.queued <= (SELECT count(*) FROM (SELECT FROM udm.run o WHERE o.status = 'QUEUED'"      \
+    " AND o.ccid = j.ccid ORDER BY o.ready_at, o.id LIMIT q.queued) w))"
 #define UDM_ROW_WORKERS                                                                            \
     "(SELECT CASE WHEN count(*) = 0 THEN 'no worker has been seen yet'"                            \
     " WHEN bool_or(w.state = 'ready' AND w.fresh) THEN 'waits for a free slot of a worker'"        \

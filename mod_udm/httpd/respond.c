@@ -262,14 +262,23 @@ static const udm_error_t *for_client(request_rec *r, const udm_error_t *error)
                           q ? q->id : "-");
 }
 
+/* When to try again, for those whom it may help. */
+static void set_retry_after(request_rec *r, int status, const udm_error_t *error)
+{
+    if (error->retry_after > 0) {
+        apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, error->retry_after));
+    }
+    else if (status == HTTP_SERVICE_UNAVAILABLE) {
+        apr_table_setn(r->err_headers_out, "Retry-After", UDM_RETRY_AFTER);
+    }
+}
+
 int udm_respond_error_as(request_rec *r, int status, const udm_error_t *error)
 {
     const char *type;
     json_t *body = error_body(&type, r, status, for_client(r, error));
 
-    if (status == HTTP_SERVICE_UNAVAILABLE) {
-        apr_table_setn(r->err_headers_out, "Retry-After", UDM_RETRY_AFTER);
-    }
+    set_retry_after(r, status, error);
     return respond_bare(r, status, type, body);
 }
 
@@ -284,9 +293,7 @@ int udm_respond_refuse(request_rec *r, const udm_error_t *error)
     int status = udm_error_http_status(error);
 
     q->refusal = for_client(r, error);
-    if (status == HTTP_SERVICE_UNAVAILABLE) {
-        apr_table_setn(r->err_headers_out, "Retry-After", UDM_RETRY_AFTER);
-    }
+    set_retry_after(r, status, error);
     ap_custom_response(r, status, "\"refused"); /* whatever ErrorDocument says */
     return status;
 }

@@ -54,15 +54,16 @@ CREATE TABLE udm.quota (
     running         integer CHECK (running > 0),
     queued          integer CHECK (queued > 0),
     recurring       integer CHECK (recurring >= 0),
-    least_interval  interval CHECK (least_interval > interval '0'),
+    least_interval  interval CHECK (least_interval > interval '0' AND least_interval <= interval '1 year'),
     bytes_per_day   bigint CHECK (bytes_per_day > 0)
 );
 COMMENT ON TABLE udm.quota IS 'What a contact centre may have at most; NULL, or no row: no limit. See udm.set_quota.';
 COMMENT ON COLUMN udm.quota.running IS 'Exports that run at once, in all workers.';
 COMMENT ON COLUMN udm.quota.queued IS 'Runs that wait in the queue.';
-COMMENT ON COLUMN udm.quota.recurring IS 'Recurring jobs that are not over.';
+COMMENT ON COLUMN udm.quota.recurring IS 'Recurring jobs that are planned and not suspended.';
 COMMENT ON COLUMN udm.quota.least_interval IS 'Between two runs of a recurring job.';
-COMMENT ON COLUMN udm.quota.bytes_per_day IS 'Of the files that its exports made in the last 24 hours.';
+COMMENT ON COLUMN udm.quota.bytes_per_day IS
+    'Of the files that its exports made in the last 24 hours, whatever became of them: then nothing new begins.';
 GRANT SELECT ON udm.quota TO udm_httpd, udm_worker;
 
 -- By its name a deletion is known that needs no word of its own.
@@ -88,10 +89,17 @@ BEGIN
             USING HINT = 'Add it first: SELECT udm.create_tenant(''...'').';
     ELSIF ending IS NOT NULL THEN
         RAISE EXCEPTION 'contact centre "%" is being removed', $1;
-    ELSIF least($2, $3, $6) < 1 OR $4 < 0 OR $5 <= interval '0' THEN
-        RAISE EXCEPTION 'a limit is a number from 1 on, or an interval that is longer than none'
+    ELSIF least($2, $3, $6) < 1 OR $4 < 0 OR $5 <= interval '0' OR $5 > interval '1 year' THEN
+        RAISE EXCEPTION 'a limit is a number from 1 on, or an interval that is longer than none and at most a year'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL is no limit; recurring may be 0.';
     END IF;
+    -- Jobs are locked before the limits, as by everybody. What is planned already keeps the distance, too.
+    UPDATE udm.job j SET next_run_at = r.scheduled_at + $5,
+           status_reason = CASE WHEN j.suspended THEN j.status_reason
+                                ELSE 'runs of a recurring job of the contact center are at least ' || $5 || ' apart' END
+      FROM udm.run r
+     WHERE r.id = j.latest_run_id AND j.ccid = $1 AND j.schedule_type = 'recurring'
+       AND j.next_run_at < r.scheduled_at + $5;
     SELECT to_jsonb(q) - 'ccid' INTO old FROM udm.quota q WHERE q.ccid = $1 FOR UPDATE;
     IF num_nonnulls($2, $3, $4, $5, $6) > 0 THEN
         INSERT INTO udm.quota AS q VALUES ($1, $2, $3, $4, $5, $6)
@@ -101,6 +109,7 @@ BEGIN
     ELSE
         PERFORM udm.remove_quota($1);
     END IF;
+    UPDATE udm.turn t SET waits_until = NULL WHERE t.ccid = $1 AND t.waits_until IS NOT NULL;
     INSERT INTO udm.audit (ccid, subject, action, object, detail)
     VALUES ($1, session_user, 'tenant.quota', $1, jsonb_build_object('old', old, 'new',
             (SELECT to_jsonb(q) - 'ccid' FROM udm.quota q WHERE q.ccid = $1)));
@@ -110,16 +119,105 @@ $$;
 COMMENT ON FUNCTION udm.set_quota(text, integer, integer, integer, interval, bigint) IS
     'Sets all limits of a contact centre; what is not named, or NULL, has none. What is under way stays.';
 
+-- From when on the files of the last 24 hours are fewer bytes than that; NULL: they are. Reads from the
+-- newest on, and no more of them than it takes.
+CREATE FUNCTION udm.bytes_free_at(ccid text, most bigint) RETURNS timestamptz
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+AS $$
+    SELECT m.created_at + interval '24 hours'
+      FROM (SELECT f.created_at,
+                   sum(f.size) OVER (ORDER BY f.created_at DESC, f.id DESC ROWS UNBOUNDED PRECEDING) AS bytes
+              FROM udm.file f WHERE f.ccid = $1 AND f.created_at > now() - interval '24 hours') m
+     WHERE m.bytes >= $2 LIMIT 1
+$$;
+
+-- Which of what is to be is beyond a limit of the contact centre: of each job whether it makes a run now,
+-- and whether more runs of it follow (`jobs` has NULL for a new one). Gives the place in the arrays, which
+-- limit, its value, and in how many seconds it is worth another try. Until the transaction ends nobody else
+-- fills what is left: who does the same waits, and so looks at what has been committed.
+CREATE FUNCTION udm.over_quota(ccid text, jobs bigint[], run boolean[], recur boolean[])
+RETURNS TABLE (n integer, quota text, most bigint, wait integer)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    q       udm.quota;
+    waiting bigint;
+    planned bigint;
+    free    timestamptz;
+BEGIN
+    -- In the order of whoever removes or renames the contact centre.
+    PERFORM FROM udm.tenant t WHERE t.ccid = $1 FOR KEY SHARE;
+    SELECT x.* INTO q FROM udm.quota x WHERE x.ccid = $1 FOR NO KEY UPDATE;
+    -- The order is that of the indexes, which have nothing of what is over.
+    SELECT count(*) INTO waiting FROM (
+        SELECT FROM udm.run r WHERE r.status = 'QUEUED' AND r.ccid = $1
+         ORDER BY r.ready_at, r.id LIMIT coalesce(q.queued, 0)) w;
+    SELECT count(*) INTO planned FROM (
+        SELECT FROM udm.job j WHERE j.ccid = $1 AND j.schedule_type = 'recurring' AND j.next_run_at IS NOT NULL
+           AND NOT j.suspended AND j.id <> ALL (array_remove($2, NULL))
+         ORDER BY j.next_run_at, j.id LIMIT coalesce(q.recurring, 0)) p;
+    free := CASE WHEN true = ANY ($3) AND q.bytes_per_day IS NOT NULL
+                 THEN udm.bytes_free_at($1, q.bytes_per_day) END;
+    FOR i IN 1 .. cardinality($2) LOOP
+        IF $3[i] AND waiting >= q.queued THEN
+            quota := 'queued'; most := q.queued; wait := 60;
+        ELSIF $3[i] AND free IS NOT NULL THEN
+            quota := 'bytes_per_day'; most := q.bytes_per_day;
+            wait := greatest(1, ceil(extract(epoch FROM free - now())));
+        ELSIF $4[i] AND planned >= q.recurring
+              -- One that is there already is no more than there was.
+              AND NOT EXISTS (SELECT FROM udm.job j WHERE j.id = $2[i] AND j.schedule_type = 'recurring'
+                                 AND j.next_run_at IS NOT NULL AND NOT j.suspended) THEN
+            quota := 'recurring'; most := q.recurring; wait := 3600;
+        ELSE
+            waiting := waiting + $3[i]::integer;
+            planned := planned + $4[i]::integer;
+            CONTINUE;
+        END IF;
+        n := i;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+
+-- How many more runs of a contact centre may come into the queue, for whoever makes those that are due;
+-- NULL: any number. The same lock, but nobody is waited for: what somebody holds has no room for now.
+CREATE FUNCTION udm.queue_room(ccid text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    q udm.quota;
+BEGIN
+    PERFORM FROM udm.tenant t WHERE t.ccid = $1 FOR KEY SHARE SKIP LOCKED;
+    IF FOUND THEN
+        SELECT x.* INTO q FROM udm.quota x WHERE x.ccid = $1 FOR NO KEY UPDATE SKIP LOCKED;
+    END IF;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    RETURN q.queued - (SELECT count(*) FROM (
+        SELECT FROM udm.run r WHERE r.status = 'QUEUED' AND r.ccid = $1
+         ORDER BY r.ready_at, r.id LIMIT q.queued) w);
+END
+$$;
+
 -- ---- turns ----
 
 -- When a contact centre was last served. Its row is also what those lock who count what it has running.
 CREATE TABLE udm.turn (
-    ccid       text PRIMARY KEY REFERENCES udm.tenant (ccid) ON UPDATE CASCADE ON DELETE CASCADE,
-    served_at  timestamptz
+    ccid        text PRIMARY KEY REFERENCES udm.tenant (ccid) ON UPDATE CASCADE ON DELETE CASCADE,
+    served_at   timestamptz,
+    waits_until timestamptz
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE udm.turn IS 'When a run of a contact centre was last claimed: whose turn it is.';
+COMMENT ON COLUMN udm.turn.waits_until IS
+    'From when on its exports are below bytes_per_day again, as a claim found out: none adds that up before.';
 INSERT INTO udm.turn (ccid) SELECT ccid FROM udm.tenant;
-GRANT SELECT, UPDATE (served_at) ON udm.turn TO udm_worker;
+GRANT SELECT, UPDATE (served_at, waits_until) ON udm.turn TO udm_worker;
+GRANT SELECT ON udm.turn TO udm_httpd;
+-- Why a job waits, whoever plans its next run says.
+GRANT UPDATE (status_reason) ON udm.job TO udm_worker;
+GRANT INSERT (status_reason) ON udm.job TO udm_httpd;
 
 CREATE FUNCTION udm.tenant_takes_turns() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -202,7 +300,7 @@ END
 $$;
 
 -- Contact centres that have a run which is ready, in the order in which it is their turn.
-CREATE FUNCTION udm.whose_turn(reserve boolean) RETURNS TABLE (ccid text, may_run integer)
+CREATE FUNCTION udm.whose_turn(reserve boolean) RETURNS TABLE (ccid text, may_run integer, may_make bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 BEGIN
@@ -216,10 +314,10 @@ BEGIN
              ORDER BY r.ccid, r.ready_at, r.id LIMIT 1) n),
     under_way AS MATERIALIZED (
         SELECT r.ccid, count(*) AS runs FROM udm.run r WHERE r.status = 'IN_PROGRESS' GROUP BY r.ccid)
-    SELECT w.ccid, q.running
+    SELECT w.ccid, q.running, q.bytes_per_day
       FROM waiting w LEFT JOIN under_way u ON u.ccid = w.ccid LEFT JOIN udm.turn t ON t.ccid = w.ccid
       LEFT JOIN udm.quota q ON q.ccid = w.ccid
-     WHERE w.ready_at <= now()
+     WHERE w.ready_at <= now() AND (q.bytes_per_day IS NULL OR t.waits_until IS NULL OR t.waits_until <= now())
        AND coalesce(u.runs, 0) < CASE WHEN $1 THEN 1 ELSE coalesce(q.running, 2147483647) END
      ORDER BY coalesce(u.runs, 0), t.served_at NULLS FIRST, w.ready_at, w.ccid;
 END
@@ -244,15 +342,16 @@ DECLARE
     claimed bigint;
     busy    text[] := '{}';
     one     text;
+    free    timestamptz;
 BEGIN
     SELECT i.id, i.held INTO claimed, held FROM udm.lock_interrupted_run($3) i;
     interrupted := claimed IS NOT NULL;
     IF claimed IS NULL THEN
-        FOR next IN SELECT w.ccid, w.may_run FROM udm.whose_turn($3) w LOOP
+        FOR next IN SELECT w.ccid, w.may_run, w.may_make FROM udm.whose_turn($3) w LOOP
             PERFORM FROM udm.turn t WHERE t.ccid = next.ccid FOR NO KEY UPDATE SKIP LOCKED;
             IF NOT FOUND THEN
                 held := true;
-                IF next.may_run IS NULL AND NOT $3 THEN
+                IF num_nonnulls(next.may_run, next.may_make) = 0 AND NOT $3 THEN
                     busy := busy || next.ccid;
                 END IF;
                 CONTINUE;
@@ -261,6 +360,13 @@ BEGIN
                AND (SELECT count(*) FROM udm.run r WHERE r.status = 'IN_PROGRESS' AND r.ccid = next.ccid)
                    >= (CASE WHEN $3 THEN 1 ELSE next.may_run END) THEN
                 CONTINUE;
+            END IF;
+            IF next.may_make IS NOT NULL THEN
+                free := udm.bytes_free_at(next.ccid, next.may_make);
+                IF free IS NOT NULL THEN
+                    UPDATE udm.turn t SET waits_until = free WHERE t.ccid = next.ccid;
+                    CONTINUE;
+                END IF;
             END IF;
             claimed := udm.lock_ready_run(next.ccid);
             EXIT WHEN claimed IS NOT NULL;
@@ -296,12 +402,15 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION udm.set_quota(text, integer, integer, integer, interval, bigint),
+    udm.bytes_free_at(text, bigint), udm.over_quota(text, bigint[], boolean[], boolean[]), udm.queue_room(text),
     udm.tenant_takes_turns(), udm.lock_free_job(bigint), udm.lock_ready_run(text),
     udm.lock_interrupted_run(boolean), udm.whose_turn(boolean), udm.claim_run(text, interval, boolean)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION udm.lock_free_job(bigint), udm.lock_ready_run(text),
-    udm.lock_interrupted_run(boolean), udm.whose_turn(boolean), udm.claim_run(text, interval, boolean)
+    udm.lock_interrupted_run(boolean), udm.whose_turn(boolean), udm.claim_run(text, interval, boolean),
+    udm.bytes_free_at(text, bigint), udm.queue_room(text)
     TO udm_worker;
+GRANT EXECUTE ON FUNCTION udm.over_quota(text, bigint[], boolean[], boolean[]) TO udm_httpd;
 
 -- ---- what goes along, and what is said ----
 
@@ -347,7 +456,8 @@ BEGIN
     UPDATE udm.certificate c SET ccid = $2 WHERE c.ccid = $1;
     UPDATE udm.run_count c SET ccid = $2 WHERE c.ccid = $1;
     UPDATE udm.quota q SET ccid = $2 WHERE q.ccid = $1;
-    UPDATE udm.turn new SET served_at = old.served_at FROM udm.turn old WHERE new.ccid = $2 AND old.ccid = $1;
+    UPDATE udm.turn new SET served_at = old.served_at, waits_until = old.waits_until
+      FROM udm.turn old WHERE new.ccid = $2 AND old.ccid = $1;
     UPDATE udm.data_type d SET tenants = array_replace(d.tenants, $1, $2) WHERE $1 = ANY (d.tenants);
     UPDATE udm.gone_type g SET tenants = array_replace(g.tenants, $1, $2) WHERE $1 = ANY (g.tenants);
     DELETE FROM udm.tenant t WHERE t.ccid = $1;

@@ -112,6 +112,8 @@ TCase *queue_case(void);
 TCase *queue_claim_case(void);
 TCase *queue_schedule_case(void);
 TCase *turns_case(void);
+TCase *quota_case(void);
+TCase *quota_bytes_case(void);
 TCase *purge_case(void);
 TCase *source_case(void);
 TCase *source_session_case(void);

@@ -533,6 +533,8 @@ int main(void)
         suite_add_tcase(suite, queue_claim_case());
         suite_add_tcase(suite, queue_schedule_case());
         suite_add_tcase(suite, turns_case());
+        suite_add_tcase(suite, quota_case());
+        suite_add_tcase(suite, quota_bytes_case());
         suite_add_tcase(suite, purge_case());
         suite_add_tcase(suite, source_case());
         suite_add_tcase(suite, source_session_case());

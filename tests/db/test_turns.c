@@ -270,7 +270,10 @@ START_TEST(quota_is_set)
                {"'acme', running => 0", "a limit is a number from 1 on"},
                {"'acme', queued => -1", "a limit is a number from 1 on"},
                {"'acme', recurring => -1", "a limit is a number from 1 on"},
+               {"NULL, 1", "there is no contact centre"},
                {"'acme', least_interval => '0'", "a limit is a number from 1 on"},
+               {"'acme', least_interval => '-1 day'", "a limit is a number from 1 on"},
+               {"'acme', least_interval => '367 days'", "longer than none and at most a year"},
                {"'acme', bytes_per_day => 0", "a limit is a number from 1 on"}};
     udm_error_t *error;
 
@@ -298,10 +301,12 @@ END_TEST
 START_TEST(quota_and_turn_go_along)
 {
     dbtest_exec("SELECT udm.create_tenant('third'); SELECT udm.set_quota('third', 1);"
+                "UPDATE udm.turn SET waits_until = 'infinity' WHERE ccid = 'third';"
                 "SELECT udm.rename_tenant('third', 'fourth')");
-    ck_assert_str_eq(dbtest_value("SELECT q.running || t.ccid FROM udm.quota q JOIN udm.turn t"
-                                  " ON t.ccid = q.ccid WHERE t.ccid = 'fourth'"),
-                     "1fourth");
+    ck_assert_str_eq(
+        dbtest_value("SELECT q.running || t.ccid FROM udm.quota q JOIN udm.turn t"
+                     " ON t.ccid = q.ccid WHERE t.ccid = 'fourth' AND waits_until > now()"),
+        "1fourth");
     dbtest_exec("SELECT udm.remove_tenant('fourth', true)");
     ck_assert_str_eq(dbtest_value("SELECT count(*) FROM udm.turn WHERE ccid = 'fourth'"), "0");
 }

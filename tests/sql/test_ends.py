@@ -546,7 +546,7 @@ OF_CENTRES = {
     "set_encryption": "'acme', 'cms-gcm'",
     "register_type": "'Src', 'New', 'ends.one', 'id', tenants => ARRAY['other', 'acme']",
     "set_quota": "'acme', 1",
-    "remove_quota": None, "lock_ready_run": None,
+    "remove_quota": None, "lock_ready_run": None, "bytes_free_at": None, "over_quota": None, "queue_room": None,
     "remove_tenant": None,  # goes on
     "end_tenant_step": None, "is_registered": None, "rights": None, "run_count_fold": None,  # of the programs
     "audit_write": None, "begin_retry": None, "end_all": None, "goes_on": None,
@@ -591,11 +591,11 @@ def test_a_long_history_is_left_to_the_workers(world):
 @pytest.mark.parametrize("role", ["udm_httpd", "udm_worker"])
 def test_the_services_may_do_no_more_than_they_need(world, role):
     may = {"udm_httpd": {"rights", "is_registered", "may_certificate", "audit_write", "begin_retry", "job_status",
-                         "make_runs"},
+                         "make_runs", "over_quota"},
            "udm_worker": {"is_registered", "hold_gone", "end_tenants", "purge_runs", "purge_jobs", "purge_files",
                           "purge_audit", "forget_gone_types", "audit_write", "claim_run", "lock_free_job",
                           "lock_interrupted_run", "lock_ready_run", "whose_turn", "job_status",
-                          "make_runs"}}[role]
+                          "make_runs", "bytes_free_at", "queue_room"}}[role]
     functions = {r[0] for r in world.sql(
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'udm'::regnamespace AND p.prorettype <> 'trigger'::regtype"
         " AND has_function_privilege(%s, p.oid, 'EXECUTE')", [role])}

@@ -309,7 +309,7 @@ CALLS = {
     "remove_tenant": "'acme'",
 }
 # What the others and the programs call: their texts come from these, or have limits before they come here.
-INSIDE = {"audit_write", "begin_retry", "claim_run", "lock_ready_run", "remove_quota", "carry_history", "carry_names", "check_column",
+INSIDE = {"audit_write", "begin_retry", "bytes_free_at", "claim_run", "over_quota", "queue_room", "lock_ready_run", "remove_quota", "carry_history", "carry_names", "check_column",
           "check_new_name", "check_search_path", "counted", "end_all", "end_tenant_step",
           "gone_reason", "goes_on", "hold_gone", "hold_jobs", "is_registered", "job_status", "make_runs",
           "may_certificate", "may_purge", "rights", "run_count_fold", "suspend_gone", "take_latch"}

@@ -23,7 +23,7 @@ RIGHTS = {
         "idempotency": {"SELECT": "*", "INSERT": "ccid version key body_sha256 job_id source type answer",
                         "UPDATE": "body_sha256 job_id source type answer created_at"},
         "installation": {"SELECT": "*"},
-        "job": {"SELECT": "*", "DELETE": "*", "INSERT": JOB + " id created_by",
+        "job": {"SELECT": "*", "DELETE": "*", "INSERT": JOB + " id created_by status_reason",
                 "UPDATE": JOB.replace("ccid ", "") + " changed_at watermark status_reason"},
         "job_or_run_id": {"USAGE": "*"},
         "media": {"SELECT": "*"},
@@ -39,6 +39,7 @@ RIGHTS = {
         "source": {"SELECT": "*"},
         "sub_type": {"SELECT": "*"},
         "tenant": {"SELECT": "*"},
+        "turn": {"SELECT": "*"},
         "worker": {"SELECT": "*"},
     },
     "udm_worker": {
@@ -49,7 +50,7 @@ RIGHTS = {
                  "INSERT": "name run_id job_id ccid source type job_title part size sha256 expires_at"},
         "idempotency": {"SELECT": "*", "DELETE": "*"},
         "installation": {"SELECT": "*", "UPDATE": "store_since"},
-        "job": {"SELECT": "*", "UPDATE": "status latest_run_id watermark next_run_at runs_left"},
+        "job": {"SELECT": "*", "UPDATE": "status status_reason latest_run_id watermark next_run_at runs_left"},
         "job_or_run_id": {"USAGE": "*"},
         "media": {"SELECT": "*"},
         "quota": {"SELECT": "*"},
@@ -61,17 +62,17 @@ RIGHTS = {
         "source": {"SELECT": "*"},
         "sub_type": {"SELECT": "*"},
         "tenant": {"SELECT": "*"},
-        "turn": {"SELECT": "*", "UPDATE": "served_at"},
+        "turn": {"SELECT": "*", "UPDATE": "served_at waits_until"},
         "worker": {"SELECT": "*", "DELETE": "*", "INSERT": "id host pid version slots state",
                    "UPDATE": "state seen_at"},
     },
 }
 FUNCTIONS = {
     "udm_httpd": {"audit_write", "begin_retry", "is_registered", "job_status", "make_runs", "may_certificate",
-                  "rights"},
-    "udm_worker": {"audit_write", "claim_run", "end_tenants", "forget_gone_types", "hold_gone", "is_registered",
+                  "over_quota", "rights"},
+    "udm_worker": {"audit_write", "bytes_free_at", "claim_run", "end_tenants", "forget_gone_types", "hold_gone", "is_registered",
                    "job_status", "lock_free_job", "lock_interrupted_run", "lock_ready_run", "make_runs",
-                   "purge_audit", "purge_files", "purge_jobs", "purge_runs", "whose_turn"},
+                   "purge_audit", "purge_files", "purge_jobs", "purge_runs", "queue_room", "whose_turn"},
 }
 
 
@@ -233,6 +234,8 @@ MUST_NOT = [
     ("udm_worker", "UPDATE udm.run SET media = '{}'"), ("udm_worker", "UPDATE udm.run SET filters = '[]'"),
     ("udm_worker", "INSERT INTO udm.quota (ccid) VALUES ('x')"), ("udm_worker", "DELETE FROM udm.turn"),
     ("udm_worker", "SELECT udm.set_quota('x')"), ("udm_httpd", "SELECT udm.set_quota('x')"),
+    ("udm_httpd", "UPDATE udm.quota SET queued = 1"), ("udm_httpd", "UPDATE udm.turn SET waits_until = now()"),
+    ("udm_httpd", "SELECT udm.queue_room('x')"), ("udm_worker", "SELECT udm.over_quota('x', '{1}', '{t}', '{t}')"),
     ("udm_worker", "DELETE FROM udm.run_progress"), ("udm_worker", "DELETE FROM udm.file"),
     ("udm_worker", "INSERT INTO udm.idempotency (ccid) VALUES ('')"),
     ("udm_worker", "SELECT secret_sha256 FROM udm.api_key"),

@@ -82,7 +82,8 @@ START_TEST(test_http_status)
                     {UDM_E_CONFLICT, 409},  {UDM_E_GONE, 410},       {UDM_E_PRECONDITION, 412},
                     {UDM_E_TOO_LARGE, 413}, {UDM_E_MEDIA_TYPE, 415}, {UDM_E_UNPROCESSABLE, 422},
                     {UDM_E_DATABASE, 503},  {UDM_E_SOURCE, 503},     {UDM_E_CERTIFICATE, 400},
-                    {UDM_E_STORE, 503},     {UDM_E_LOST, 500},       {UDM_E_STOPPED, 500}};
+                    {UDM_E_STORE, 503},     {UDM_E_LOST, 500},       {UDM_E_STOPPED, 500},
+                    {UDM_E_QUOTA, 429}};
     size_t i;
 
     for (i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {

@@ -242,6 +242,78 @@ START_TEST(test_words)
 }
 END_TEST
 
+#define HOUR apr_time_from_sec(3600)
+
+/* A next run that comes too soon after one is put off, and nothing else is. */
+START_TEST(test_next_apart)
+{
+    static const struct {
+        const char *param, *run;
+        int hours;
+        const char *next;
+        bool put_off;
+    } cases[] = {
+        {"{'runs':'hourly'}", "2026-05-05T10:00Z", 0, "2026-05-05T11:00Z", false},
+        {"{'runs':'hourly'}", "2026-05-05T10:00Z", 1, "2026-05-05T11:00Z", false},
+        {"{'runs':'hourly'}", "2026-05-05T10:00Z", 2, "2026-05-05T12:00Z", true},
+        {"{'cron':'0 3 * * *'}", "2026-05-05T23:30Z", 4, "2026-05-06T03:30Z", true},
+        {"{'cron':'0 3 * * *'}", "2026-05-05T23:30Z", 3, "2026-05-06T03:00Z", false},
+        {"{'cron':'0 0 3 5 5 ? 2026'}", "2026-05-05T03:00Z", 9, NULL, false},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        apr_time_t run = scheduletest_instant(cases[i].run);
+        udm_schedule_t schedule;
+        udm_error_t *error;
+        bool put_off;
+
+        ck_assert(parse(&schedule, &error, cases[i].param, "2026-01-01"));
+        scheduletest_is_at(
+            udm_schedule_next_apart(&put_off, &schedule, run, run, cases[i].hours * HOUR),
+            cases[i].next, cases[i].param);
+        ck_assert_msg(put_off == cases[i].put_off, "%s", cases[i].param);
+    }
+}
+END_TEST
+
+START_TEST(test_denser)
+{
+    static const struct {
+        const char *param;
+        int hours;
+        bool denser;
+    } cases[] = {
+        {"{'runs':'hourly'}", 0, false},
+        {"{'runs':'hourly'}", 1, false},
+        {"{'runs':'hourly'}", 2, true},
+        {"{'runs':'daily'}", 24, false},
+        {"{'runs':'daily'}", 25, true},
+        {"{'cron':'0 0,23 * * *'}", 2, true}, /* over midnight */
+        {"{'cron':'0 3 1 * *'}", 24 * 28, false},
+        {"{'cron':'0 3 1 * *'}", 24 * 29, true}, /* in February */
+        {"{'cron':'0 3 29 2 *'}", 24 * 366, false},
+        {"{'cron':'0 3,4 29 2 *'}", 2, true},
+        {"{'cron':'0 3,4 * * *','runs':'1'}", 2, false},
+        {"{'cron':'0 3,4 * * *','runs':'2'}", 2, true},
+        {"{'cron':'0 3,4 * * *','runs':'2','immediately':true}", 2, false},
+        {"{'cron':'0 3,4 * * *','runs':'3','immediately':true}", 2, true},
+        {"{}", 1, false},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        udm_schedule_t schedule;
+        udm_error_t *error;
+
+        ck_assert(parse(&schedule, &error, cases[i].param, "2026-01-01"));
+        ck_assert_msg(udm_schedule_is_denser(&schedule, scheduletest_instant("2026-01-01"),
+                                             cases[i].hours * HOUR) == cases[i].denser,
+                      "%s %d", cases[i].param, cases[i].hours);
+    }
+}
+END_TEST
+
 /* Reading a stored schedule again: with the same `now` it is the same, whatever the time is. */
 START_TEST(test_read_again)
 {
@@ -332,6 +404,8 @@ TCase *schedule_case(void)
     tcase_add_test(tc, test_one_run);
     tcase_add_test(tc, test_cron_schedule);
     tcase_add_test(tc, test_words);
+    tcase_add_test(tc, test_next_apart);
+    tcase_add_test(tc, test_denser);
     tcase_add_test(tc, test_read_again);
     tcase_add_test(tc, test_faults);
     return tc;

@@ -1,8 +1,12 @@
 """Moving windows: what is written while jobs run again and again is exported once, whatever happens."""
+import datetime
+
 import pytest
 
 from udmtest.process import wait_for
 from udmtest.stream import INSERT, Stream, Writers
+
+SECOND = datetime.timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -88,6 +92,49 @@ def test_every_row_once_though_a_worker_is_killed(queue, stream):
             done = wait_for(lambda: stream.runs(job, f"id = {run['id']} AND status = 'COMPLETED'"), 60,
                             "the run to be taken up")[0]
             assert done["attempt"] == 2 and done["window_to"] == run["window_to"]
+        end = writers.stop()
+    stream.wait_watermark(job, end)
+    stream.assert_each_once(job, writers.committed)
+
+
+def test_every_row_once_though_the_queue_was_full(queue, stream):
+    """What is due beyond the quota stays due and says why; its window begins where the last one ended."""
+    job = stream.job()
+    queue.start_worker()
+    with Writers(stream) as writers:
+        stream.wait_runs(job, 2)
+        # One that waits for long, and is all that may wait.
+        queue.sql("INSERT INTO udm.run (job_id, ccid, source, type, title, window_all, ready_at)"
+                  " VALUES (-1, 'acme', 'Stream', 'Event', 'full', true, now() + interval '1 day')")
+        queue.sql("SELECT udm.set_quota('acme', queued => 1)")
+        wait_for(lambda: not stream.runs(job, "status IN ('QUEUED', 'IN_PROGRESS')"), 60, "the queue to be done")
+        last = stream.runs(job)[-1]
+        due = stream.now()
+        for _ in range(3):
+            stream.wait_clock(1)
+            queue.hint()
+        assert stream.runs(job)[-1]["id"] == last["id"]
+        assert queue.sql("SELECT status, next_run_at <= %s FROM udm.job WHERE id = %s",
+                         [due + SECOND, job]) == [("SCHEDULED", True)]
+        queue.sql("SELECT udm.set_quota('acme', queued => 2)")
+        stream.wait_runs(job, 2, f"id > {last['id']} AND status = 'COMPLETED'")
+        end = writers.stop()
+    stream.wait_watermark(job, end)
+    stream.assert_each_once(job, writers.committed)
+
+
+def test_every_row_once_though_runs_are_to_be_apart(queue, stream):
+    job = stream.job()
+    queue.start_worker()
+    with Writers(stream) as writers:
+        stream.wait_runs(job, 1)
+        queue.sql("SELECT udm.set_quota('acme', least_interval => '3 seconds')")
+        last = stream.runs(job)[-1]
+        runs = stream.wait_runs(job, 3, f"id > {last['id']} AND status = 'COMPLETED'")
+        for before, after in zip(runs, runs[1:]):
+            assert after["scheduled_at"] - before["scheduled_at"] >= 3 * SECOND
+        assert queue.sql("SELECT status_reason FROM udm.job WHERE id = %s", [job]) == \
+            [("runs of a recurring job of the contact center are at least 00:00:03 apart",)]
         end = writers.stop()
     stream.wait_watermark(job, end)
     stream.assert_each_once(job, writers.committed)
