@@ -19,8 +19,8 @@
 
 /* While handing back: how long the database may stay away before the lease is left to run out, and how
  * long it is waited for an answer. */
-#define HAND_BACK_PATIENCE 5000
-#define HAND_BACK_ANSWER   4000
+#define HAND_BACK_PATIENCE 2500
+#define HAND_BACK_ANSWER   2000
 #define HELD_PAUSE         apr_time_from_msec(200)
 #define SETTLE_LOOKS       5 /* before a run goes back to the queue ... */
 #define SETTLE_PAUSE       apr_time_from_msec(100)

@@ -235,10 +235,10 @@ OF_WORKER = {
 }
 # What is much like another one.
 MORE = {"purger/frozen backend", "slots/locked progress", "slots/locked job"}
-# What an end may wait for. That a run whose row somebody has locked goes back to the queue is tried for 5 s,
-# the last time for 4 s (worker/attempt.c); then it, their run alone, is left to its lease. The leases' own
+# What an end may wait for. That a run whose row somebody has locked goes back to the queue is tried for 2.5 s,
+# the last time for 2 s (worker/attempt.c); then it, their run alone, is left to its lease. The leases' own
 # server is given up after 2.5 s (worker/worker.c), and connected to anew.
-ENDS = {"leases": 4, "slots": 10}
+ENDS = {"leases": 4, "slots": 6}
 # A burst of notifications is answered this often (worker/planner.c): each wait has more or less of it.
 HINT_GAP = 0.2
 RESET = "TRUNCATE udm.file, udm.run_progress, udm.run, udm.job"
