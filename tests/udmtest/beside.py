@@ -11,9 +11,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from urllib.parse import urlsplit
 
-import psycopg
-
 from .load import fetch
+from .postgres import connect
 
 # What a latency may reach however short it is without the trouble. Of some 400 samples the 99th
 # percentile is the fourth worst: one checkpoint, one log that is flushed, or two time slices of the
@@ -167,7 +166,7 @@ def export_in_turn(dsn, insert, centres, held, seconds, most=20.0):
             time.sleep(0.005)
 
     def order(ccid):
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        with connect(dsn) as connection:
             while time.monotonic() < end:
                 begin = time.monotonic()
                 run = connection.execute(insert, [ccid]).fetchone()[0]

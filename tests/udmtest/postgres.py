@@ -22,6 +22,13 @@ def bin_dir():
 PIN = "-c search_path=pg_catalog,pg_temp"
 
 
+def connect(dsn, **kwargs):
+    """The same as Postgres.connect(), for who has only a connection string: another process."""
+    kwargs = {"autocommit": True, **kwargs}
+    kwargs["options"] = f"{kwargs.get('options', '')} {PIN}".strip()
+    return psycopg.connect(dsn, **kwargs)
+
+
 class Postgres:
     """One cluster. Its superuser is udm_admin; who can reach the socket's directory is trusted."""
 
@@ -79,9 +86,7 @@ class Postgres:
 
     def connect(self, dbname="postgres", user="udm_admin", **kwargs):
         """A psycopg connection, in autocommit unless it says otherwise."""
-        kwargs = {"autocommit": True, **kwargs}
-        kwargs["options"] = f"{kwargs.get('options', '')} {PIN}".strip()
-        return psycopg.connect(self.dsn(dbname, user), **kwargs)
+        return connect(self.dsn(dbname, user), **kwargs)
 
     def sql(self, statement, parameters=None, dbname="postgres", user="udm_admin"):
         """Runs one statement on a connection of its own; gives the rows of a query, else None."""
