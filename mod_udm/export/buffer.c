@@ -41,6 +41,7 @@ udm_buffer_t *udm_buffer_make(apr_pool_t *p)
     udm_buffer_t *buffer = apr_pcalloc(p, sizeof(*buffer));
 
     apr_pool_cleanup_register(p, buffer, buffer_free, apr_pool_cleanup_null);
+    udm_buffer_grow(buffer, 1);
     return buffer;
 }
 
@@ -71,6 +72,7 @@ void udm_buffer_clear(udm_buffer_t *buffer, apr_size_t keep)
     buffer->size = 0;
     if (buffer->space > keep) {
         buffer_free(buffer);
+        udm_buffer_grow(buffer, 1);
     }
 }
 

@@ -19,7 +19,7 @@ typedef struct udm_sink_t {
 } udm_sink_t;
 
 typedef struct udm_buffer_t {
-    char *data;
+    char *data;       /* never NULL: an empty one can be pointed into, too */
     apr_size_t size;  /* bytes that are filled */
     apr_size_t space; /* bytes that there are */
 } udm_buffer_t;

@@ -217,6 +217,20 @@ START_TEST(many_in_a_block)
 END_TEST
 
 /* Rows of any size go through, but not two of them at once: memory is for one, and the next. */
+/* A piece may have nothing yet: what is behind its end can be pointed at all the same. */
+START_TEST(of_an_empty_block)
+{
+    udm_block_t *block = udm_block_make(pool);
+
+    ck_assert_ptr_nonnull(block->bytes->data);
+    udm_block_open(block, 0, NULL);
+    ck_assert_uint_eq(udm_block_close(block, 0, false)->size, 0);
+    udm_buffer_grow(block->bytes, (apr_size_t)4 * UDM_BLOCK_SIZE);
+    udm_block_clear(block);
+    ck_assert_ptr_nonnull(block->bytes->data);
+}
+END_TEST
+
 START_TEST(huge_rows)
 {
     bench_t *b = bench_make(UNSPLIT, INT64_MAX);
@@ -294,6 +308,7 @@ TCase *archive_case(void)
 
     tcase_add_test(tc, side_by_side);
     tcase_add_test(tc, many_in_a_block);
+    tcase_add_test(tc, of_an_empty_block);
     tcase_add_test(tc, huge_rows);
     tcase_add_test(tc, store_full);
     tcase_add_test(tc, stopped);
