@@ -46,8 +46,8 @@ static const udm_statement_t shorten = {
 
 /*
  * By turns, and no more than have room in the queue of the contact centre; what has none stays due, and
- * its window ends the later. Some of each contact centre that has one which is due, found without looking at all of them;
- * whose has waited longest comes first.
+ * its window ends the later. Some of each contact centre that has one which is due, found without looking
+ * at all of them; whose has waited longest comes first.
  *
  * A job that somebody else's transaction holds is skipped: that one makes the run, or changes the
  * job. Of a job that somebody has just let go the newest version is locked, though the runs are those
@@ -64,7 +64,8 @@ static const udm_statement_t due = {
     " WHERE next_run_at <= now() ORDER BY next_run_at, ccid)"
     "SELECT d.id, " UDM_PG_TIME("d.next_run_at") "," UDM_PG_TIME("now()") ", d.schedule::text,"
     UDM_PG_TIME("d.schedule_since") ", d.runs_left IS NULL OR d.runs_left > 1," UDM_QUOTA_APART("q")
-    " FROM turn t LEFT JOIN udm.quota q ON q.ccid = t.ccid, LATERAL (SELECT j.*" PLANNED " AND j.ccid = t.ccid AND j.next_run_at <= now()" IDLE
+    " FROM turn t LEFT JOIN udm.quota q ON q.ccid = t.ccid,"
+    " LATERAL (SELECT j.*" PLANNED " AND j.ccid = t.ccid AND j.next_run_at <= now()" IDLE
     " ORDER BY j.next_run_at, j.id LIMIT least(greatest(1, " BATCH_TEXT " / t.centres),"
     " CASE WHEN q.queued IS NOT NULL THEN udm.queue_room(q.ccid) END)"
     " FOR UPDATE OF j SKIP LOCKED) d LIMIT " BATCH_TEXT};

@@ -14,8 +14,7 @@
 #include "db/job_private.h"
 #include "db/quota.h"
 #include "db/row.h"
-
-#define SQLSTATE_DEADLOCK "40P01"
+#include "pg/transaction.h"
 
 /* What a definition fills, whether it is stored for the first time or anew: a parameter each, which is
  * an array, for several may be stored at once. In the order of PLAN_NAMES. */
@@ -145,7 +144,8 @@ static const udm_statement_t job_replace = {
     " export_attachments = plan.attachments, file_split_size = plan.split_size,"
     " file_split_bytes = plan.split_bytes, schedule_type = plan.schedule_type,"
     " schedule = plan.schedule, next_run_at = CASE WHEN due THEN next ELSE start END,"
-    " suspended = plan.suspended, status_reason = CASE WHEN due THEN reason END, latest_run_id = coalesce(plan.run_id,"
+    " suspended = plan.suspended, status_reason = CASE WHEN due THEN reason END,"
+    " latest_run_id = coalesce(plan.run_id,"
     /* a run of other data is not shown to those who may see this */
     " CASE WHEN (j.source, j.type) = (plan.source, plan.type) THEN j.latest_run_id END),"
     " filters = plan.filters, runs_left = runs - due::integer, changed_at = now(),"
@@ -253,8 +253,9 @@ static udm_job_info_t *new_info(const udm_job_new_t *new, const udm_result_t *ro
 }
 
 /*
- * Stores them all but those beyond a limit, or none. One tells the workers with its commit, so that they begin the sooner; several
- * come when there is much to do, and then what others commit is not to wait for this.
+ * Stores them all but those beyond a limit, or none. One tells the workers with its commit, so that they
+ * begin the sooner; several come when there is much to do, and then what others commit is not to wait for
+ * this.
  */
 static udm_error_t *insert_all(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const *jobs, int count)
 {
@@ -295,8 +296,7 @@ udm_error_t *udm_job_insert(apr_pool_t *p, udm_pg_t *db, udm_job_new_t *const *j
      * They are of one contact centre: the lock that this waited for in vain holds them all up, and each by
      * itself would wait as long again, after those before it. A deadlock is over.
      */
-    if (!error || count == 1 ||
-        (error->kind == UDM_E_DATABASE && strcmp(error->sqlstate, SQLSTATE_DEADLOCK) != 0)) {
+    if (!error || count == 1 || (error->kind == UDM_E_DATABASE && !udm_transaction_passes(error))) {
         return error;
     }
     /* None was stored. No job is to fail because of another. */

@@ -1,6 +1,7 @@
 /* Copyright 2026 The mod_udm authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * job.h: jobs and runs as the API sees them, one by one. Every function here filters by the principal's tenant and rights: what is not visible does not exist.
+ * job.h: jobs and runs as the API sees them, one by one. Every function here filters by the principal's
+ * tenant and rights: what is not visible does not exist.
  */
 #ifndef UDM_DB_JOB_H
 #define UDM_DB_JOB_H

@@ -84,7 +84,8 @@ bool udm_buffer_escaped(udm_buffer_t *buffer, const char *text, apr_size_t size)
 
 /*
  * JSON as it is, on one line: a raw line break can stand only outside of strings and becomes a
- * space; U+0085, U+2028 and U+2029 can stand only inside, and are escaped. @return false when `json` is not well-formed UTF-8, or has a NUL
+ * space; U+0085, U+2028 and U+2029 can stand only inside, and are escaped.
+ * @return false when `json` is not well-formed UTF-8, or has a NUL
  */
 bool udm_buffer_json(udm_buffer_t *buffer, const char *json, apr_size_t size);
 

@@ -13,8 +13,8 @@
 #include "source/source.h"
 
 /*
- * A row of more than `max_row` bytes is a lasting UDM_E_SOURCE. `rows` gets how many rows were read, also after an error. Reports progress to `watch`, and ends
- * with UDM_E_STOPPED when that says so, or when the relay has failed, which then knows why.
+ * A row of more than `max_row` bytes is a lasting UDM_E_SOURCE. `rows` gets how many rows were read, also
+ * after an error. Reports progress to `watch`, and ends with UDM_E_STOPPED when that says so, or when the relay has failed, which then knows why.
  */
 udm_error_t *udm_reader_run(apr_int64_t *rows, apr_pool_t *p, udm_source_t *source,
                             udm_relay_t *relay, const udm_data_type_t *type, const udm_run_t *run,

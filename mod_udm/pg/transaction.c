@@ -21,8 +21,7 @@ udm_error_t *udm_transaction_again(apr_pool_t *p)
     return error;
 }
 
-/* Whether the same may go well when it is begun anew. */
-static bool passes(const udm_error_t *error)
+bool udm_transaction_passes(const udm_error_t *error)
 {
     return strcmp(error->sqlstate, SQLSTATE_SERIALIZATION) == 0 ||
            strcmp(error->sqlstate, SQLSTATE_DEADLOCK) == 0;
@@ -53,7 +52,7 @@ udm_error_t *udm_transaction(apr_pool_t *p, udm_pg_t *db, udm_transaction_body *
 
     for (tries = 0; tries < TRIES; tries++) {
         error = attempt(p, db, body, baton);
-        if (!error || !passes(error)) {
+        if (!error || !udm_transaction_passes(error)) {
             return error;
         }
     }

@@ -17,6 +17,9 @@ typedef udm_error_t *udm_transaction_body(apr_pool_t *p, udm_pg_t *db, void *bat
  */
 udm_error_t *udm_transaction(apr_pool_t *p, udm_pg_t *db, udm_transaction_body *body, void *baton);
 
+/* Whether an error is that others were in the way for a moment: begun anew, the same may go well. */
+bool udm_transaction_passes(const udm_error_t *error);
+
 /* The error by which a body asks to begin anew, because others were quicker. */
 udm_error_t *udm_transaction_again(apr_pool_t *p);
 

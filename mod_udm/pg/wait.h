@@ -31,8 +31,8 @@ udm_wait udm_wait_input(PGconn *conn, const udm_stop_t *stop, apr_int64_t until)
 udm_wait udm_wait_result(PGresult **result, PGconn *conn, const udm_stop_t *stop,
                          apr_int64_t until);
 
-/* Waits for a connection that PQconnectStart or PQresetStart has begun; `go_on` is the function that polls it.
- * @return READY once PQstatus tells what came of it */
+/* Waits for a connection that PQconnectStart or PQresetStart has begun; `go_on` is the function that polls
+ * it. @return READY once PQstatus tells what came of it */
 udm_wait udm_wait_connection(PGconn *conn, PostgresPollingStatusType (*go_on)(PGconn *),
                              const udm_stop_t *stop, apr_int64_t until);
 

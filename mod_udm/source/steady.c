@@ -54,8 +54,8 @@ static const char look_at_both_sql[] =
  * another query since the snapshot, or became part of another or ceased to be one; whether a function was
  * replaced where a view calls any, for what they call nobody knows; whether words of an enum, or members of
  * a composite type, were renamed, and others came or went.
- * And how many of the relations have late rows (see plan.c). The functions look at the catalog as it is now, the
- * tables are as the snapshot shows them: what has another place (ctid) was changed. Every name is
+ * And how many of the relations have late rows (see plan.c). The functions look at the catalog as it is
+ * now, the tables are as the snapshot shows them: what has another place (ctid) was changed. Every name is
  * qualified, for the search_path may be the source's; a view may have set a timeout, too.
  */
 #define MOVED(table, row)                                                                          \

@@ -4,7 +4,7 @@ import uuid
 import pytest
 
 from udmtest.files import PublishedFile
-from udmtest.operations import HOME, OPERATIONS, OTHER, World
+from udmtest.operations import HOME, OPERATIONS, OTHER
 
 ACTIONS = {"POST /cipher/{certificatefilename}": "certificate.upload", "POST /export/jobs": "job.create",
            "PUT /export/jobs/{id}": "job.replace", "DELETE /export/jobs/{id}": "job.delete",
@@ -13,13 +13,6 @@ ACTIONS = {"POST /cipher/{certificatefilename}": "certificate.upload", "POST /ex
            "DELETE /export/history/{id}": "run.delete", "DELETE /export/history": "run.delete",
            "GET /files/{filename}": "file.link", "GET /files": "file.link",
            "DELETE /files/{filename}": "file.delete", "DELETE /files": "file.delete"}
-
-
-@pytest.fixture(scope="module")
-def world(env):
-    result = World(env)
-    yield result
-    result.close()
 
 
 def lines(world, request):

@@ -6,7 +6,7 @@ import pytest
 
 from udmtest.answers import problem
 from udmtest.gate import ROWS, Gate
-from udmtest.operations import HOME, OPERATIONS, World, job_body
+from udmtest.operations import HOME, OPERATIONS, job_body
 from udmtest.process import wait_for
 from udmtest.rows import Rows
 from udmtest.site import Site
@@ -61,13 +61,6 @@ EXPECTED = {
 }
 CHANGES = ("cancel", "suspend", "resume", "PUT", "DELETE")
 POSTS = {o.version: o for o in OPERATIONS if o.method == "POST" and o.body == "job"}
-
-
-@pytest.fixture(scope="module")
-def world(env):
-    result = World(env)
-    yield result
-    result.close()
 
 
 def change(client, what, job, version="v10", headers=None, **body):

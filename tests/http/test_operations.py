@@ -7,7 +7,7 @@ difference between the table and what the server says of itself in /openapi.json
 import pytest
 
 from udmtest.answers import assert_same, essence, left, problem, unwrap
-from udmtest.operations import IWD, JSON, MADE_UP, OPERATIONS, OTHER, Target, World, allowed
+from udmtest.operations import IWD, JSON, MADE_UP, OPERATIONS, OTHER, Target, allowed
 
 ROUTES = {(o.method, o.route) for o in OPERATIONS}
 
@@ -29,13 +29,6 @@ BAD_QUERY = {
     "cursor": [("x", ["next"]), ("WyJhIiwxLCIxOjE6IiwiayIsMV0", ["next"])],
     "any": [],
 }
-
-
-@pytest.fixture(scope="module")
-def world(env):
-    result = World(env)
-    yield result
-    result.close()
 
 
 def unchanged(function):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from udmtest.answers import problem
-from udmtest.operations import HOME, OPERATIONS, OTHER, World, job_body
+from udmtest.operations import HOME, OPERATIONS, OTHER, job_body
 
 POSTS = {o.version: o for o in OPERATIONS if o.method == "POST" and o.body == "job"}
 VERSIONS = ("v10", "v4")
@@ -16,11 +16,9 @@ UNDER = {f"{version}{'-wrapped' if wrapped else ''}": (version, wrapped)
 
 
 @pytest.fixture(scope="module")
-def world(env):
-    result = World(env)
-    result.site.upload_certificate(OTHER)
-    yield result
-    result.close()
+def world(world):
+    world.site.upload_certificate(OTHER)
+    return world
 
 
 @pytest.fixture(autouse=True)

@@ -5,19 +5,12 @@ import re
 import pytest
 
 from udmtest.answers import problem
-from udmtest.operations import OPERATIONS, World, job_body
+from udmtest.operations import OPERATIONS, job_body
 from udmtest.process import wait_for
 
 POSTS = {o.version: o for o in OPERATIONS if o.method == "POST" and o.body == "job"}
 VERSIONS = ("v10", "v4")
 DAILY = {"cron": "0 3 * * *"}
-
-
-@pytest.fixture(scope="module")
-def world(env):
-    result = World(env)
-    yield result
-    result.close()
 
 
 def jobs(version, *rest):

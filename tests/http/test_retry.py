@@ -6,18 +6,16 @@ import uuid
 import pytest
 
 from udmtest.answers import problem, unwrap
-from udmtest.operations import HOME, OPERATIONS, OTHER, World, job_body
+from udmtest.operations import HOME, OPERATIONS, OTHER, job_body
 from udmtest.process import wait_for
 
 JOBS = {"v10": "/v10/export/jobs", "v4": "/v4/export/jobs"}
 
 
 @pytest.fixture(scope="module")
-def world(env):
-    result = World(env)
-    result.site.upload_certificate(OTHER)
-    yield result
-    result.close()
+def world(world):
+    world.site.upload_certificate(OTHER)
+    return world
 
 
 @pytest.fixture

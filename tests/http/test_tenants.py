@@ -4,7 +4,7 @@ import pytest
 
 from udmtest.answers import assert_same, essence, left, problem
 from udmtest.files import PublishedFile
-from udmtest.operations import HOME, MADE_UP, OPERATIONS, OTHER, Target, World
+from udmtest.operations import HOME, MADE_UP, OPERATIONS, OTHER, Target
 from udmtest.process import wait_for
 
 NAMING = [o for o in OPERATIONS if (o.parameter or o.many) in MADE_UP]
@@ -12,11 +12,9 @@ LISTS = {"jobs": "/export/jobs", "runs": "/export/history", "files": "/file-meta
 
 
 @pytest.fixture(scope="module")
-def world(env):
-    result = World(env)
-    result.site.upload_certificate(OTHER)
-    yield result
-    result.close()
+def world(world):
+    world.site.upload_certificate(OTHER)
+    return world
 
 
 @pytest.fixture(scope="module")
